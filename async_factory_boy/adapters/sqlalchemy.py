@@ -1,0 +1,377 @@
+"""Stores objects through an SQLAlchemy ``AsyncSession``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Any, ClassVar, Literal, TypeVar, cast
+from weakref import WeakKeyDictionary
+
+from async_factory_boy.adapters import missing
+from async_factory_boy.adapters.base import PersistenceAdapter, fields_option
+from async_factory_boy.exceptions import (
+    AdapterError,
+    ConfigurationError,
+    MissingOptionError,
+    OptionError,
+)
+from async_factory_boy.options import CallOption
+
+try:
+    from sqlalchemy import ColumnElement, Select, and_, inspect, or_, select
+    from sqlalchemy.exc import IntegrityError
+    from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker
+    from sqlalchemy.orm import (
+        InstanceState,
+        Mapper,
+        Session,
+        lazyload,
+        load_only,
+        scoped_session,
+        selectinload,
+        sessionmaker,
+    )
+    from sqlalchemy.sql.base import ExecutableOption
+except ModuleNotFoundError as error:  # pragma: no cover (tested where it is not installed)
+    raise ImportError(missing("SQLAlchemy", "sqlalchemy")) from error
+
+__all__ = ["SQLAlchemyAdapter"]
+
+M = TypeVar("M")
+
+AnyAsyncSession = AsyncSession | async_scoped_session[AsyncSession]
+Persistence = Literal["flush", "commit"] | None
+
+# Rows per SELECT when many objects are loaded again: every database takes so many parameters.
+_PAGE = 500
+
+# An AsyncSession can be used by one task at a time. The lock of a session goes with it.
+_locks: WeakKeyDictionary[AsyncSession, asyncio.Lock] = WeakKeyDictionary()
+
+_HOW_TO_MAKE_ONE = (
+    "make one with async_sessionmaker(create_async_engine(url)): "
+    "async with Session() as session: await UserFactory.create_async(sqlalchemy_session=session)"
+)
+
+
+def _check_session(value: object) -> None:
+    if isinstance(value, AsyncSession | async_scoped_session):
+        return
+    if isinstance(value, Session | scoped_session):
+        problem = "a synchronous Session"
+    elif isinstance(value, async_sessionmaker | sessionmaker):
+        problem = f"{type(value).__name__}, which makes sessions and is none; call it"
+    else:
+        problem = f"an object of type {type(value).__name__}"
+    raise OptionError(
+        f"sqlalchemy_session takes an AsyncSession; got {problem}. Pass an AsyncSession: "
+        f"{_HOW_TO_MAKE_ONE}."
+    )
+
+
+class SQLAlchemyAdapter(PersistenceAdapter[M]):
+    """Stores objects of mapped classes through an ``AsyncSession``.
+
+    ```python
+    class UserFactory(AsyncFactory[User]):
+        class Meta:
+            model = User
+            adapter = SQLAlchemyAdapter(persistence="commit", get_or_create=("email",))
+    ```
+
+    What it returns is loaded: no column attribute is expired, whatever ``expire_on_commit``, server
+    defaults, or a database without ``RETURNING``, so reading one never raises ``MissingGreenlet``.
+    It never rolls back, and commits only with ``persistence="commit"``. Tasks may share a session:
+    the adapter waits its turn.
+
+    Args:
+        persistence: What to do with a new object after adding it to the session: ``"flush"`` (it
+            has its key, and the caller's transaction can still be rolled back), ``"commit"``, or
+            ``None`` (it is added only).
+        get_or_create: Fields that identify an object. One that has their values is looked up
+            before a new one is stored; that happens in a SAVEPOINT, so that losing a race for a
+            unique value costs nothing, and finds the winner's row.
+        session_factory: Called without arguments for the session, when neither the call nor
+            ``bind`` gives one. It has to return the same session throughout a test: an
+            ``async_scoped_session``, for example.
+        load: Relationships to load on the objects a call returns.
+
+    Raises:
+        ConfigurationError: When an argument is not of the kind described.
+    """
+
+    sqlalchemy_session: CallOption[AnyAsyncSession] = CallOption(_check_session)
+
+    conflicts: ClassVar[tuple[type[Exception], ...]] = (IntegrityError,)
+
+    def __init__(
+        self,
+        *,
+        persistence: Persistence = "flush",
+        get_or_create: Sequence[str] = (),
+        session_factory: Callable[[], AnyAsyncSession] | None = None,
+        load: Sequence[str] = (),
+    ) -> None:
+        owner = type(self).__name__
+        if persistence not in ("flush", "commit", None):
+            raise ConfigurationError(
+                "persistence",
+                f"has to be 'flush', 'commit' or None; got {persistence!r}.",
+                owner=owner,
+            )
+        _check_session_factory(session_factory, owner)
+        self.persistence = persistence
+        self.get_or_create = fields_option("get_or_create", get_or_create, owner=owner)
+        self.session_factory = session_factory
+        self.load = fields_option("load", load, owner=owner)
+
+    @classmethod
+    def handles(cls, model: type) -> bool:
+        return inspect(model, raiseerr=False) is not None
+
+    def session(self) -> AsyncSession:
+        """Return the session to use now: the call's, the bound one, or the session factory's.
+
+        Raises:
+            MissingOptionError: When there is none.
+            OptionError: When the session factory returned something else, or the session is closed
+                for good.
+        """
+        session = self.sqlalchemy_session
+        if session is None and self.session_factory is not None:
+            session = self.session_factory()
+            _check_session(session)
+        if session is None:
+            raise MissingOptionError(
+                "No async session provided. Pass one to the call, "
+                "create_async(sqlalchemy_session=session); or bind one for many calls, "
+                "with async_factory_boy.bind(sqlalchemy_session=session): ...; or set "
+                "Meta.sqlalchemy_session_factory to a callable that returns it."
+            )
+        if isinstance(session, async_scoped_session):
+            session = session()
+        if _is_closed_for_good(session):
+            raise OptionError(
+                "sqlalchemy_session is an AsyncSession that has been closed for good "
+                "(close_resets_only=False); pass one that is open: use the factory inside of "
+                "async with Session() as session: ..."
+            )
+        return session
+
+    def check(self, model: type[M]) -> None:
+        mapper = inspect(model, raiseerr=False)
+        if not isinstance(mapper, Mapper):
+            raise AdapterError(
+                f"{model.__name__} is not mapped by SQLAlchemy, so it cannot be stored; set "
+                "Meta.model to a mapped class (one that derives from your DeclarativeBase, or "
+                "that registry.map_imperatively() was called with)."
+            )
+        for name in self.load:
+            if name not in mapper.relationships:
+                raise ConfigurationError(
+                    "load",
+                    f"names {name!r}, which is not a relationship of {model.__name__}; it has: "
+                    f"{', '.join(sorted(mapper.relationships.keys())) or 'none'}.",
+                    owner=type(self).__name__,
+                )
+        self.session()
+
+    def exclusive(self) -> AbstractAsyncContextManager[object]:
+        return _locks.setdefault(self.session(), asyncio.Lock())
+
+    async def save(self, instance: M) -> M:
+        session = self.session()
+        session.add(instance)
+        await self._persist(session)
+        await _load_columns(session, _states([instance]))
+        return instance
+
+    async def _persist(self, session: AsyncSession) -> None:
+        if self.persistence == "flush":
+            await session.flush()
+        elif self.persistence == "commit":
+            with _nothing_expires(session):
+                await session.commit()
+
+    async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
+        session = self.session()
+        if self.persistence is None and not session.autoflush:
+            await session.flush()  # what was added only could not be found
+        return await self._find(session, select(model).filter_by(**lookup))
+
+    async def find_winner(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
+        # MySQL's default isolation level, REPEATABLE READ, shows a plain SELECT what was there
+        # when the transaction began; a locking one shows what is there.
+        # https://dev.mysql.com/doc/refman/8.4/en/innodb-consistent-read.html
+        statement = select(model).filter_by(**lookup)
+        session = self.session()
+        if (await session.connection()).dialect.name in ("mysql", "mariadb"):
+            statement = statement.with_for_update(read=True)
+        return await self._find(session, statement)
+
+    async def _find(self, session: AsyncSession, statement: Select[tuple[M]]) -> M | None:
+        result = await session.execute(statement)
+        found = result.unique().scalars().one_or_none()
+        if found is not None:
+            await _load_columns(session, _states([found]))
+        return found
+
+    async def save_new(self, build: Callable[[], Awaitable[M]]) -> M:
+        session = self.session()
+        if self.persistence is None:
+            return await self.save(await build())
+        await _begin_on_sqlite(session)
+        try:
+            # Built within the savepoint, since setting one flushes: an object that is not in the
+            # session yet, but is related to others that are, would bring up a warning.
+            async with session.begin_nested():
+                instance = await build()
+                session.add(instance)
+        except IntegrityError:
+            # Rolling back to the savepoint has expired what was changed within it: a company that
+            # the refused user was added to, say.
+            await _load_columns(session, session.sync_session.identity_map.all_states())
+            raise
+        return await self.save(instance)
+
+    async def finish(self, instances: Sequence[M]) -> None:
+        session = self.session()
+        await _load_columns(session, _states(instances))
+        if self.load:
+            await _load_relationships(session, _states(instances), self.load)
+
+
+def _check_session_factory(value: object, owner: str) -> None:
+    if value is None:
+        return
+    if isinstance(value, async_sessionmaker | sessionmaker):
+        raise ConfigurationError(
+            "session_factory",
+            "would make a new session for each object, which nobody commits or closes. Give it a "
+            "callable that returns the session of the running test, such as "
+            "async_scoped_session(Session, scopefunc=asyncio.current_task); or use "
+            "async_factory_boy.bind(sqlalchemy_session=session).",
+            owner=owner,
+        )
+    if not callable(value):
+        raise ConfigurationError(
+            "session_factory",
+            f"takes a callable that returns an AsyncSession; got {value!r}. Pass a session to the "
+            "call, create_async(sqlalchemy_session=session), instead.",
+            owner=owner,
+        )
+
+
+def _is_closed_for_good(session: AsyncSession) -> bool:
+    # The only way to tell without beginning a transaction; tests/test_sqlalchemy.py notices if
+    # the name changes.
+    return session.sync_session._close_state.name == "CLOSED"
+
+
+@contextmanager
+def _nothing_expires(session: AsyncSession) -> Generator[None]:
+    """Keep a commit from expiring what the session holds.
+
+    Each object of a graph is committed on its own, which would expire all those before it.
+    """
+    sync = session.sync_session
+    before = sync.expire_on_commit
+    sync.expire_on_commit = False
+    try:
+        yield
+    finally:
+        sync.expire_on_commit = before
+
+
+async def _begin_on_sqlite(session: AsyncSession) -> None:
+    """Begin the transaction that a SAVEPOINT needs around it.
+
+    Python's sqlite3 begins one before an INSERT, but not before a SAVEPOINT, and SQLite takes the
+    RELEASE of a savepoint outside of a transaction for a COMMIT.
+    https://docs.sqlalchemy.org/en/20/dialects/sqlite.html#serializable-isolation-savepoints-transactional-ddl
+    """
+    connection = await session.connection()
+    if connection.dialect.name == "sqlite":
+        raw = await connection.get_raw_connection()
+        if not cast("Any", raw.driver_connection).in_transaction:
+            await connection.exec_driver_sql("BEGIN")
+
+
+def _states(instances: Iterable[object]) -> Iterable[InstanceState[Any]]:
+    return (cast("InstanceState[Any]", inspect(instance)) for instance in instances)
+
+
+async def _load_columns(session: AsyncSession, states: Iterable[InstanceState[Any]]) -> None:
+    """Load the column attributes that would be loaded, and fail to be, when they are read."""
+    unloaded: dict[Mapper[Any], list[InstanceState[Any]]] = {}
+    for state in states:
+        if _unloaded_columns(state):
+            unloaded.setdefault(state.mapper, []).append(state)
+    for mapper, some in unloaded.items():
+        names = sorted(frozenset().union(*map(_unloaded_columns, some)))
+        await _select(
+            session, mapper, some, load_only(*(getattr(mapper.class_, n) for n in names))
+        )
+
+
+def _unloaded_columns(state: InstanceState[Any]) -> frozenset[str]:
+    deferred = _deferred_columns(state.mapper)
+    if not state.persistent or not (state.expired_attributes or deferred):
+        return frozenset()
+    # What was never set and has no default is absent from the dict too, but reads as None.
+    absent = (state.expired_attributes | deferred) - state.dict.keys()
+    return frozenset(absent.intersection(state.mapper.column_attrs.keys()))
+
+
+# Weak, since a mapper lives as long as its class, which may be made by a test.
+_deferred: WeakKeyDictionary[Mapper[Any], frozenset[str]] = WeakKeyDictionary()
+
+
+def _deferred_columns(mapper: Mapper[Any]) -> frozenset[str]:
+    if mapper not in _deferred:
+        _deferred[mapper] = frozenset(
+            attribute.key
+            for attribute in mapper.column_attrs
+            if attribute.deferred and not attribute.raiseload
+        )
+    return _deferred[mapper]
+
+
+async def _load_relationships(
+    session: AsyncSession, states: Iterable[InstanceState[Any]], names: Sequence[str]
+) -> None:
+    """Load relationships as the database has them, whatever is loaded of them already."""
+    await session.flush()
+    persistent: dict[Mapper[Any], list[InstanceState[Any]]] = {}
+    for state in states:
+        if state.persistent:
+            session.expire(state.obj(), names)
+            persistent.setdefault(state.mapper, []).append(state)
+    for mapper, some in persistent.items():
+        await _select(
+            session, mapper, some, *(selectinload(getattr(mapper.class_, n)) for n in names)
+        )
+
+
+async def _select(
+    session: AsyncSession,
+    mapper: Mapper[Any],
+    states: Sequence[InstanceState[Any]],
+    *options: ExecutableOption,
+) -> None:
+    """Fill in what is not loaded of objects of one class, by one SELECT for each `_PAGE`."""
+    # Relationships that the mapping loads eagerly were not asked for.
+    statement = select(mapper).options(lazyload("*"), *options)
+    with session.no_autoflush:
+        for start in range(0, len(states), _PAGE):
+            keys = [state.identity for state in states[start : start + _PAGE]]
+            await session.execute(statement.where(_has_key(mapper, keys)))
+
+
+def _has_key(mapper: Mapper[Any], keys: Sequence[Any]) -> ColumnElement[bool]:
+    columns = mapper.primary_key
+    if len(columns) == 1:
+        return columns[0].in_([key for (key,) in keys])
+    # Not tuple_().in_(): SQL Server has no row values.
+    return or_(*(and_(*(c == v for c, v in zip(columns, key, strict=True))) for key in keys))

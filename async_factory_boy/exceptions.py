@@ -1,0 +1,78 @@
+"""The errors of the library.
+
+Every one derives from factory_boy's ``FactoryError`` and from the builtin that fits, and each
+message says what to write instead. What a database or an ORM raises is never wrapped in one of
+these: it reaches the caller untouched.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+from factory.errors import FactoryError
+
+__all__ = [
+    "AbstractFactoryError",
+    "AdapterError",
+    "AsyncFactoryError",
+    "BatchSizeError",
+    "ConfigurationError",
+    "MissingOptionError",
+    "OptionError",
+    "SyncCallError",
+]
+
+
+class AsyncFactoryError(FactoryError):
+    """Base of the errors raised by async-factory-boy."""
+
+
+class SyncCallError(AsyncFactoryError, RuntimeError):
+    """Something that has to wait for the event loop was called where nothing can wait.
+
+    ``UserFactory.create()`` outside of a hook, or ``UserFactory.build()`` of a factory that
+    has an async declaration.
+    """
+
+
+class MissingOptionError(AsyncFactoryError, RuntimeError):
+    """A call-time option that the adapter needs (a session, say) was given nowhere."""
+
+
+class OptionError(AsyncFactoryError, TypeError):
+    """A call-time option is unknown, or its value is not one the adapter can use."""
+
+
+class AbstractFactoryError(AsyncFactoryError, TypeError):
+    """An object was asked of a factory that is abstract, or has no ``Meta.model``."""
+
+
+class BatchSizeError(AsyncFactoryError, ValueError):
+    """The size of a batch is negative, or not an integer."""
+
+
+class AdapterError(AsyncFactoryError, TypeError):
+    """An adapter broke the protocol, or lacks a capability that a factory asks of it."""
+
+
+class ConfigurationError(AsyncFactoryError, TypeError):
+    """A factory's ``Meta``, or an adapter's constructor, was given something it cannot use.
+
+    Args:
+        option: The option, as the reader spells it (``"persistence"``).
+        problem: What is wrong with it, and what to write instead.
+        owner: The class the option was given to (``"UserFactory.Meta"``).
+    """
+
+    def __init__(self, option: str, problem: str, *, owner: str) -> None:
+        super().__init__(f"{owner}.{option} {problem}")
+        self.option = option
+        self.problem = problem
+        self.owner = owner
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean 'x'?`` for the known word nearest to `word`, or nothing."""
+    matches = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.75)
+    return f" Did you mean {matches[0]!r}?" if matches else ""

@@ -1,0 +1,213 @@
+"""The places where async-factory-boy hooks into the way factory_boy builds an object.
+
+factory_boy's builder runs as it is. What is subclassed here is not part of its documented
+interface, so it is all in this module, and `tests/test_seams.py` fails when it changes upstream:
+
+- `AwaitingDeclarations` hands out declarations that await what they evaluate to;
+- `AsyncStepBuilder` recognises call-time options at every level of a graph, and has factories
+  that are not ours (`factory.DictFactory`, behind ``factory.Dict``) await as well.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from factory import builder, declarations, enums
+
+from async_factory_boy import engine, options
+from async_factory_boy.exceptions import OptionError, SyncCallError
+
+
+def awaited(value: Any, subject: str, instead: str) -> Any:
+    """Return `value`, or what it evaluates to if it is awaitable.
+
+    Args:
+        value: What a declaration or hook returned.
+        subject: Names that declaration or hook, for the error.
+        instead: What to call in place of the synchronous method, for the error.
+
+    Raises:
+        SyncCallError: When `value` is a coroutine and nothing here can wait for it.
+    """
+    if not hasattr(type(value), "__await__"):
+        return value
+    if engine.in_build():
+        return engine.wait(value)
+    if not inspect.iscoroutine(value):
+        return value  # a future, or a lazy queryset, that a synchronous build only passes on
+    value.close()
+    raise SyncCallError(f"{subject} is async, and cannot be awaited here; write {instead}.")
+
+
+class _Awaiting(declarations.BaseDeclaration):
+    """Evaluates a declaration, and awaits the result."""
+
+    def __init__(self, name: str, declaration: Any) -> None:
+        # Not super().__init__(): it would count this as one more declaration of the class body.
+        self._name = name
+        self._declaration = _with_awaiting_parts(name, declaration)
+        self.FACTORY_BUILDER_PHASE = declaration.FACTORY_BUILDER_PHASE
+        self.CAPTURE_OVERRIDES = declaration.CAPTURE_OVERRIDES
+
+    def evaluate_pre(self, instance: Any, step: Any, overrides: dict[str, Any]) -> Any:
+        if self.CAPTURE_OVERRIDES and "" in overrides:
+            overrides = {**overrides, "": _awaiting(self._name, overrides[""])}
+        return self._awaited(self._declaration.evaluate_pre(instance, step, overrides), step)
+
+    def evaluate_post(self, instance: Any, step: Any, overrides: dict[str, Any]) -> Any:
+        return self._awaited(self._declaration.evaluate_post(instance, step, overrides), step)
+
+    def _awaited(self, value: Any, step: Any) -> Any:
+        if not hasattr(type(value), "__await__"):
+            return value
+        factory = step.builder.factory_meta.factory.__name__
+        return awaited(
+            value,
+            f"{factory}.{self._name}",
+            f"await {factory}.{step.builder.strategy}_async(...)",
+        )
+
+    def __repr__(self) -> str:
+        return repr(self._declaration)
+
+
+class _AwaitingValue(declarations.BaseDeclaration):
+    """An awaitable given in place of a value: ``create_async(company=fetch_company())``."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def evaluate_pre(self, instance: Any, step: Any, overrides: dict[str, Any]) -> Any:
+        return self._value
+
+
+def _awaiting(name: str, value: Any) -> Any:
+    """Return `value` such that what it evaluates to is awaited, or unchanged if it is plain."""
+    if isinstance(value, _Awaiting):
+        return value
+    if enums.get_builder_phase(value) is not None:
+        return _Awaiting(name, value)
+    if isinstance(value, declarations.Transformer.Force):
+        return declarations.Transformer.Force(_awaiting(name, value.forced_value))
+    if hasattr(type(value), "__await__") and not isinstance(value, type):
+        return _Awaiting(name, _AwaitingValue(value))
+    return value
+
+
+def _with_awaiting_parts(name: str, declaration: Any) -> Any:
+    """Have a declaration that evaluates others (Maybe, Transformer) see awaited values.
+
+    Without this, ``Maybe(LazyFunction(an_async_function), ...)`` would take the coroutine, which
+    is true, for the decision. The declaration is copied only if it has such parts: one that has
+    none may keep state (Iterator does).
+    """
+    parts: dict[str, Any] = {
+        attribute: _awaiting(name, part)
+        for attribute, part in vars(declaration).items()
+        if isinstance(part, declarations.BaseDeclaration)
+    }
+    if isinstance(declaration, declarations.RelatedFactoryList) and callable(declaration.size):
+        size = declaration.size
+        parts["size"] = lambda: awaited(size(), f"the size of {name}", "a plain function")
+    if not parts:
+        return declaration
+    declaration = copy.copy(declaration)
+    vars(declaration).update(parts)
+    return declaration
+
+
+class AwaitingDeclarations(builder.DeclarationSet):
+    """A `DeclarationSet` whose declarations await what they evaluate to.
+
+    ``parse_declarations()`` copies the set of a factory and updates the copy with a call's
+    overrides, so those are awaited too.
+    """
+
+    def __init__(self, initial: Mapping[str, Any] | None = None) -> None:
+        self._awaiting: dict[str, Any] = {}
+        super().__init__(initial)
+
+    def update(self, values: Mapping[str, Any]) -> None:
+        super().update(values)
+        for name in values:
+            if name in self.declarations:
+                self._awaiting[name] = _awaiting(name, self.declarations[name])
+
+    def copy(self) -> AwaitingDeclarations:
+        # Made once for every object built: upstream's copy() would take all names apart again,
+        # and wrap all declarations again.
+        new = type(self)()
+        new.declarations = self.declarations.copy()
+        new.contexts = defaultdict(dict)
+        for name, context in self.contexts.items():
+            if context:
+                new.contexts[name] = context.copy()
+        new._awaiting = self._awaiting.copy()
+        return new
+
+    def __getitem__(self, key: str) -> builder.DeclarationWithContext:
+        return builder.DeclarationWithContext(
+            name=key, declaration=self._awaiting[key], context=self.contexts[key]
+        )
+
+
+class _AwaitingMeta:
+    """The ``_meta`` of a factory that is not ours, with declarations that await."""
+
+    def __init__(self, meta: Any) -> None:
+        self._meta = meta
+        self.pre_declarations = AwaitingDeclarations(meta.pre_declarations.as_dict())
+        self.post_declarations = AwaitingDeclarations(meta.post_declarations.as_dict())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._meta, name)
+
+
+class AsyncStepBuilder(builder.StepBuilder):
+    """Builds one object of a graph, with the call-time options that were given at its level."""
+
+    def __init__(self, factory_meta: Any, extras: dict[str, Any], strategy: str) -> None:
+        if not isinstance(factory_meta.pre_declarations, AwaitingDeclarations):
+            factory_meta = _AwaitingMeta(factory_meta)
+        super().__init__(factory_meta, extras, strategy)
+        # Taken from extras, which factory_boy would pass on to the model.
+        self._options = options.take(extras)
+        _refuse_misspelt_options(factory_meta, extras)
+
+    def build(self, parent_step: Any = None, force_sequence: int | None = None) -> Any:
+        if not self._options:
+            return self._build(parent_step, force_sequence)
+        with options.scope(self._options):
+            return self._build(parent_step, force_sequence)
+
+    def _build(self, parent_step: Any, force_sequence: int | None) -> Any:
+        if self.strategy == enums.CREATE_STRATEGY and not isinstance(
+            self.factory_meta, _AwaitingMeta
+        ):
+            self.factory_meta.check_create(self.extras)
+        return super().build(parent_step, force_sequence)
+
+
+def _refuse_misspelt_options(meta: Any, extras: Iterable[str]) -> None:
+    for name in extras:
+        if name in meta.pre_declarations or name in meta.post_declarations:
+            continue
+        suggestion = options.misspelt(name)
+        if suggestion and not _has_field(meta.model, name):
+            raise OptionError(
+                f"{meta.factory.__name__} was given {name!r}, which is neither a call-time option "
+                f"nor a field of {meta.model.__name__}.{suggestion}"
+            )
+
+
+def _has_field(model: Any, name: str) -> bool:
+    if hasattr(model, name) or name in getattr(model, "__annotations__", {}):
+        return True
+    try:
+        return name in inspect.signature(model).parameters
+    except (TypeError, ValueError):  # a builtin, such as dict, has no signature
+        return False

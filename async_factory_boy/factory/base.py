@@ -1,0 +1,486 @@
+"""The factory class, its options, and its metaclass."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import operator
+import warnings
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar, TypeVar
+
+import factory
+from factory import base, enums
+
+from async_factory_boy import engine
+from async_factory_boy.adapters import PersistenceAdapter, by_name, candidates
+from async_factory_boy.exceptions import (
+    AbstractFactoryError,
+    BatchSizeError,
+    ConfigurationError,
+    MissingOptionError,
+    SyncCallError,
+    closest,
+)
+from async_factory_boy.factory import _storing
+from async_factory_boy.factory._factory_boy import (
+    AsyncStepBuilder,
+    AwaitingDeclarations,
+    awaited,
+)
+
+T = TypeVar("T")
+
+# What a factory may override with a coroutine function. factory_boy calls these from within its
+# builder, so each is made synchronous there, waiting through the engine.
+_HOOKS = ("_adjust_kwargs", "_after_postgeneration", "_build", "_create", "_setup_next_sequence")
+
+
+class AsyncFactoryMetaclass(base.FactoryMetaClass):
+    """Makes ``await UserFactory(...)`` work, and lets the hooks of a factory be async."""
+
+    def __new__(
+        mcs, class_name: str, bases: tuple[type, ...], attrs: dict[str, Any]
+    ) -> AsyncFactoryMetaclass:
+        for name in _HOOKS:
+            hook = attrs.get(name)
+            if isinstance(hook, classmethod) and inspect.iscoroutinefunction(hook.__func__):
+                attrs[name] = classmethod(_waiting(class_name, hook.__func__))
+        if isinstance(attrs.get("_meta"), base.FactoryOptions):
+            # factory.make_factory() calls FactoryMetaClass.__new__ by name; Python then finds that
+            # the bases ask for this metaclass, and enters here a second time. Meta is taken out of
+            # `attrs` already, and the first call goes on to fill in `_meta`.
+            return type.__new__(mcs, class_name, bases, attrs)
+        new: AsyncFactoryMetaclass = super().__new__(mcs, class_name, bases, attrs)
+        return new
+
+    def __call__(cls, **kwargs: Any) -> Any:
+        if engine.in_build():
+            return super().__call__(**kwargs)
+        return cls.generate_async(cls._meta.strategy, **kwargs)
+
+
+def _waiting(class_name: str, hook: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(hook)
+    def call(cls: type, *args: Any, **kwargs: Any) -> Any:
+        return awaited(
+            hook(cls, *args, **kwargs),
+            f"{class_name}.{hook.__name__}",
+            f"await {cls.__name__}.create_async(...) or build_async(...)",
+        )
+
+    return call
+
+
+class AsyncFactoryOptions(base.FactoryOptions):
+    """The ``Meta`` options of an `AsyncFactory`: those of factory_boy, and ``adapter``.
+
+    A dedicated factory subclasses it with the adapter class of its store, and the ``Meta`` options
+    that are passed to the adapter's constructor.
+    """
+
+    adapter_class: ClassVar[type[PersistenceAdapter[Any]] | None] = None
+    """The adapter of a factory that sets no ``Meta.adapter``; ``None`` to infer it."""
+
+    adapter_options: ClassVar[dict[str, str]] = {}
+    """``Meta`` options that configure the adapter, each with its name in the constructor."""
+
+    _adapter: PersistenceAdapter[Any] | None = None
+
+    def _build_default_options(self) -> list[base.OptionDefault]:
+        return [
+            *super()._build_default_options(),
+            base.OptionDefault("adapter", None, inherit=True),
+            *(base.OptionDefault(name, _UNSET, inherit=True) for name in self.adapter_options),
+        ]
+
+    def _fill_from_meta(self, meta: type | None, base_meta: base.FactoryOptions | None) -> None:
+        known = {option.name for option in self._build_default_options()}
+        for name in vars(meta) if meta is not None else ():
+            if not name.startswith("_") and name not in known:
+                raise ConfigurationError(
+                    name,
+                    f"is not an option.{closest(name, known)} "
+                    f"Known options: {', '.join(sorted(known))}.",
+                    owner=f"{self.factory.__name__}.Meta",
+                )
+        super()._fill_from_meta(meta, base_meta)
+
+    def contribute_to_class(self, factory: type, *args: Any, **kwargs: Any) -> None:
+        super().contribute_to_class(factory, *args, **kwargs)
+        self.pre_declarations = AwaitingDeclarations(self.pre_declarations.as_dict())
+        self.post_declarations = AwaitingDeclarations(self.post_declarations.as_dict())
+        self._adapter = self._configured_adapter()
+
+    def _configured_adapter(self) -> PersistenceAdapter[Any] | None:
+        given = self.adapter
+        keywords = {
+            keyword: getattr(self, name)
+            for name, keyword in self.adapter_options.items()
+            if getattr(self, name) is not _UNSET
+        }
+        owner = f"{self.factory.__name__}.Meta"
+        try:
+            if isinstance(given, str):
+                given = by_name(given)
+            elif given is None:
+                given = self.adapter_class
+            if isinstance(given, type) and issubclass(given, PersistenceAdapter):
+                return given(**keywords)
+        except ConfigurationError as error:
+            spelt = {keyword: name for name, keyword in self.adapter_options.items()}
+            raise ConfigurationError(
+                spelt.get(error.option, error.option), error.problem, owner=owner
+            ) from None
+        if given is None:
+            return None
+        if not isinstance(given, PersistenceAdapter):
+            raise ConfigurationError(
+                "adapter",
+                "takes an instance of a PersistenceAdapter, its class, or its registered name; "
+                f"got {given!r}.",
+                owner=owner,
+            )
+        if keywords:
+            names = [name for name in self.adapter_options if getattr(self, name) is not _UNSET]
+            raise ConfigurationError(
+                names[0],
+                "has no effect on the instance given as Meta.adapter; give the option to the "
+                "adapter's constructor instead.",
+                owner=owner,
+            )
+        return given
+
+    def adapter_for_storing(self) -> PersistenceAdapter[Any]:
+        """Return the adapter that stores what this factory creates.
+
+        Raises:
+            ConfigurationError: When none is configured, and none can be inferred from the model.
+        """
+        if self._adapter is not None:
+            return self._adapter
+        name = self.factory.__name__
+        for adapter, dedicated in candidates(self.model):
+            warnings.warn(
+                f"{name} sets no Meta.adapter; {adapter.__name__} is inferred from its model. "
+                f"Subclass {dedicated} instead, or set Meta.adapter.",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+            return adapter()
+        raise ConfigurationError(
+            "adapter",
+            f"is not set, and none of the known adapters is for the model {self.model!r}. Set it "
+            "to the adapter that stores this model, or subclass the dedicated factory of your "
+            "ORM, such as async_factory_boy.factory.sqlalchemy.AsyncSQLAlchemyModelFactory.",
+            owner=f"{name}.Meta",
+        )
+
+    def check_create(self, extras: dict[str, Any]) -> None:
+        """Raise, before anything is evaluated, if an object of this factory cannot be created.
+
+        Args:
+            extras: The keywords the object was asked for with.
+
+        Raises:
+            AsyncFactoryError: What is wrong, and what to write instead.
+        """
+        adapter = self.adapter_for_storing()
+        try:
+            adapter.check(self.model)
+        except MissingOptionError as error:
+            raise MissingOptionError(
+                f"{error} (Asked for by {self.factory.__name__}.){self._missing_option_hint()}"
+            ) from None
+        if self._overrides_adjust_kwargs():
+            return  # which may add the fields
+        for field in adapter.get_or_create:
+            names = {old for old, new in self.rename.items() if new == field} | {field}
+            if not names & (self.pre_declarations.declarations.keys() | extras.keys()):
+                raise self._no_value_for(field)
+
+    def _missing_option_hint(self) -> str:
+        """What to add to the error that a call-time option was given nowhere."""
+        return ""
+
+    def _overrides_adjust_kwargs(self) -> bool:
+        hook = self.factory._adjust_kwargs.__func__
+        return hook is not base.BaseFactory._adjust_kwargs.__func__
+
+    def _no_value_for(self, field: str) -> ConfigurationError:
+        name = next(
+            (name for name, keyword in self.adapter_options.items() if keyword == "get_or_create"),
+            "adapter",
+        )
+        return ConfigurationError(
+            name,
+            f"looks objects up by {field!r}, but {self.factory.__name__} gives that field no "
+            f"value; declare it in the factory, or pass {field}=... to the call.",
+            owner=f"{self.factory.__name__}.Meta",
+        )
+
+    def lookup(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields of ``get_or_create`` with their values; empty if it is not used.
+
+        Args:
+            args: The positional arguments of the model, as ``Meta.inline_args`` names them.
+            kwargs: The keyword arguments of the model.
+
+        Raises:
+            ConfigurationError: When one of the fields has no value.
+        """
+        adapter = self.adapter_for_storing()
+        if not adapter.get_or_create:
+            return {}
+        values = {**dict(zip(self.inline_args, args, strict=False)), **kwargs}
+        for field in adapter.get_or_create:
+            if field not in values:
+                raise self._no_value_for(field)
+        return {field: values[field] for field in adapter.get_or_create}
+
+    def instantiate(self, step: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        with _storing.given(frozenset(step.builder.extras)):
+            return super().instantiate(step, args, kwargs)
+
+
+_UNSET: Any = type("_Unset", (), {"__repr__": lambda self: "<unset>"})()
+
+
+class AsyncFactory(factory.Factory[T], metaclass=AsyncFactoryMetaclass):
+    """Base of the factories whose objects are stored by a `PersistenceAdapter`.
+
+    Everything in factory_boy's reference works, with ``await`` and ``_async`` put in place; every
+    callable given to a declaration, and every hook, may be a coroutine function.
+
+    ```python
+    class UserFactory(AsyncFactory[User]):
+        class Meta:
+            model = User
+            adapter = SQLAlchemyAdapter(get_or_create=("email",))
+
+        email = factory.Sequence(lambda n: f"user{n}@example.org")
+    ```
+
+    ``Meta.adapter`` takes an adapter instance, an adapter class, or a registered name. Inside a
+    hook or a declaration the synchronous methods of factory_boy work, and store as well:
+    ``PostFactory.create(author=self)``.
+    """
+
+    _options_class = AsyncFactoryOptions
+
+    class Meta:
+        abstract = True
+
+    @classmethod
+    async def create_async(cls, **kwargs: Any) -> T:
+        """Create one object, and store it.
+
+        ```python
+        user = await UserFactory.create_async(name="Ada", sqlalchemy_session=session)
+        ```
+
+        Args:
+            **kwargs: Values or declarations to use in place of those of the factory, as in
+                factory_boy (``company__name="ACME"`` reaches into a SubFactory); and the adapter's
+                call-time options, which hold for everything that this call creates.
+
+        Returns:
+            The stored object.
+
+        Raises:
+            AsyncFactoryError: When the call, the factory or the adapter's options are wrong;
+                nothing has been evaluated or stored then.
+            Exception: What a declaration, a hook, the model or the database raises, untouched.
+        """
+        return await cls._call(functools.partial(cls.create, **kwargs))
+
+    @classmethod
+    async def create_batch_async(cls, size: int, **kwargs: Any) -> list[T]:
+        """Create `size` objects, and store them.
+
+        ```python
+        users = await UserFactory.create_batch_async(10, sqlalchemy_session=session)
+        ```
+
+        Args:
+            size: The number of objects, 0 or more.
+            **kwargs: As for `create_async`; they hold for each object.
+
+        Returns:
+            The stored objects, in order.
+
+        Raises:
+            BatchSizeError: When `size` is negative, or not an integer.
+            Exception: As for `create_async`. The first failure ends the batch; what was stored
+                before it is part of the caller's transaction.
+        """
+        return await cls._call(functools.partial(cls.create_batch, _size(cls, size), **kwargs))
+
+    @classmethod
+    async def build_async(cls, **kwargs: Any) -> T:
+        """Build one object without storing it, awaiting what is async in its declarations.
+
+        ```python
+        user = await UserFactory.build_async(name="Ada")
+        ```
+
+        Args:
+            **kwargs: As for `create_async`. No session is needed, and none is used.
+
+        Returns:
+            The object.
+
+        Raises:
+            Exception: What a declaration, a hook or the model raises, untouched.
+        """
+        return await cls._call(functools.partial(cls.build, **kwargs))
+
+    @classmethod
+    async def build_batch_async(cls, size: int, **kwargs: Any) -> list[T]:
+        """Build `size` objects without storing them; see `build_async`.
+
+        ```python
+        users = await UserFactory.build_batch_async(10)
+        ```
+
+        Args:
+            size: The number of objects, 0 or more.
+            **kwargs: As for `create_async`; they hold for each object.
+
+        Returns:
+            The objects, in order.
+
+        Raises:
+            BatchSizeError: When `size` is negative, or not an integer.
+            Exception: What a declaration, a hook or the model raises, untouched.
+        """
+        return await cls._call(functools.partial(cls.build_batch, _size(cls, size), **kwargs))
+
+    @classmethod
+    async def generate_async(cls, strategy: str, **kwargs: Any) -> Any:
+        """Build, create or stub one object.
+
+        ```python
+        user = await UserFactory.generate_async(factory.BUILD_STRATEGY)
+        ```
+
+        Args:
+            strategy: ``"build"``, ``"create"`` or ``"stub"``.
+            **kwargs: As for `create_async`.
+
+        Returns:
+            The object, or for ``"stub"`` a plain object with the attributes it would have.
+
+        Raises:
+            ConfigurationError: When the strategy is none of the three.
+            Exception: As for `create_async`.
+        """
+        return await cls._call(functools.partial(cls.generate, _strategy(cls, strategy), **kwargs))
+
+    @classmethod
+    async def generate_batch_async(cls, strategy: str, size: int, **kwargs: Any) -> list[Any]:
+        """Build, create or stub `size` objects; see `generate_async`.
+
+        ```python
+        users = await UserFactory.generate_batch_async(factory.BUILD_STRATEGY, 10)
+        ```
+
+        Args:
+            strategy: ``"build"``, ``"create"`` or ``"stub"``.
+            size: The number of objects, 0 or more.
+            **kwargs: As for `create_async`; they hold for each object.
+
+        Returns:
+            The objects, in order.
+
+        Raises:
+            ConfigurationError: When the strategy is none of the three.
+            BatchSizeError: When `size` is negative, or not an integer.
+            Exception: As for `create_async`.
+        """
+        return await cls._call(
+            functools.partial(
+                cls.generate_batch, _strategy(cls, strategy), _size(cls, size), **kwargs
+            )
+        )
+
+    @classmethod
+    def create(cls, **kwargs: Any) -> T:
+        """Create one object from within a hook or a declaration; elsewhere use `create_async`.
+
+        Raises:
+            SyncCallError: When called elsewhere.
+        """
+        cls._refuse_outside_build("create", "create_async(...)")
+        return super().create(**kwargs)
+
+    @classmethod
+    def create_batch(cls, size: int, **kwargs: Any) -> list[T]:
+        """Create `size` objects from within a hook; elsewhere use `create_batch_async`.
+
+        Raises:
+            SyncCallError: When called elsewhere.
+        """
+        cls._refuse_outside_build("create_batch", "create_batch_async(size, ...)")
+        return super().create_batch(size, **kwargs)
+
+    @classmethod
+    def _refuse_outside_build(cls, method: str, instead: str) -> None:
+        if not engine.in_build():
+            raise SyncCallError(
+                f"{cls.__name__}.{method}() cannot wait for the database; write "
+                f"await {cls.__name__}.{instead}. (The synchronous call works inside of hooks "
+                "and declarations that are plain functions.)"
+            )
+
+    @classmethod
+    async def _call(cls, function: Callable[[], T]) -> T:
+        return await _storing.call(function)
+
+    @classmethod
+    def _generate(cls, strategy: str, params: dict[str, Any]) -> Any:
+        if cls._meta.abstract:
+            raise AbstractFactoryError(
+                f"Cannot generate instances of abstract factory {cls.__name__}; set "
+                f"{cls.__name__}.Meta.model, and leave Meta.abstract out."
+            )
+        return AsyncStepBuilder(cls._meta, params, strategy).build()
+
+    @classmethod
+    def _build(cls, model_class: type[T], *args: Any, **kwargs: Any) -> Any:
+        adapter = cls._meta._adapter
+        if adapter is None:
+            return super()._build(model_class, *args, **kwargs)
+        return adapter.build(model_class, args, kwargs)
+
+    @classmethod
+    def _create(cls, model_class: type[T], *args: Any, **kwargs: Any) -> Any:
+        # Reached outside of a build through a SubFactory of a factory that is not ours.
+        cls._refuse_outside_build("create", "create_async(...)")
+        meta = cls._meta
+        return _storing.store(
+            meta.adapter_for_storing(), model_class, args, kwargs, meta.lookup(args, kwargs)
+        )
+
+
+def _size(cls: type, size: int) -> int:
+    try:
+        number = operator.index(size)
+    except TypeError:
+        number = -1
+    if number < 0:
+        raise BatchSizeError(
+            f"The size of a batch of {cls.__name__} has to be an integer, 0 or more; got {size!r}."
+        )
+    return number
+
+
+def _strategy(cls: type, strategy: str) -> str:
+    strategies = (enums.BUILD_STRATEGY, enums.CREATE_STRATEGY, enums.STUB_STRATEGY)
+    if strategy not in strategies:
+        raise ConfigurationError(
+            "strategy",
+            f"has to be one of {', '.join(map(repr, strategies))}; got {strategy!r}.",
+            owner=cls.__name__,
+        )
+    return strategy

@@ -1,0 +1,169 @@
+"""Call-time options: what a call may be given, and where an adapter finds it.
+
+A session belongs to a test and an event loop, never to a class. So it is given to a call
+(``create_async(sqlalchemy_session=session)``) or bound around many calls (`bind`), and holds for
+everything created from there. An adapter declares the options it reads with `CallOption`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from typing import Any, Generic, TypeVar, overload
+
+from async_factory_boy.exceptions import ConfigurationError, OptionError, closest
+
+__all__ = ["CallOption", "bind"]
+
+V = TypeVar("V")
+
+_bound: ContextVar[Mapping[str, Any]] = ContextVar("async_factory_boy_options", default={})
+
+# The options of the adapters in this distribution are known before those are imported: a graph
+# may reach a store through SubFactory("path.to.Factory") only after `bind` named its option.
+_known: dict[str, CallOption[Any] | None] = dict.fromkeys(
+    [
+        "sqlalchemy_session",
+        "tortoise_using_db",
+        "beanie_session",
+        "mongo_collection",
+        "mongo_session",
+        "databases_database",
+    ]
+)
+
+
+class CallOption(Generic[V]):
+    """Declares, as a class attribute of an adapter, an option that calls and `bind` take.
+
+    The attribute's name is the option's name; prefix it with the name of the store, since it
+    shares a call's keywords with the fields of the model. Read on an adapter instance, it is the
+    value in force, or ``None``.
+
+    ```python
+    class RedisAdapter(PersistenceAdapter[M]):
+        redis_client: CallOption[Redis] = CallOption()
+
+        async def save(self, instance: M) -> M:
+            await self.redis_client.set(...)
+    ```
+
+    Args:
+        check: Called with each value given for the option; raises `OptionError` if the adapter
+            could not use it.
+    """
+
+    def __init__(self, check: Callable[[Any], object] | None = None) -> None:
+        self._check = check
+        self.name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+        self.owner = f"{owner.__module__}.{owner.__qualname__}"
+
+    def declare(self) -> None:
+        """Make the option known to calls and to `bind`.
+
+        Raises:
+            ConfigurationError: When another adapter has an option of that name.
+        """
+        other = _known.get(self.name)
+        if other is not None and other.owner != self.owner:
+            raise ConfigurationError(
+                self.name,
+                f"is an option of {other.owner} already; give yours another name, prefixed with "
+                "the name of its store.",
+                owner=self.owner,
+            )
+        _known[self.name] = self
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> CallOption[V]: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> V | None: ...
+    def __get__(self, instance: object | None, owner: type) -> CallOption[V] | V | None:
+        if instance is None:
+            return self
+        return _bound.get().get(self.name)
+
+    def check(self, value: Any) -> None:
+        """Raise `OptionError` if the adapter could not use `value`."""
+        if self._check is not None:
+            self._check(value)
+
+
+@contextmanager
+def bind(**options: Any) -> Generator[None]:
+    """Give call-time options to every call made inside the ``with`` block.
+
+    An autouse fixture that yields inside it is all the wiring a test suite needs:
+
+    ```python
+    @pytest.fixture(autouse=True)
+    def factories(session):
+        with async_factory_boy.bind(sqlalchemy_session=session):
+            yield
+    ```
+
+    What is bound lives in a context variable: it is seen by this task and the tasks it starts,
+    not by others. A `bind` within another adds to it; a call's own keyword beats both.
+
+    Args:
+        **options: ``sqlalchemy_session``, ``beanie_session`` and the other options of the
+            adapters in use. ``None`` hides what an outer `bind` gave.
+
+    Raises:
+        OptionError: When an option is unknown, or its value is not what its adapter needs.
+    """
+    for name in options:
+        if name not in _known:
+            raise OptionError(
+                f"bind() got an unknown option {name!r}.{closest(name, _known)} "
+                f"Known options: {', '.join(sorted(_known))}."
+            )
+    with scope(_checked(options)):
+        yield
+
+
+@contextmanager
+def scope(options: Mapping[str, Any]) -> Generator[None]:
+    """Put `options`, already checked, over those in force."""
+    before = _bound.get()
+    _bound.set({**before, **options})
+    try:
+        yield
+    finally:
+        # Not reset(token): pytest's plugins may tear a fixture down in a copy of the context it
+        # was set up in, where a token is refused.
+        _bound.set(before)
+
+
+def take(keywords: dict[str, Any]) -> dict[str, Any]:
+    """Remove the call-time options from a call's keywords, and return those that were given.
+
+    Raises:
+        OptionError: When a value is not what the option's adapter needs.
+    """
+    taken = {name: keywords.pop(name) for name in _known.keys() & keywords.keys()}
+    return _checked({name: value for name, value in taken.items() if value is not None})
+
+
+def in_force() -> Mapping[str, Any]:
+    """Return the options that hold for the code that asks."""
+    return _bound.get()
+
+
+@cache
+def misspelt(name: str) -> str:
+    """Return a suggestion if `name` looks like a call-time option spelt wrongly, or nothing."""
+    return closest(name, _known)
+
+
+def _checked(options: dict[str, Any]) -> dict[str, Any]:
+    for name, value in options.items():
+        option = _known[name]
+        if option is not None and value is not None:
+            option.check(value)
+    return options
