@@ -74,7 +74,7 @@ def submit(request: Request[R]) -> R:
 
 def _switch_to_driver(yielded: object) -> object:
     current = getcurrent()
-    if not isinstance(current, Build):
+    if not isinstance(current, Build) or current.parent is None:
         raise RuntimeError("nothing waits for this greenlet; run the code with engine.run()")
     return current.parent.switch(yielded)
 
@@ -95,6 +95,7 @@ async def run(function: Callable[[], T]) -> T:
         BaseException: What `function` raises.
     """
     build = Build(function)
+    yielded: Any = None
     try:
         yielded = build.switch()
         while not build.dead:

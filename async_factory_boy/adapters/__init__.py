@@ -51,8 +51,8 @@ def by_name(name: str) -> type[PersistenceAdapter[Any]]:
             f"Known adapters: {', '.join(sorted(_built_in))}.",
             owner="Meta",
         )
+    adapter: type[PersistenceAdapter[Any]]
     adapter = getattr(import_module(location.module), location.adapter)
-    assert issubclass(adapter, PersistenceAdapter)
     return adapter
 
 

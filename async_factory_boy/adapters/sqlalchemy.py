@@ -204,15 +204,15 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         # MySQL's default isolation level, REPEATABLE READ, shows a plain SELECT what was there
         # when the transaction began; a locking one shows what is there.
         # https://dev.mysql.com/doc/refman/8.4/en/innodb-consistent-read.html
-        statement = select(model).filter_by(**lookup)
+        statement: Select[Any] = select(model).filter_by(**lookup)
         session = self.session()
         if (await session.connection()).dialect.name in ("mysql", "mariadb"):
             statement = statement.with_for_update(read=True)
         return await self._find(session, statement)
 
-    async def _find(self, session: AsyncSession, statement: Select[tuple[M]]) -> M | None:
+    async def _find(self, session: AsyncSession, statement: Select[Any]) -> M | None:
         result = await session.execute(statement)
-        found = result.unique().scalars().one_or_none()
+        found: M | None = result.unique().scalars().one_or_none()
         if found is not None:
             await _load_columns(session, _states([found]))
         return found

@@ -131,6 +131,11 @@ class AwaitingDeclarations(builder.DeclarationSet):
         self._awaiting: dict[str, Any] = {}
         super().__init__(initial)
 
+    @classmethod
+    def of(cls, declarations: Any) -> AwaitingDeclarations:
+        """Return a set of the same declarations."""
+        return cls(declarations.as_dict())
+
     def update(self, values: Mapping[str, Any]) -> None:
         super().update(values)
         for name in values:
@@ -160,8 +165,8 @@ class _AwaitingMeta:
 
     def __init__(self, meta: Any) -> None:
         self._meta = meta
-        self.pre_declarations = AwaitingDeclarations(meta.pre_declarations.as_dict())
-        self.post_declarations = AwaitingDeclarations(meta.post_declarations.as_dict())
+        self.pre_declarations = AwaitingDeclarations.of(meta.pre_declarations)
+        self.post_declarations = AwaitingDeclarations.of(meta.post_declarations)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._meta, name)

@@ -7,9 +7,8 @@ import inspect
 import operator
 import warnings
 from collections.abc import Callable, Coroutine
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
-import factory
 from factory import base, enums
 
 from async_factory_boy import engine
@@ -57,7 +56,8 @@ class AsyncFactoryMetaclass(base.FactoryMetaClass):
     def __call__(cls, **kwargs: Any) -> Any:
         if engine.in_build():
             return super().__call__(**kwargs)
-        return cls.generate_async(cls._meta.strategy, **kwargs)
+        factory = cast("type[AsyncFactory[Any]]", cls)
+        return factory.generate_async(factory._meta.strategy, **kwargs)
 
 
 def _waiting(class_name: str, hook: Callable[..., Any]) -> Callable[..., Any]:
@@ -85,6 +85,16 @@ class AsyncFactoryOptions(base.FactoryOptions):
     adapter_options: ClassVar[dict[str, str]] = {}
     """``Meta`` options that configure the adapter, each with its name in the constructor."""
 
+    # What factory_boy and _build_default_options() set; not given a value here, since factory_boy
+    # asserts that options are absent before it fills them in.
+    factory: type[AsyncFactory[Any]]
+    model: Any
+    abstract: bool
+    strategy: str
+    rename: dict[str, str]
+    inline_args: tuple[str, ...]
+    adapter: object
+
     _adapter: PersistenceAdapter[Any] | None = None
 
     def _build_default_options(self) -> list[base.OptionDefault]:
@@ -106,10 +116,10 @@ class AsyncFactoryOptions(base.FactoryOptions):
                 )
         super()._fill_from_meta(meta, base_meta)
 
-    def contribute_to_class(self, factory: type, *args: Any, **kwargs: Any) -> None:
+    def contribute_to_class(self, factory: type[base.BaseFactory[Any]], *args: Any, **kwargs: Any) -> None:
         super().contribute_to_class(factory, *args, **kwargs)
-        self.pre_declarations = AwaitingDeclarations(self.pre_declarations.as_dict())
-        self.post_declarations = AwaitingDeclarations(self.post_declarations.as_dict())
+        self.pre_declarations = AwaitingDeclarations.of(self.pre_declarations)
+        self.post_declarations = AwaitingDeclarations.of(self.post_declarations)
         self._adapter = self._configured_adapter()
 
     def _configured_adapter(self) -> PersistenceAdapter[Any] | None:
@@ -192,8 +202,9 @@ class AsyncFactoryOptions(base.FactoryOptions):
             raise MissingOptionError(
                 f"{error} (Asked for by {self.factory.__name__}.){self._missing_option_hint()}"
             ) from None
-        if self._overrides_adjust_kwargs():
-            return  # which may add the fields
+        hook = inspect.getattr_static(self.factory, "_adjust_kwargs")
+        if hook is not inspect.getattr_static(base.BaseFactory, "_adjust_kwargs"):
+            return  # it may add the fields
         for field in adapter.get_or_create:
             names = {old for old, new in self.rename.items() if new == field} | {field}
             if not names & (self.pre_declarations.declarations.keys() | extras.keys()):
@@ -202,10 +213,6 @@ class AsyncFactoryOptions(base.FactoryOptions):
     def _missing_option_hint(self) -> str:
         """What to add to the error that a call-time option was given nowhere."""
         return ""
-
-    def _overrides_adjust_kwargs(self) -> bool:
-        hook = self.factory._adjust_kwargs.__func__
-        return hook is not base.BaseFactory._adjust_kwargs.__func__
 
     def _no_value_for(self, field: str) -> ConfigurationError:
         name = next(
@@ -246,7 +253,7 @@ class AsyncFactoryOptions(base.FactoryOptions):
 _UNSET: Any = type("_Unset", (), {"__repr__": lambda self: "<unset>"})()
 
 
-class AsyncFactory(factory.Factory[T], metaclass=AsyncFactoryMetaclass):
+class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
     """Base of the factories whose objects are stored by a `PersistenceAdapter`.
 
     Everything in factory_boy's reference works, with ``await`` and ``_async`` put in place; every
@@ -267,9 +274,15 @@ class AsyncFactory(factory.Factory[T], metaclass=AsyncFactoryMetaclass):
     """
 
     _options_class = AsyncFactoryOptions
+    _meta: AsyncFactoryOptions
 
-    class Meta:
-        abstract = True
+    if TYPE_CHECKING:
+        # So that pyright does not hold the Meta of every factory against the one it inherits.
+        Meta: Any
+    else:
+
+        class Meta:
+            abstract = True
 
     @classmethod
     async def create_async(cls, **kwargs: Any) -> T:
@@ -292,7 +305,7 @@ class AsyncFactory(factory.Factory[T], metaclass=AsyncFactoryMetaclass):
                 nothing has been evaluated or stored then.
             Exception: What a declaration, a hook, the model or the database raises, untouched.
         """
-        return await cls._call(functools.partial(cls.create, **kwargs))
+        return await _storing.call(functools.partial(cls.create, **kwargs))
 
     @classmethod
     async def create_batch_async(cls, size: int, **kwargs: Any) -> list[T]:
@@ -314,7 +327,7 @@ class AsyncFactory(factory.Factory[T], metaclass=AsyncFactoryMetaclass):
             Exception: As for `create_async`. The first failure ends the batch; what was stored
                 before it is part of the caller's transaction.
         """
-        return await cls._call(functools.partial(cls.create_batch, _size(cls, size), **kwargs))
+        return await _storing.call(functools.partial(cls.create_batch, _size(cls, size), **kwargs))
 
     @classmethod
     async def build_async(cls, **kwargs: Any) -> T:
@@ -333,7 +346,7 @@ class AsyncFactory(factory.Factory[T], metaclass=AsyncFactoryMetaclass):
         Raises:
             Exception: What a declaration, a hook or the model raises, untouched.
         """
-        return await cls._call(functools.partial(cls.build, **kwargs))
+        return await _storing.call(functools.partial(cls.build, **kwargs))
 
     @classmethod
     async def build_batch_async(cls, size: int, **kwargs: Any) -> list[T]:
@@ -354,7 +367,7 @@ class AsyncFactory(factory.Factory[T], metaclass=AsyncFactoryMetaclass):
             BatchSizeError: When `size` is negative, or not an integer.
             Exception: What a declaration, a hook or the model raises, untouched.
         """
-        return await cls._call(functools.partial(cls.build_batch, _size(cls, size), **kwargs))
+        return await _storing.call(functools.partial(cls.build_batch, _size(cls, size), **kwargs))
 
     @classmethod
     async def generate_async(cls, strategy: str, **kwargs: Any) -> Any:
@@ -375,7 +388,7 @@ class AsyncFactory(factory.Factory[T], metaclass=AsyncFactoryMetaclass):
             ConfigurationError: When the strategy is none of the three.
             Exception: As for `create_async`.
         """
-        return await cls._call(functools.partial(cls.generate, _strategy(cls, strategy), **kwargs))
+        return await _storing.call(functools.partial(cls.generate, _strategy(cls, strategy), **kwargs))
 
     @classmethod
     async def generate_batch_async(cls, strategy: str, size: int, **kwargs: Any) -> list[Any]:
@@ -398,7 +411,7 @@ class AsyncFactory(factory.Factory[T], metaclass=AsyncFactoryMetaclass):
             BatchSizeError: When `size` is negative, or not an integer.
             Exception: As for `create_async`.
         """
-        return await cls._call(
+        return await _storing.call(
             functools.partial(
                 cls.generate_batch, _strategy(cls, strategy), _size(cls, size), **kwargs
             )
@@ -432,10 +445,6 @@ class AsyncFactory(factory.Factory[T], metaclass=AsyncFactoryMetaclass):
                 f"await {cls.__name__}.{instead}. (The synchronous call works inside of hooks "
                 "and declarations that are plain functions.)"
             )
-
-    @classmethod
-    async def _call(cls, function: Callable[[], T]) -> T:
-        return await _storing.call(function)
 
     @classmethod
     def _generate(cls, strategy: str, params: dict[str, Any]) -> Any:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-import factory
+from factory import helpers
 
 from async_factory_boy import options
 from async_factory_boy.factory.base import AsyncFactory
@@ -41,7 +41,7 @@ def make_factory(klass: type[T], **kwargs: Any) -> type[AsyncFactory[T]]:
     Returns:
         The factory class.
     """
-    made: type[AsyncFactory[T]] = factory.make_factory(
+    made: type[AsyncFactory[T]] = helpers.make_factory(
         klass, **{"FACTORY_CLASS": AsyncFactory, **kwargs}
     )
     return made

@@ -25,6 +25,7 @@ class AsyncSQLAlchemyOptions(AsyncFactoryOptions):
         "sqlalchemy_session_factory": "session_factory",
         "sqlalchemy_load": "load",
     }
+    sqlalchemy_session: object
 
     def _build_default_options(self) -> list[base.OptionDefault]:
         return [
