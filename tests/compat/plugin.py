@@ -14,34 +14,32 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
-# Has the tests of LEFT_OUT skip themselves wherever they run: Django is not among what is tested.
-sys.modules["django"] = None  # type: ignore[assignment]
+import factory
+import pytest
+from factory import base, enums, helpers
 
-import factory  # noqa: E402
-import pytest  # noqa: E402
-from factory import base, enums, helpers  # noqa: E402
-
-from async_factory_boy import engine  # noqa: E402
-from async_factory_boy.adapters import PersistenceAdapter  # noqa: E402
-from async_factory_boy.factory import AsyncFactory  # noqa: E402
-from async_factory_boy.factory.base import AsyncFactoryMetaclass  # noqa: E402
+from async_factory_boy import engine
+from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.factory import AsyncFactory
+from async_factory_boy.factory.base import AsyncFactoryMetaclass
 
 T = TypeVar("T")
 
-_DJANGO = "is about factory.django.DjangoModelFactory, which is none of our factories"
-
-LEFT_OUT = {
-    "tests/test_using.py::SimpleBuildTestCase::test_create_custom_base": _DJANGO,
-    "tests/test_using.py::SimpleBuildTestCase::test_create_batch_custom_base": _DJANGO,
-    "tests/test_using.py::SimpleBuildTestCase::test_generate_create_custom_base": _DJANGO,
-    "tests/test_using.py::SimpleBuildTestCase::test_generate_batch_create_custom_base": _DJANGO,
-    "tests/test_using.py::SimpleBuildTestCase::test_simple_generate_create_custom_base": _DJANGO,
-    "tests/test_using.py::SimpleBuildTestCase::test_simple_generate_batch_create_custom_base": _DJANGO,
-    "tests/test_using.py::DjangoModelFactoryTestCase": _DJANGO,
-}
+LEFT_OUT = dict.fromkeys(
+    (
+        "tests/test_using.py::DjangoModelFactoryTestCase",
+        "tests/test_using.py::SimpleBuildTestCase::test_create_batch_custom_base",
+        "tests/test_using.py::SimpleBuildTestCase::test_create_custom_base",
+        "tests/test_using.py::SimpleBuildTestCase::test_generate_batch_create_custom_base",
+        "tests/test_using.py::SimpleBuildTestCase::test_generate_create_custom_base",
+        "tests/test_using.py::SimpleBuildTestCase::test_simple_generate_batch_create_custom_base",
+        "tests/test_using.py::SimpleBuildTestCase::test_simple_generate_create_custom_base",
+    ),
+    "tests factory.django.DjangoModelFactory, which is not among ours",
+)
 """The tests, or classes of tests, that may skip or fail, each with the reason.
 
-The run fails if one passes, if one does not exist, and if any other test skips.
+The run fails if one of them passes or does not exist, and if any other test skips.
 """
 
 _loop = asyncio.new_event_loop()
@@ -105,6 +103,9 @@ class CompatFactory(AsyncFactory[T], metaclass=CompatMetaclass):
 
 
 def pytest_configure() -> None:
+    # Wherever this runs, `import django` fails, and the tests in LEFT_OUT skip themselves.
+    sys.modules["django"] = None  # type: ignore[assignment]
+
     # make_factory() goes on to call upstream's metaclass by name, as it does for users, and is
     # only given another base class. StubFactory, DictFactory and ListFactory stay as they are:
     # the first creates nothing, the others are only reached through factory.Dict and factory.List.
@@ -117,7 +118,7 @@ def pytest_configure() -> None:
 
     def instantiate(self: Any, step: Any, args: Any, kwargs: Any) -> Any:
         if step.builder.strategy == enums.CREATE_STRATEGY:
-            assert engine.in_build(), f"{self.factory} creates without going through create_async"
+            assert engine.in_build(), f"{self.factory} created an object synchronously"
         return upstream_instantiate(self, step, args, kwargs)
 
     base.FactoryOptions.instantiate = instantiate
@@ -161,7 +162,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.section("factory_boy's tests on async-factory-boy")
     for nodeid, reason in LEFT_OUT.items():
-        terminalreporter.line(f"left out: {nodeid} {reason}")
+        terminalreporter.line(f"left out: {nodeid}: {reason}")
     counts = ", ".join(f"{count} {name}" for name, count in sorted(_calls.items()))
     terminalreporter.line(f"calls: {counts}")
     for failure in _failures():

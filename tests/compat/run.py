@@ -29,6 +29,13 @@ MODULES = (
     "faker",
 )
 
+WARNINGS = (
+    "error",
+    "ignore:Setting a specific random seed:UserWarning",
+    "ignore::pytest.PytestCollectionWarning",
+)
+"""What upstream's tests themselves bring up is ignored."""
+
 
 def download(directory: Path) -> Path:
     """Download the source distribution of the installed factory_boy, and return its path."""
@@ -52,8 +59,8 @@ def unpack(archive: Path, directory: Path) -> None:
 def run_tests(directory: Path, arguments: list[str]) -> int:
     """Run the unpacked tests in a pytest that loads no plugin but ours; return its exit code."""
     command = [sys.executable, "-m", "pytest", "-p", "plugin", "-p", "no:cacheprovider"]
-    # A coroutine that nobody awaits is a bug, and shows as one of these warnings only.
-    command += ["-W", "error::RuntimeWarning", "-W", "error::pytest.PytestUnraisableExceptionWarning"]
+    for warning in WARNINGS:
+        command += ["-W", warning]
     tests = [f"tests/test_{module}.py" for module in MODULES]
     environment = {
         **os.environ,
@@ -64,7 +71,7 @@ def run_tests(directory: Path, arguments: list[str]) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.partition("\n")[0])
     parser.add_argument("--sdist", type=Path, help="use this archive instead of downloading it")
     options, arguments = parser.parse_known_args()
     with tempfile.TemporaryDirectory(prefix="factory_boy-") as name:

@@ -29,6 +29,10 @@ class Store(ABC):
     transactional: ClassVar[bool] = True
     """Whether `rollback` can undo what was stored."""
 
+    concurrent: ClassVar[bool] = True
+    """Whether two connections can have transactions that write at once, and go on after one was
+    refused a row."""
+
     CompanyFactory: type[AsyncFactory[Any]]
     NamedCompanyFactory: type[AsyncFactory[Any]]
     """Like `CompanyFactory`, with get_or_create by ``name``."""
