@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar, overload
 
 from async_factory_boy.exceptions import ConfigurationError, OptionError, closest
@@ -19,7 +20,10 @@ __all__ = ["CallOption", "bind"]
 
 V = TypeVar("V")
 
-_bound: ContextVar[Mapping[str, Any]] = ContextVar("async_factory_boy_options", default={})
+_bound: ContextVar[Mapping[str, Any]] = ContextVar(
+    "async_factory_boy_options",
+    default=MappingProxyType({}),
+)
 
 # The options of the adapters in this distribution are known before those are imported: a graph
 # may reach a store through SubFactory("path.to.Factory") only after `bind` named its option.

@@ -67,6 +67,4 @@ def candidates(model: type) -> Iterator[tuple[type[PersistenceAdapter[Any]], str
 
 def missing(package: str, extra: str) -> str:
     """Return the message of the ImportError for an ORM that is not installed."""
-    return (
-        f"{package} is not installed. Install it with: pip install 'async-factory-boy[{extra}]'"
-    )
+    return f"{package} is not installed. Install it with: pip install 'async-factory-boy[{extra}]'"

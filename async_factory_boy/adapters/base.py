@@ -63,7 +63,7 @@ class PersistenceAdapter(ABC, Generic[M]):
         """
         return False
 
-    def check(self, model: type[M]) -> None:  # noqa: B027 (may be omitted)
+    def check(self, model: type[M]) -> None:
         """Raise if an object of `model` could not be stored now.
 
         Called when a factory is about to create, before it evaluates its first declaration: the
@@ -111,7 +111,7 @@ class PersistenceAdapter(ABC, Generic[M]):
         """
         return await self.save(await build())
 
-    async def finish(self, instances: Sequence[M]) -> None:  # noqa: B027 (may be omitted)
+    async def finish(self, instances: Sequence[M]) -> None:
         """Make instances whole before a call returns them.
 
         Called once at the end of each call, after its last hook, with every instance this adapter
@@ -140,6 +140,8 @@ def fields_option(name: str, value: object, *, owner: str) -> tuple[str, ...]:
         isinstance(field, str) for field in value
     ):
         raise ConfigurationError(
-            name, f'takes a sequence of field names, such as ("email",); got {value!r}.', owner=owner
+            name,
+            f'takes a sequence of field names, such as ("email",); got {value!r}.',
+            owner=owner,
         )
     return tuple(value)

@@ -310,9 +310,7 @@ async def _load_columns(session: AsyncSession, states: Iterable[InstanceState[An
             unloaded.setdefault(state.mapper, []).append(state)
     for mapper, some in unloaded.items():
         names = sorted(frozenset().union(*map(_unloaded_columns, some)))
-        await _select(
-            session, mapper, some, load_only(*(getattr(mapper.class_, n) for n in names))
-        )
+        await _select(session, mapper, some, load_only(*(getattr(mapper.class_, n) for n in names)))
 
 
 def _unloaded_columns(state: InstanceState[Any]) -> frozenset[str]:

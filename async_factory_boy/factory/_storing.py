@@ -159,6 +159,7 @@ def store(
     lookup: Mapping[str, Any],
 ) -> M:
     """Store an object of `model`, or find it if there is a `lookup`; called from a build."""
+
     def build() -> M:
         return adapter.build(model, args, kwargs)
 

@@ -6,7 +6,7 @@ import functools
 import inspect
 import operator
 import warnings
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from factory import base, enums
@@ -28,6 +28,9 @@ from async_factory_boy.factory._factory_boy import (
     awaited,
 )
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 T = TypeVar("T")
 
 # What a factory may override with a coroutine function. factory_boy calls these from within its
@@ -38,9 +41,7 @@ _HOOKS = ("_adjust_kwargs", "_after_postgeneration", "_build", "_create", "_setu
 class AsyncFactoryMetaclass(base.FactoryMetaClass):
     """Makes ``await UserFactory(...)`` work, and lets the hooks of a factory be async."""
 
-    def __new__(
-        mcs, class_name: str, bases: tuple[type, ...], attrs: dict[str, Any]
-    ) -> AsyncFactoryMetaclass:
+    def __new__(mcs, class_name: str, bases: tuple[type, ...], attrs: dict[str, Any]) -> Self:
         for name in _HOOKS:
             hook = attrs.get(name)
             if isinstance(hook, classmethod) and inspect.iscoroutinefunction(hook.__func__):
@@ -50,10 +51,10 @@ class AsyncFactoryMetaclass(base.FactoryMetaClass):
             # the bases ask for this metaclass, and enters here a second time. Meta is taken out of
             # `attrs` already, and the first call goes on to fill in `_meta`.
             return type.__new__(mcs, class_name, bases, attrs)
-        new: AsyncFactoryMetaclass = super().__new__(mcs, class_name, bases, attrs)
+        new: Self = super().__new__(mcs, class_name, bases, attrs)
         return new
 
-    def __call__(cls, **kwargs: Any) -> Any:
+    def __call__(cls, **kwargs: Any) -> Any:  # noqa: N805 (a metaclass: its instances are classes)
         if engine.in_build():
             return super().__call__(**kwargs)
         factory = cast("type[AsyncFactory[Any]]", cls)
@@ -116,7 +117,9 @@ class AsyncFactoryOptions(base.FactoryOptions):
                 )
         super()._fill_from_meta(meta, base_meta)
 
-    def contribute_to_class(self, factory: type[base.BaseFactory[Any]], *args: Any, **kwargs: Any) -> None:
+    def contribute_to_class(
+        self, factory: type[base.BaseFactory[Any]], *args: Any, **kwargs: Any
+    ) -> None:
         super().contribute_to_class(factory, *args, **kwargs)
         self.pre_declarations = AwaitingDeclarations.of(self.pre_declarations)
         self.post_declarations = AwaitingDeclarations.of(self.post_declarations)
@@ -211,7 +214,7 @@ class AsyncFactoryOptions(base.FactoryOptions):
                 raise self._no_value_for(field)
 
     def _missing_option_hint(self) -> str:
-        """What to add to the error that a call-time option was given nowhere."""
+        """Return what to add to the error that a call-time option was given nowhere."""
         return ""
 
     def _no_value_for(self, field: str) -> ConfigurationError:
@@ -388,7 +391,9 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
             ConfigurationError: When the strategy is none of the three.
             Exception: As for `create_async`.
         """
-        return await _storing.call(functools.partial(cls.generate, _strategy(cls, strategy), **kwargs))
+        return await _storing.call(
+            functools.partial(cls.generate, _strategy(cls, strategy), **kwargs)
+        )
 
     @classmethod
     async def generate_batch_async(cls, strategy: str, size: int, **kwargs: Any) -> list[Any]:

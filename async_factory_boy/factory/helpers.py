@@ -1,7 +1,8 @@
 """Factories made for a single call, as factory_boy's helpers of the same names make them.
 
 `factory.build(User, FACTORY_CLASS=UserFactory)` and its siblings work as well; these are the ones
-to await. ``FACTORY_CLASS`` is the factory class to derive from, `AsyncFactory` by default.
+to await. Their keywords are declarations, the adapter's call-time options, and ``FACTORY_CLASS``:
+the factory class to derive from, `AsyncFactory` by default.
 
 ```python
 user = await create_async(
@@ -48,36 +49,31 @@ def make_factory(klass: type[T], **kwargs: Any) -> type[AsyncFactory[T]]:
 
 
 async def create_async(klass: type[T], **kwargs: Any) -> T:
-    """Create an object of `klass`, and store it; arguments as for
-    `make_factory`, and the adapter's call-time options."""
+    """Create an object of `klass`, and store it."""
     given = options.take(kwargs)
     return await make_factory(klass, **kwargs).create_async(**given)
 
 
 async def create_batch_async(klass: type[T], size: int, **kwargs: Any) -> list[T]:
-    """Create `size` objects of `klass`, and store them; arguments as for
-    `make_factory`, and the adapter's call-time options."""
+    """Create `size` objects of `klass`, and store them."""
     given = options.take(kwargs)
     return await make_factory(klass, **kwargs).create_batch_async(size, **given)
 
 
 async def build_async(klass: type[T], **kwargs: Any) -> T:
-    """Build an object of `klass`; arguments as for
-    `make_factory`, and the adapter's call-time options."""
+    """Build an object of `klass`."""
     given = options.take(kwargs)
     return await make_factory(klass, **kwargs).build_async(**given)
 
 
 async def build_batch_async(klass: type[T], size: int, **kwargs: Any) -> list[T]:
-    """Build `size` objects of `klass`; arguments as for
-    `make_factory`, and the adapter's call-time options."""
+    """Build `size` objects of `klass`."""
     given = options.take(kwargs)
     return await make_factory(klass, **kwargs).build_batch_async(size, **given)
 
 
 async def generate_async(klass: type[T], strategy: str, **kwargs: Any) -> Any:
-    """Build, create or stub an object of `klass`; arguments as for
-    `make_factory`, and the adapter's call-time options."""
+    """Build, create or stub an object of `klass`."""
     given = options.take(kwargs)
     return await make_factory(klass, **kwargs).generate_async(strategy, **given)
 
@@ -85,7 +81,6 @@ async def generate_async(klass: type[T], strategy: str, **kwargs: Any) -> Any:
 async def generate_batch_async(
     klass: type[T], strategy: str, size: int, **kwargs: Any
 ) -> list[Any]:
-    """Build, create or stub `size` objects of `klass`; arguments as for
-    `make_factory`, and the adapter's call-time options."""
+    """Build, create or stub `size` objects of `klass`."""
     given = options.take(kwargs)
     return await make_factory(klass, **kwargs).generate_batch_async(strategy, size, **given)

@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from functools import partial
-from types import SimpleNamespace
+from types import CoroutineType, SimpleNamespace
 from typing import Any, TypeVar
 
-import factory
 import pytest
 from factory import base, enums, helpers
 
@@ -42,20 +41,23 @@ LEFT_OUT = dict.fromkeys(
 The run fails if one of them passes or does not exist, and if any other test skips.
 """
 
+_patches = pytest.MonkeyPatch()
 _loop = asyncio.new_event_loop()
 _calls: Counter[str] = Counter()
-_undocumented_skips: list[str] = []
+_errors: list[str] = []
 
 
 def _run(coroutine: Coroutine[Any, Any, T]) -> T:
+    assert isinstance(coroutine, CoroutineType)
     _calls[coroutine.__name__] += 1
     try:
-        return _loop.run_until_complete(coroutine)
+        made: T = _loop.run_until_complete(coroutine)
     except RuntimeError as error:
         # Python lets no StopIteration out of a coroutine (PEP 479), be it that of an Iterator.
         if isinstance(error.__cause__, StopIteration):
             raise error.__cause__ from None
         raise
+    return made
 
 
 class MemoryAdapter(PersistenceAdapter[Any]):
@@ -103,28 +105,31 @@ class CompatFactory(AsyncFactory[T], metaclass=CompatMetaclass):
 
 
 def pytest_configure() -> None:
-    # Wherever this runs, `import django` fails, and the tests in LEFT_OUT skip themselves.
-    sys.modules["django"] = None  # type: ignore[assignment]
+    # make_factory() still calls upstream's metaclass by name, as it does for users; it is only
+    # given another base class. StubFactory, DictFactory and ListFactory stay as they are: the
+    # first creates nothing, the others are only reached through factory.Dict and factory.List.
+    make_factory = partial(helpers.make_factory, FACTORY_CLASS=CompatFactory)
+    _patches.setattr("factory.helpers.base", SimpleNamespace(Factory=base.Factory))
+    for target in ("factory.helpers.make_factory", "factory.make_factory"):
+        _patches.setattr(target, make_factory)
+    for target in ("factory.base.Factory", "factory.Factory"):
+        _patches.setattr(target, CompatFactory)
 
-    # make_factory() goes on to call upstream's metaclass by name, as it does for users, and is
-    # only given another base class. StubFactory, DictFactory and ListFactory stay as they are:
-    # the first creates nothing, the others are only reached through factory.Dict and factory.List.
-    helpers.base = SimpleNamespace(Factory=base.Factory)
-    helpers.make_factory = partial(helpers.make_factory, FACTORY_CLASS=CompatFactory)
-    factory.make_factory = helpers.make_factory
-    base.Factory = factory.Factory = CompatFactory
-
-    upstream_instantiate = base.FactoryOptions.instantiate
+    upstream_instantiate: Any = base.FactoryOptions.instantiate
 
     def instantiate(self: Any, step: Any, args: Any, kwargs: Any) -> Any:
         if step.builder.strategy == enums.CREATE_STRATEGY:
             assert engine.in_build(), f"{self.factory} created an object synchronously"
         return upstream_instantiate(self, step, args, kwargs)
 
-    base.FactoryOptions.instantiate = instantiate
+    _patches.setattr("factory.base.FactoryOptions.instantiate", instantiate)
+
+    # Wherever this runs, `import django` fails, and the tests in LEFT_OUT skip themselves.
+    _patches.setitem(sys.modules, "django", None)
 
 
 def pytest_unconfigure() -> None:
+    _patches.undo()
     _loop.close()
 
 
@@ -138,24 +143,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item, name in found.items():
         if name is not None:
             item.add_marker(pytest.mark.xfail(reason=LEFT_OUT[name], strict=True))
-    if stale := LEFT_OUT.keys() - found.values():
-        raise pytest.UsageError(f"LEFT_OUT names tests that do not exist: {', '.join(stale)}")
+    _errors.extend(f"{name} does not exist" for name in LEFT_OUT.keys() - found.values())
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.skipped and _left_out(report.nodeid) is None:
-        _undocumented_skips.append(report.nodeid)
-
-
-def _failures() -> Iterator[str]:
-    if not _calls["create_async"]:
-        yield "no test called create_async"
-    for nodeid in _undocumented_skips:
-        yield f"{nodeid} was skipped, and is not in LEFT_OUT"
+        _errors.append(f"{report.nodeid} was skipped, and is not in LEFT_OUT")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if any(_failures()) and session.exitstatus == pytest.ExitCode.OK:
+    if not _calls["create_async"]:
+        _errors.append("no test called create_async")
+    if _errors and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -164,6 +163,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for nodeid, reason in LEFT_OUT.items():
         terminalreporter.line(f"left out: {nodeid}: {reason}")
     counts = ", ".join(f"{count} {name}" for name, count in sorted(_calls.items()))
-    terminalreporter.line(f"calls: {counts}")
-    for failure in _failures():
-        terminalreporter.line(f"error: {failure}", red=True)
+    terminalreporter.line(f"called on an event loop: {counts}")
+    for error in _errors:
+        terminalreporter.line(f"error: {error}", red=True)

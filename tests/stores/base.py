@@ -84,5 +84,3 @@ class Store(ABC):
 
     async def commit(self) -> None:
         """Make what was done with `options` visible to `another`. Default: it is already."""
-
-

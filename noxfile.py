@@ -1,0 +1,68 @@
+"""One command for each check: ``nox -s tests``, ``nox -s lint``, … ``nox -l`` lists them."""
+
+from __future__ import annotations
+
+import nox
+
+nox.options.default_venv_backend = "uv"
+nox.options.sessions = ["tests", "lint", "typing", "docs"]
+
+PROJECT = ("-e", ".[all]")
+
+
+@nox.session
+def quickstart(session: nox.Session) -> None:
+    """Create a small shop in an SQLite file, and print it."""
+    session.install("-e", ".[sqlalchemy]", "aiosqlite", "asyncpg", "asyncmy")
+    session.run("python", "examples/quickstart.py", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests, on SQLite, PostgreSQL, MongoDB, and with MYSQL_URL set on MariaDB."""
+    session.install(*PROJECT, "--group", "test")
+    session.run("pytest", "-n", "auto", "--cov", *session.posargs)
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """Run the tests with the lowest versions that are allowed of each direct dependency."""
+    session.install(*PROJECT, "--group", "test", "--resolution", "lowest-direct")
+    session.run("pytest", "-n", "auto", *session.posargs)
+
+
+@nox.session
+def compat(session: nox.Session) -> None:
+    """Run factory_boy's own tests with every create() going through create_async()."""
+    session.install("-e", ".", "pytest", "pip")
+    session.run("python", "tests/compat/run.py", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting."""
+    session.install("--group", "lint")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check types with mypy (strict) and pyright."""
+    session.install(*PROJECT, "--group", "typing")
+    session.run("mypy")
+    session.run("pyright")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation; a warning is an error."""
+    session.install("-e", ".[all]", "--group", "docs")
+    session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Measure what create_async costs over the hand-written equivalent."""
+    session.install(*PROJECT, "--group", "benchmark")
+    session.run("python", "-m", "benchmarks", *session.posargs)
