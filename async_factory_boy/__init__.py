@@ -18,6 +18,7 @@ from async_factory_boy.exceptions import (
     MissingOptionError,
     OptionError,
     SyncCallError,
+    UnknownStrategyError,
 )
 from async_factory_boy.options import bind
 
@@ -30,6 +31,7 @@ __all__ = [
     "MissingOptionError",
     "OptionError",
     "SyncCallError",
+    "UnknownStrategyError",
     "bind",
 ]
 

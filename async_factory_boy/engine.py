@@ -93,6 +93,7 @@ async def run(function: Callable[[], T]) -> T:
 
     Raises:
         BaseException: What `function` raises.
+        RuntimeError: When it raises StopIteration, which no coroutine can.
     """
     build = Build(function)
     yielded: Any = None
@@ -108,6 +109,12 @@ async def run(function: Callable[[], T]) -> T:
                     raise  # closed: nothing can be awaited from here on
             else:
                 yielded = build.switch(value)
+    except StopIteration as error:
+        # No coroutine can raise it: Python would say no more than that.
+        raise RuntimeError(
+            "StopIteration in a build: an iterator that it read has come to its end, such as that "
+            "of an Iterator(..., cycle=False)."
+        ) from error
     finally:
         # Not dead here: the build answered being closed by asking for one more await.
         while not build.dead:

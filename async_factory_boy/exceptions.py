@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from factory.errors import FactoryError
+from factory.errors import FactoryError, UnknownStrategy
 
 __all__ = [
     "AbstractFactoryError",
@@ -21,6 +21,7 @@ __all__ = [
     "MissingOptionError",
     "OptionError",
     "SyncCallError",
+    "UnknownStrategyError",
 ]
 
 
@@ -70,6 +71,10 @@ class ConfigurationError(AsyncFactoryError, TypeError):
         self.option = option
         self.problem = problem
         self.owner = owner
+
+
+class UnknownStrategyError(ConfigurationError, UnknownStrategy):
+    """A strategy is none of ``"build"``, ``"create"`` and ``"stub"``."""
 
 
 def closest(word: str, known: Iterable[str]) -> str:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import gc
 from typing import Any
 
 import factory
 import pytest
-from greenlet import greenlet
 
+from tests.greenlets import suspended_greenlets
 from tests.stores import sqlalchemy
 from tests.stores.base import Store
 
@@ -281,13 +280,3 @@ async def test_error_in_a_hook(store: Store) -> None:
         await Failing.create_async()
     assert caught.traceback[-1].name == "fail"
     assert not suspended_greenlets()
-
-
-def suspended_greenlets() -> list[greenlet]:
-    """Return the greenlets that were started and have not ended, other than the running one."""
-    gc.collect()
-    return [
-        one
-        for one in gc.get_objects()
-        if isinstance(one, greenlet) and one.gr_frame is not None and not one.dead
-    ]

@@ -33,6 +33,12 @@ _built_in = {
         "sqlalchemy",
         "async_factory_boy.factory.sqlalchemy.AsyncSQLAlchemyModelFactory",
     ),
+    "tortoise": _Location(
+        "async_factory_boy.adapters.tortoise",
+        "TortoiseAdapter",
+        "tortoise",
+        "async_factory_boy.factory.tortoise.AsyncTortoiseModelFactory",
+    ),
 }
 
 

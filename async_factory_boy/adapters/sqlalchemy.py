@@ -19,7 +19,7 @@ from async_factory_boy.exceptions import (
 from async_factory_boy.options import CallOption
 
 try:
-    from sqlalchemy import ColumnElement, Select, and_, inspect, or_, select
+    from sqlalchemy import Column, ColumnElement, Select, and_, inspect, or_, select
     from sqlalchemy.exc import IntegrityError
     from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker
     from sqlalchemy.orm import (
@@ -27,11 +27,12 @@ try:
         Mapper,
         Session,
         lazyload,
-        load_only,
         scoped_session,
         selectinload,
         sessionmaker,
+        undefer,
     )
+    from sqlalchemy.orm.attributes import set_committed_value
     from sqlalchemy.sql.base import ExecutableOption
 except ModuleNotFoundError as error:  # pragma: no cover (tested where it is not installed)
     raise ImportError(missing("SQLAlchemy", "sqlalchemy")) from error
@@ -183,16 +184,15 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
     async def save(self, instance: M) -> M:
         session = self.session()
         session.add(instance)
-        await self._persist(session)
-        await _load_columns(session, _states([instance]))
-        return instance
-
-    async def _persist(self, session: AsyncSession) -> None:
-        if self.persistence == "flush":
+        if self.persistence is not None:
             await session.flush()
-        elif self.persistence == "commit":
+            _set_nulls(_state(instance))
+            await _load_columns(session, [_state(instance)])
+        if self.persistence == "commit":
+            # Last, so that loading does not begin a transaction that nobody ends.
             with _nothing_expires(session):
                 await session.commit()
+        return instance
 
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         session = self.session()
@@ -214,7 +214,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         result = await session.execute(statement)
         found: M | None = result.unique().scalars().one_or_none()
         if found is not None:
-            await _load_columns(session, _states([found]))
+            await _load_columns(session, [_state(found)])
         return found
 
     async def save_new(self, build: Callable[[], Awaitable[M]]) -> M:
@@ -237,9 +237,10 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
 
     async def finish(self, instances: Sequence[M]) -> None:
         session = self.session()
-        await _load_columns(session, _states(instances))
+        states = [_state(instance) for instance in instances]
+        await _load_columns(session, states)
         if self.load:
-            await _load_relationships(session, _states(instances), self.load)
+            await _load_relationships(session, states, self.load)
 
 
 def _check_session_factory(value: object, owner: str) -> None:
@@ -298,8 +299,8 @@ async def _begin_on_sqlite(session: AsyncSession) -> None:
             await connection.exec_driver_sql("BEGIN")
 
 
-def _states(instances: Iterable[object]) -> Iterable[InstanceState[Any]]:
-    return (cast("InstanceState[Any]", inspect(instance)) for instance in instances)
+def _state(instance: object) -> InstanceState[Any]:
+    return cast("InstanceState[Any]", inspect(instance))
 
 
 async def _load_columns(session: AsyncSession, states: Iterable[InstanceState[Any]]) -> None:
@@ -309,8 +310,8 @@ async def _load_columns(session: AsyncSession, states: Iterable[InstanceState[An
         if _unloaded_columns(state):
             unloaded.setdefault(state.mapper, []).append(state)
     for mapper, some in unloaded.items():
-        names = sorted(frozenset().union(*map(_unloaded_columns, some)))
-        await _select(session, mapper, some, load_only(*(getattr(mapper.class_, n) for n in names)))
+        deferred = (getattr(mapper.class_, name) for name in _deferred_columns(mapper))
+        await _select(session, mapper, some, *map(undefer, deferred))
 
 
 def _unloaded_columns(state: InstanceState[Any]) -> frozenset[str]:
@@ -320,6 +321,16 @@ def _unloaded_columns(state: InstanceState[Any]) -> frozenset[str]:
     # What was never set and has no default is absent from the dict too, but reads as None.
     absent = (state.expired_attributes | deferred) - state.dict.keys()
     return frozenset(absent.intersection(state.mapper.column_attrs.keys()))
+
+
+def _set_nulls(state: InstanceState[Any]) -> None:
+    """Give the deferred columns that were not set, and stored as NULL, that value.
+
+    Other columns that were not set read as ``None``, but a deferred one would be loaded.
+    """
+    for name in _deferred_columns(state.mapper) - state.dict.keys() - state.expired_attributes:
+        if isinstance(state.mapper.column_attrs[name].expression, Column):
+            set_committed_value(state.obj(), name, None)
 
 
 # Weak, since a mapper lives as long as its class, which may be made by a test.
@@ -350,6 +361,7 @@ async def _load_relationships(
         await _select(
             session, mapper, some, *(selectinload(getattr(mapper.class_, n)) for n in names)
         )
+        await _load_columns(session, some)  # flushing may have had some changed by the database
 
 
 async def _select(
@@ -359,7 +371,8 @@ async def _select(
     *options: ExecutableOption,
 ) -> None:
     """Fill in what is not loaded of objects of one class, by one SELECT for each `_PAGE`."""
-    # Relationships that the mapping loads eagerly were not asked for.
+    # Relationships that the mapping loads eagerly were not asked for. Not load_only(): it would
+    # have the columns that are neither named nor loaded load themselves when they are read.
     statement = select(mapper).options(lazyload("*"), *options)
     with session.no_autoflush:
         for start in range(0, len(states), _PAGE):

@@ -199,7 +199,8 @@ class AsyncStepBuilder(builder.StepBuilder):
 
 def _refuse_misspelt_options(meta: Any, extras: Iterable[str]) -> None:
     for name in extras:
-        if name in meta.pre_declarations or name in meta.post_declarations:
+        root, _ = builder.DeclarationSet.split(name)
+        if root in meta.pre_declarations or root in meta.post_declarations:
             continue
         suggestion = options.misspelt(name)
         if suggestion and not _has_field(meta.model, name):

@@ -19,6 +19,7 @@ from async_factory_boy.exceptions import (
     ConfigurationError,
     MissingOptionError,
     SyncCallError,
+    UnknownStrategyError,
     closest,
 )
 from async_factory_boy.factory import _storing
@@ -27,9 +28,6 @@ from async_factory_boy.factory._factory_boy import (
     AwaitingDeclarations,
     awaited,
 )
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 T = TypeVar("T")
 
@@ -41,7 +39,7 @@ _HOOKS = ("_adjust_kwargs", "_after_postgeneration", "_build", "_create", "_setu
 class AsyncFactoryMetaclass(base.FactoryMetaClass):
     """Makes ``await UserFactory(...)`` work, and lets the hooks of a factory be async."""
 
-    def __new__(mcs, class_name: str, bases: tuple[type, ...], attrs: dict[str, Any]) -> Self:
+    def __new__(mcs, class_name: str, bases: tuple[type, ...], attrs: dict[str, Any]) -> AsyncFactoryMetaclass:
         for name in _HOOKS:
             hook = attrs.get(name)
             if isinstance(hook, classmethod) and inspect.iscoroutinefunction(hook.__func__):
@@ -51,7 +49,7 @@ class AsyncFactoryMetaclass(base.FactoryMetaClass):
             # the bases ask for this metaclass, and enters here a second time. Meta is taken out of
             # `attrs` already, and the first call goes on to fill in `_meta`.
             return type.__new__(mcs, class_name, bases, attrs)
-        new: Self = super().__new__(mcs, class_name, bases, attrs)
+        new: AsyncFactoryMetaclass = super().__new__(mcs, class_name, bases, attrs)
         return new
 
     def __call__(cls, **kwargs: Any) -> Any:  # noqa: N805 (a metaclass: its instances are classes)
@@ -388,7 +386,7 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
             The object, or for ``"stub"`` a plain object with the attributes it would have.
 
         Raises:
-            ConfigurationError: When the strategy is none of the three.
+            UnknownStrategyError: When the strategy is none of the three.
             Exception: As for `create_async`.
         """
         return await _storing.call(
@@ -412,7 +410,7 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
             The objects, in order.
 
         Raises:
-            ConfigurationError: When the strategy is none of the three.
+            UnknownStrategyError: When the strategy is none of the three.
             BatchSizeError: When `size` is negative, or not an integer.
             Exception: As for `create_async`.
         """
@@ -492,7 +490,7 @@ def _size(cls: type, size: int) -> int:
 def _strategy(cls: type, strategy: str) -> str:
     strategies = (enums.BUILD_STRATEGY, enums.CREATE_STRATEGY, enums.STUB_STRATEGY)
     if strategy not in strategies:
-        raise ConfigurationError(
+        raise UnknownStrategyError(
             "strategy",
             f"has to be one of {', '.join(map(repr, strategies))}; got {strategy!r}.",
             owner=cls.__name__,

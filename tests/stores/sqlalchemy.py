@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
 import factory
-from sqlalchemy import ForeignKey, String, inspect, select
+from sqlalchemy import ForeignKey, MetaData, String, inspect, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -100,7 +100,10 @@ class SQLAlchemyStore(Store):
     @classmethod
     @asynccontextmanager
     async def opened(cls, servers: Servers) -> AsyncGenerator[SQLAlchemyStore]:
-        async with opened_engine(cls.url(servers), Base) as engine, AsyncSession(engine) as session:
+        async with (
+            opened_engine(cls.url(servers), Base.metadata) as engine,
+            AsyncSession(engine) as session,
+        ):
             yield cls(engine, session)
 
     @property
@@ -136,18 +139,25 @@ class SQLAlchemyStore(Store):
         await self.session.commit()
 
 
+# Creating tables takes longer than most tests, so they stay for the run.
+_created: set[tuple[str, MetaData]] = set()
+
+
 @asynccontextmanager
-async def opened_engine(url: str, base: type[DeclarativeBase]) -> AsyncGenerator[AsyncEngine]:
-    """Open an engine with the tables of `base`, and drop them afterwards."""
+async def opened_engine(url: str, metadata: MetaData) -> AsyncGenerator[AsyncEngine]:
+    """Open an engine whose tables exist, and empty them afterwards."""
     memory = url.endswith("://")
     engine = create_async_engine(url, **({"poolclass": StaticPool} if memory else {}))
-    async with engine.begin() as connection:
-        await connection.run_sync(base.metadata.create_all)
+    if memory or (url, metadata) not in _created:
+        async with engine.begin() as connection:
+            await connection.run_sync(metadata.create_all)
+        _created.add((url, metadata))
     try:
         yield engine
     finally:
         async with engine.begin() as connection:
-            await connection.run_sync(base.metadata.drop_all)
+            for table in reversed(metadata.sorted_tables):
+                await connection.execute(table.delete())
         await engine.dispose()
 
 

@@ -1,0 +1,193 @@
+"""Tortoise ORM on SQLite, PostgreSQL and MariaDB."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import factory
+from tortoise import fields
+from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.backends.base.config_generator import generate_config
+from tortoise.context import TortoiseContext
+from tortoise.exceptions import IntegrityError
+from tortoise.models import Model
+from tortoise.transactions import in_transaction
+
+from async_factory_boy.factory import AsyncFactory
+from async_factory_boy.factory.tortoise import AsyncTortoiseModelFactory
+from tests.servers import Servers
+from tests.stores.base import Store
+
+
+class Company(Model):
+    id = fields.IntField(primary_key=True)
+    name = fields.CharField(50, unique=True)
+    size = fields.IntField()
+
+
+class User(Model):
+    id = fields.IntField(primary_key=True)
+    name = fields.CharField(50)
+    company: fields.ForeignKeyRelation[Company] = fields.ForeignKeyField("models.Company", "users")
+    # Not null in what is stored: build() of a user has no key for it, and the constructor of a
+    # model refuses None for what may not be null.
+    company_key = fields.IntField(null=True)
+
+    class Meta:
+        table = "app_user"
+
+
+class Post(Model):
+    id = fields.IntField(primary_key=True)
+    title = fields.CharField(50)
+    author: fields.ForeignKeyRelation[User] = fields.ForeignKeyField("models.User", "posts")
+
+
+class CompanyFactory(AsyncTortoiseModelFactory[Company]):
+    class Meta:
+        model = Company
+
+    name = factory.Sequence(lambda n: f"company{n}")
+    size = 10
+
+
+class NamedCompanyFactory(CompanyFactory):
+    class Meta:
+        tortoise_get_or_create = ("name",)
+
+
+class UserFactory(AsyncTortoiseModelFactory[User]):
+    class Meta:
+        model = User
+
+    name = factory.Sequence(lambda n: f"user{n}")
+    company = factory.SubFactory(CompanyFactory)
+    company_key = factory.LazyAttribute(lambda user: user.company.id)
+
+
+class PostFactory(AsyncTortoiseModelFactory[Post]):
+    class Meta:
+        model = Post
+
+    title = factory.Sequence(lambda n: f"post{n}")
+    author = factory.SubFactory(UserFactory)
+
+
+class TortoiseStore(Store):
+    CompanyFactory = CompanyFactory
+    NamedCompanyFactory = NamedCompanyFactory
+    UserFactory = UserFactory
+    PostFactory = PostFactory
+    conflict = IntegrityError
+
+    def __init__(self, pool: BaseDBAsyncClient, connection: BaseDBAsyncClient) -> None:
+        self.pool = pool
+        self.connection = connection
+
+    @staticmethod
+    def url(servers: Servers) -> str:
+        raise NotImplementedError
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, servers: Servers) -> AsyncGenerator[TortoiseStore]:
+        async with opened_context(cls.id, cls.url(servers), __name__) as context:
+            pool = context.db()
+            async with in_transaction() as connection:
+                yield cls(pool, connection)
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        return {"tortoise_using_db": self.connection}
+
+    @asynccontextmanager
+    async def another(self) -> AsyncGenerator[Mapping[str, Any]]:
+        async with self.pool._in_transaction() as connection:
+            yield {"tortoise_using_db": connection}
+
+    async def rows(self, factory: type[AsyncFactory[Any]]) -> list[dict[str, Any]]:
+        table = factory._meta.model._meta.db_table
+        rows = await self.connection.execute_query_dict(f"SELECT * FROM {table} ORDER BY id")
+        for row in rows:
+            row["key"] = row.pop("id")
+            if "author_id" in row:
+                row["author_key"] = row.pop("author_id")
+            if "company_id" in row:
+                assert row.pop("company_id") == row["company_key"]
+        return rows
+
+    def key(self, instance: Any) -> Any:
+        return instance.pk
+
+    # Not by connection.rollback(), after which the connection could not be used again.
+    async def rollback(self) -> None:
+        await self.connection.execute_query("ROLLBACK")
+        await self.connection.execute_query("BEGIN")
+
+    async def commit(self) -> None:
+        await self.connection.execute_query("COMMIT")
+        await self.connection.execute_query("BEGIN")
+
+
+@asynccontextmanager
+async def opened_context(name: str, url: str, module: str, *, app: str = "models") -> AsyncGenerator[TortoiseContext]:
+    """Open a database of its own with the tables of `module`, and drop it afterwards.
+
+    Its connection is called `name`: Tortoise keeps the statements it has compiled for a table of
+    a connection by these names, whatever the dialect.
+    """
+    config = generate_config(url, {app: [module]}, connection_label=name)
+    async with TortoiseContext() as context:
+        await context.init(config, _create_db=True)
+        try:
+            await context.generate_schemas()
+            yield context
+        finally:
+            await context.db().close()
+            await context.db().db_delete()
+
+
+def _database_at(server: str, scheme: str) -> str:
+    """Return the URL of a database that does not exist yet, on the server of a URL."""
+    parts = urlsplit(server)
+    return parts._replace(scheme=scheme, path=f"/afb_{uuid4().hex}").geturl()
+
+
+class SQLite(TortoiseStore):
+    id: ClassVar = "tortoise-sqlite"
+    concurrent: ClassVar = False
+
+    @staticmethod
+    def url(servers: Servers) -> str:
+        return f"sqlite://{servers.folder / 'tortoise.sqlite'}"
+
+
+class PostgreSQLAsyncpg(TortoiseStore):
+    id: ClassVar = "tortoise-postgresql-asyncpg"
+
+    @staticmethod
+    def url(servers: Servers) -> str:
+        return _database_at(servers.postgres, "asyncpg")
+
+
+class PostgreSQLPsycopg(TortoiseStore):
+    id: ClassVar = "tortoise-postgresql-psycopg"
+
+    @staticmethod
+    def url(servers: Servers) -> str:
+        return _database_at(servers.postgres, "psycopg")
+
+
+class MariaDB(TortoiseStore):
+    id: ClassVar = "tortoise-mariadb"
+
+    @staticmethod
+    def url(servers: Servers) -> str:
+        return _database_at(servers.mysql, "mysql")
+
+
+STORES = [SQLite, PostgreSQLAsyncpg, PostgreSQLPsycopg, MariaDB]

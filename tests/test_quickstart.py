@@ -1,0 +1,112 @@
+"""`examples/quickstart.py`, run as its readers run it, on each kind of database."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from tests.servers import Servers
+
+SCRIPT = Path(__file__).parent.parent / "examples" / "quickstart.py"
+
+TABLES = [
+    "quickstart_order_product",
+    "quickstart_order",
+    "quickstart_product",
+    "quickstart_customer",
+]
+
+CUSTOMERS = [f"{name}@example.org" for name in ("ada", *(f"customer{n}" for n in (0, 2, 3, 4)))]
+
+
+def quickstart(*arguments: str, cwd: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(SCRIPT), *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+def query(url: str, *statements: str) -> list[list[tuple[Any, ...]]]:
+    """Return the rows of each statement, on a connection that has nothing to do with the script."""
+
+    async def run() -> list[list[tuple[Any, ...]]]:
+        engine = create_async_engine(url)
+        try:
+            async with engine.begin() as connection:
+                results = [await connection.execute(text(one)) for one in statements]
+                return [[tuple(row) for row in r] if r.returns_rows else [] for r in results]
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(run())
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+def url(request: pytest.FixtureRequest, servers: Servers, tmp_path: Path) -> Generator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path / 'shop.sqlite'}"
+        return
+    if request.param == "postgresql":
+        url = servers.postgres.replace("postgresql://", "postgresql+asyncpg://")
+    else:
+        url = servers.mysql.replace("mysql://", "mysql+asyncmy://")
+    yield url
+    query(url, *(f"DROP TABLE IF EXISTS {table}" for table in TABLES))
+
+
+def test_twice(url: str, tmp_path: Path) -> None:
+    """Each run adds five orders; the second finds the customers and products of the first."""
+    for run in (1, 2):
+        printed = quickstart("--url", url, cwd=tmp_path)
+        customers, products, orders, lines = query(
+            url,
+            "SELECT email FROM quickstart_customer ORDER BY email",
+            "SELECT name, price FROM quickstart_product ORDER BY name",
+            "SELECT o.id, c.name, c.email FROM quickstart_order AS o"
+            " JOIN quickstart_customer AS c ON c.id = o.customer_id ORDER BY o.id",
+            "SELECT o.id, p.name FROM quickstart_order AS o"
+            " JOIN quickstart_order_product AS op ON op.order_id = o.id"
+            " JOIN quickstart_product AS p ON p.id = op.product_id ORDER BY o.id, p.name",
+        )
+        assert [email for (email,) in customers] == CUSTOMERS
+        assert products == [("apples", 3), ("bread", 4), ("cheese", 7), ("dates", 9)]
+        assert len(orders) == 5 * run
+        table = [line.split() for line in printed.split("\n\n")[0].splitlines()[2:]]
+        prices = dict(products)
+        expected = []
+        for number, name, email in orders:
+            bought = [name for order, name in lines if order == number]
+            total = sum(prices[product] for product in bought)
+            expected.append(f"{number} {name} {email} {', '.join(bought)} {total}".split())
+        assert table == expected
+        assert ("Ada Lovelace", "ada@example.org") in {order[1:] for order in orders}
+        assert f"{5 * run} rows in quickstart_order\n" in printed
+
+
+def test_default(tmp_path: Path) -> None:
+    """Without --url the rows go to a file in the current folder, and the output says so."""
+    printed = quickstart(cwd=tmp_path)
+    file = tmp_path / "quickstart.sqlite"
+    assert f"The rows are in the file {file.resolve()}.\n" in printed
+    assert query(f"sqlite+aiosqlite:///{file}", "SELECT count(*) FROM quickstart_order") == [[(5,)]]
+
+
+def test_in_memory(tmp_path: Path) -> None:
+    """With a database in memory, the output says that nothing remains."""
+    printed = quickstart("--url", "sqlite+aiosqlite://", cwd=tmp_path)
+    assert printed.endswith("The rows were in memory, and are gone.\n")
