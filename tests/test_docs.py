@@ -272,6 +272,7 @@ OTHER_STORES = ("tortoise", "beanie", "mongo", "databases")
 
 # What an example may take as given, besides the names of its module and the installed packages.
 GIVEN = {
+    "Any": Any,
     "AsyncFactory": AsyncFactory,
     "AsyncSQLAlchemyModelFactory": AsyncSQLAlchemyModelFactory,
     "CallOption": CallOption,

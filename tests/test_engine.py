@@ -153,3 +153,12 @@ async def test_closing_ends_the_build() -> None:
     call.close()
     assert seen == ["cleaned up"]
     assert not suspended_greenlets()
+
+
+async def test_a_suspended_greenlet_is_noticed() -> None:
+    """The check that no greenlet is left behind finds one that is."""
+    call = engine.run(lambda: engine.wait(asyncio.sleep(1)))
+    call.send(None)
+    assert len(suspended_greenlets()) == 1
+    call.close()
+    assert not suspended_greenlets()

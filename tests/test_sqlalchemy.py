@@ -370,13 +370,13 @@ async def test_load(session: AsyncSession) -> None:
 
 
 async def test_load_of_something_else(session: AsyncSession) -> None:
-    """Loading what is no relationship fails before anything is stored, and names those there are."""
+    """Loading what is no relationship fails before anything is stored."""
 
     class Factory(TeamFactory):
         class Meta:
             sqlalchemy_load = ("badge",)
 
-    with pytest.raises(ConfigurationError, match="'badge', .* Team; it has: badges, people"):
+    with pytest.raises(ConfigurationError, match=r"'badge', .* Team; it has: badges, people"):
         await Factory.create_async()
     assert not session.new
 
@@ -418,7 +418,7 @@ async def test_commit(session: AsyncSession, engine: AsyncEngine) -> None:
 
 
 async def test_get_or_create_by_what_was_given(session: AsyncSession) -> None:
-    """When the new object is refused, it is looked up by what the caller gave, as in factory_boy."""
+    """When the new object is refused, it is looked up by what the caller gave."""
 
     class Factory(TeamFactory):
         class Meta:
@@ -502,7 +502,7 @@ async def test_rollback_per_test(engine: AsyncEngine) -> None:
 
 
 async def test_scoped_session(engine: AsyncEngine) -> None:
-    """An async_scoped_session serves as the session, bound or from Meta.sqlalchemy_session_factory."""
+    """An async_scoped_session serves as the session, given or from a session factory."""
     registry = async_scoped_session(async_sessionmaker(engine), scopefunc=asyncio.current_task)
 
     class Factory(TeamFactory):

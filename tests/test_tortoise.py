@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
+from types import ModuleType
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -216,7 +217,8 @@ class AuditedFactory(AsyncTortoiseModelFactory[Audited]):
 async def opened(
     servers: Servers, kind: type[stores.TortoiseStore]
 ) -> AsyncGenerator[TortoiseContext]:
-    async with stores.opened_context(kind.id, kind.url(servers), __name__, app="own") as context:
+    url = kind.url(servers)
+    async with stores.opened_context(kind.id, url, __name__, app="own") as context:
         yield context
 
 
@@ -234,3 +236,535 @@ async def database(
     """Tortoise initialised on each backend in turn."""
     async with opened(servers, request.param) as context:
         yield context
+
+
+# --- where objects are stored ----------------------------------------------------------------
+
+
+async def test_tortoise_init() -> None:
+    """Objects are stored under Tortoise.init()."""
+    await Tortoise.init(db_url="sqlite://:memory:", modules={"own": [__name__]})
+    try:
+        await Tortoise.generate_schemas()
+        company = await CompanyFactory.create_async()
+        assert await Company.all() == [company]
+    finally:
+        await Tortoise.close_connections()
+
+
+async def test_tortoise_test_context() -> None:
+    """Objects are stored in the innermost TortoiseContext."""
+    async with tortoise_test_context([__name__], app_label="own"):
+        await CompanyFactory.create_async(name="outer")
+        async with tortoise_test_context([__name__], app_label="own"):
+            await CompanyFactory.create_async(name="inner")
+            assert await Company.all().values_list("name", flat=True) == ["inner"]
+        assert await Company.all().values_list("name", flat=True) == ["outer"]
+
+
+async def test_in_transaction(database: TortoiseContext) -> None:
+    """Objects are stored in the transaction that the call is made in, and rolled back with it."""
+    with pytest.raises(LookupError):
+        async with in_transaction():
+            await UserFactory.create_async()
+            await NamedCompanyFactory.create_async(name="acme")
+            assert await Company.all().count() == 2
+            raise LookupError
+    assert await Company.all().count() == await User.all().count() == 0
+
+
+async def test_using_db(database: TortoiseContext) -> None:
+    """All that a call stores goes through the connection that it is given, and so does the rest."""
+    if database.default_connection == stores.SQLite.id:
+        pytest.skip("SQLite has one connection")
+
+    class Fetching(UserFactory):
+        class Meta:
+            tortoise_fetch = ("company", "tags")
+
+        profile = factory.RelatedFactory(ProfileFactory, "user")
+        company = factory.SubFactory(NamedCompanyFactory, name="acme")
+
+        @factory.post_generation
+        async def tagged(user: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+            tag = await TagFactory.create_async(slug="red")
+            await user.tags.add(tag, using_db=client)
+
+    async def create() -> User:
+        await asyncio.wait_for(begun.wait(), 20)
+        return await Fetching.create_async(tortoise_using_db=client)
+
+    pool = database.db()
+    begun = asyncio.Event()
+    # Started before the transaction, so for this task it is not Tortoise's current connection.
+    creating = asyncio.create_task(create())
+    await asyncio.sleep(0)
+    async with in_transaction() as client:
+        begun.set()
+        user = await creating
+        assert (user.company.name, [tag.slug for tag in user.tags]) == ("acme", ["red"])
+        for table in ("own_user", "own_company", "own_profile", "own_tag", "own_user_own_tag"):
+            assert len(await client.execute_query_dict(f"SELECT * FROM {table}")) == 1
+            assert await pool.execute_query_dict(f"SELECT * FROM {table}") == []
+
+
+async def test_bind(sqlite: TortoiseContext) -> None:
+    """A connection can be bound for many calls."""
+    async with in_transaction() as connection:
+        with bind(tortoise_using_db=connection):
+            company = await CompanyFactory.create_async()
+        await connection.rollback()
+    assert company.id is not None
+    assert await Company.all() == []
+
+
+async def test_two_databases() -> None:
+    """Objects of one graph are stored in the databases that their models belong to."""
+    config = {
+        "connections": {"first": "sqlite://:memory:", "second": "sqlite://:memory:"},
+        "apps": {
+            "own": {"models": [__name__], "default_connection": "first"},
+            "models": {"models": [stores.__name__], "default_connection": "second"},
+        },
+    }
+    async with TortoiseContext() as context:
+        await context.init(config)
+        await context.generate_schemas()
+
+        class Both(CompanyFactory):
+            class Params:
+                other = factory.SubFactory(stores.CompanyFactory, name="elsewhere")
+
+            name = factory.LazyAttribute(lambda company: f"{company.other.name}{company.other.id}")
+
+        async with in_transaction("first"), in_transaction("second"):
+            await asyncio.gather(*(Both.create_async(other__name=f"{n}-") for n in range(5)))
+        assert await Company.all().values_list("name", flat=True) == [
+            f"{n}-{n + 1}" for n in range(5)
+        ]
+        assert await stores.Company.all().using_db(context.db("second")).count() == 5
+
+
+# --- relations -------------------------------------------------------------------------------
+
+
+async def test_relations(database: TortoiseContext) -> None:
+    """Foreign keys, one-to-one relations and backward ones work, whatever the keys are."""
+
+    class Whole(UserFactory):
+        boss = factory.SubFactory(UserFactory, name="boss")
+        profile = factory.RelatedFactory(ProfileFactory, "user", bio="mine")
+        badge = factory.RelatedFactory(BadgeFactory, "user", issuer__name="issuer")
+
+    user = await Whole.create_async(name="me", company__name="acme")
+    assert isinstance(user.id, UUID)
+    found = await User.get(name="me").select_related("company", "boss", "profile", "badge")
+    assert (found.company.name, found.boss.name, found.profile.bio) == ("acme", "boss", "mine")
+    badge = await found.badge
+    assert (badge.pk, badge.issuer_id) == (user.id, "issuer")
+    assert [one.name for one in await found.boss.staff] == ["me"]
+
+
+async def test_many_to_many(database: TortoiseContext) -> None:
+    """A hook adds to a many-to-many relation: an async one, or a sync one that returns it."""
+
+    class Tagged(UserFactory):
+        class Meta:
+            tortoise_fetch = ("tags",)
+
+        @factory.post_generation
+        def sync(user: Any, create: bool, extracted: Any, **kwargs: Any) -> Any:
+            return user.tags.add(TagFactory(slug=f"sync {user.name}"), TagFactory(slug="all"))
+
+        @factory.post_generation
+        async def later(user: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+            for slug in extracted:
+                await user.tags.add(await TagFactory.create_async(slug=slug))
+
+    red = await TagFactory.create_async(slug="red")
+    users = await Tagged.create_batch_async(2, later=["red", "blue"])
+    for user in users:
+        assert sorted(tag.slug for tag in user.tags) == ["all", "blue", "red", f"sync {user.name}"]
+    assert await red.users.all().count() == 2
+
+
+async def test_fetch(database: TortoiseContext) -> None:
+    """tortoise_fetch loads relations of every kind as they are when the call ends."""
+
+    class Fetching(UserFactory):
+        class Meta:
+            tortoise_fetch = ("company__users", "boss", "staff", "tags", "profile", "badge__issuer")
+
+        badge = factory.RelatedFactory(BadgeFactory, "user", issuer__name="issuer")
+        profile = factory.RelatedFactory(ProfileFactory, "user")
+        staff = factory.RelatedFactoryList(UserFactory, "boss", size=2)
+
+        @factory.post_generation
+        async def tag(user: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+            await user.tags.add(await TagFactory.create_async(slug="red"))
+
+    user = await Fetching.create_async(boss=None, company__name="acme", staff__name="staff")
+    assert (user.company.name, user.boss, user.profile.bio) == ("acme", None, "bio")
+    assert [one.id for one in user.company.users] == [user.id]
+    assert user.badge.issuer.name == "issuer"
+    assert [one.name for one in user.staff] == ["staff"] * 2
+    assert [tag.slug for tag in user.tags] == ["red"]
+
+
+async def test_fetch_for_what_was_found(sqlite: TortoiseContext) -> None:
+    """tortoise_fetch loads the relations of an object that get_or_create has found, too."""
+
+    class Named(UserFactory):
+        class Meta:
+            tortoise_get_or_create = ("name",)
+            tortoise_fetch = ("company",)
+
+    await UserFactory.create_async(name="me", company__name="acme")
+    user = await Named.create_async(name="me", company__name="unused")
+    assert user.company.name == "acme"
+
+
+async def test_fetch_in_nested_calls(sqlite: TortoiseContext) -> None:
+    """Each object of a graph is returned with the relations that its own factory fetches."""
+
+    class Owner(CompanyFactory):
+        class Meta:
+            tortoise_fetch = ("users",)
+
+    user = await UserFactory.create_async(company=factory.SubFactory(Owner))
+    assert [one.id for one in user.company.users] == [user.id]
+
+
+# --- keys and values that are made up --------------------------------------------------------
+
+
+async def test_given_keys(database: TortoiseContext) -> None:
+    """A key that the call gives is kept, be it one that the database would have made."""
+    key = uuid4()
+    user = await UserFactory.create_async(id=key, company__id=1000)
+    assert (user.id, user.company.id) == (key, 1000)
+    assert await User.get(id=key).values_list("company_id", flat=True) == 1000
+    tag = await TagFactory.create_async(slug="red")
+    assert (await Tag.get(pk="red")) == tag
+
+
+class DefaultsFactory(AsyncTortoiseModelFactory[Defaults]):
+    class Meta:
+        model = Defaults
+
+
+class UnfetchedFactory(AsyncTortoiseModelFactory[Unfetched]):
+    class Meta:
+        model = Unfetched
+
+
+async def test_defaults(database: TortoiseContext) -> None:
+    """What the database or an async default makes up can be read on what is returned."""
+    made = await DefaultsFactory.create_async()
+    stored = await Defaults.get(id=made.id)
+    assert (made.status, made.stamp, made.code) == ("new", stored.stamp, "computed")
+    given = await DefaultsFactory.create_async(status="given", code="given", id=50)
+    stored = await Defaults.get(id=50)
+    assert (given.status, stored.status, given.code, stored.code) == ("given",) * 4
+
+
+async def test_defaults_that_tortoise_does_not_fetch(database: TortoiseContext) -> None:
+    """What is returned is whole even if the model says fetch_db_defaults = False."""
+    assert (await UnfetchedFactory.create_async()).status == "new"
+
+
+# --- signals, save(), managers ---------------------------------------------------------------
+
+
+@pytest.fixture
+def signals() -> Generator[list[Any]]:
+    """What the signals of Audited have been sent with."""
+    sent: list[Any] = []
+
+    @pre_save(Audited)
+    async def before(sender: Any, instance: Any, using_db: Any, update_fields: Any) -> None:
+        sent.append(("pre", instance.id, using_db))
+
+    @post_save(Audited)
+    async def after(
+        sender: Any, instance: Any, created: bool, using_db: Any, update_fields: Any
+    ) -> None:
+        sent.append(("post", instance.id, created, using_db))
+
+    yield sent
+    forget_listeners()
+
+
+def forget_listeners() -> None:
+    for listeners in Audited._listeners.values():
+        listeners.pop(Audited, None)
+
+
+async def test_signals(sqlite: TortoiseContext, signals: list[Any]) -> None:
+    """Signals are sent as for Model.create()."""
+    async with in_transaction() as connection:
+        audited = await AuditedFactory.create_async(tortoise_using_db=connection)
+    assert signals == [("pre", None, connection), ("post", audited.id, True, connection)]
+    signals.clear()
+    by_hand = await Audited.create(name="by hand")
+    assert signals == [("pre", None, sqlite.db()), ("post", by_hand.id, True, sqlite.db())]
+
+
+async def test_overridden_save(sqlite: TortoiseContext) -> None:
+    """An overridden save() is called, once."""
+    audited = await AuditedFactory.create_async()
+    assert (await Audited.get(id=audited.id)).saves == audited.saves == 1
+
+
+async def test_signal_that_creates(database: TortoiseContext) -> None:
+    """A signal listener may create objects through a factory, in the same transaction."""
+
+    @post_save(Audited)
+    async def create_company(sender: Any, instance: Any, *args: Any) -> None:
+        await NamedCompanyFactory.create_async(name=f"company of {instance.id}")
+
+    try:
+        async with in_transaction():
+            creating = asyncio.gather(*(AuditedFactory.create_async() for _ in range(3)))
+            await asyncio.wait_for(creating, 20)
+            assert await Company.all().count() == 3
+    finally:
+        forget_listeners()
+
+
+async def test_custom_manager(sqlite: TortoiseContext) -> None:
+    """What the model's manager hides can be created, and is returned whole."""
+    hidden = await AccountFactory.create_async(email="hidden", active=False)
+    assert (hidden.status, await Account.all()) == ("new", [])
+    assert await Account.everything.all() == [hidden]
+
+
+async def test_get_or_create_by_the_manager(sqlite: TortoiseContext) -> None:
+    """get_or_create looks an object up by the model's manager, as Model.get_or_create() does."""
+    seen = await AccountFactory.create_async(email="seen")
+    assert await AccountFactory.create_async(email="seen") == seen
+    await AccountFactory.create_async(email="hidden", active=False)
+    with pytest.raises(IntegrityError):
+        await AccountFactory.create_async(email="hidden")
+
+
+# --- building without storing ----------------------------------------------------------------
+
+
+def test_build(sqlite: TortoiseContext) -> None:
+    """A graph of objects that are not stored can be read, in both directions."""
+
+    class Whole(UserFactory):
+        boss = factory.SubFactory(
+            UserFactory, name="boss", company=factory.SelfAttribute("..company")
+        )
+        profile = factory.RelatedFactory(ProfileFactory, "user")
+
+    user = Whole.build(name="me", company__name="acme")
+    assert user.company.name == user.boss.company.name == "acme"
+    assert [one.name for one in user.company.users] == ["boss", "me"]
+    assert [one.name for one in user.boss.staff] == ["me"]
+    assert user.profile.user is user
+    assert user.company.id is user.company_id is None
+    assert BadgeFactory.build(issuer__name="issuer").issuer_id == "issuer"
+
+
+async def test_build_stores_nothing(sqlite: TortoiseContext) -> None:
+    """Neither build() nor build_async() stores anything."""
+    UserFactory.build()
+    await UserFactory.build_async()
+    assert await Company.all().count() == await User.all().count() == 0
+
+
+async def test_saving_what_was_built(database: TortoiseContext) -> None:
+    """Objects of a built graph that are saved by hand refer to each other."""
+    badge = await BadgeFactory.build_async(user__name="me", user__company__name="acme")
+    for one in (badge.user.company, badge.user, badge.issuer, badge):
+        await one.save()
+    found = await Badge.get(user__name="me").select_related("user__company", "issuer")
+    assert (found.user.company.name, found.issuer_id) == ("acme", badge.issuer.name)
+    assert badge.user.company_id == badge.user.company.id
+    assert await badge.user.company.users == [badge.user]
+
+
+async def test_saving_before_what_is_referred_to(sqlite: TortoiseContext) -> None:
+    """An object that refers to one that is not saved cannot be saved, as by Tortoise's rule."""
+    user = UserFactory.build()
+    with pytest.raises(OperationalError, match=r"first call \.save\(\) on <Company>.*of a User"):
+        await user.save()
+    await user.company.save()
+    await user.save()
+    assert (await User.get(id=user.id)).company_id == user.company.id
+
+
+async def test_creating_with_what_is_not_stored(sqlite: TortoiseContext) -> None:
+    """create_async refuses a related object that is not stored, as Model.create() does."""
+    company = CompanyFactory.build()
+    with pytest.raises(OperationalError, match="should first call .save"):
+        await UserFactory.create_async(company=company)
+    with pytest.raises(OperationalError, match="should first call .save"):
+        await UserFactory.create_async(boss=UserFactory.build())  # which may be null
+    assert await User.all() == []
+
+
+async def test_changing_what_was_built(sqlite: TortoiseContext) -> None:
+    """A relation of a built object that is assigned anew is stored as assigned."""
+    company = await CompanyFactory.create_async()
+    by_object, by_key = UserFactory.build_batch(2)
+    by_object.company = company
+    by_key.company_id = company.id
+    for user in (by_object, by_key):
+        await user.save()
+    assert await company.users.all().count() == 2
+
+
+def test_pickling_what_was_built(sqlite: TortoiseContext) -> None:
+    """A built graph can be pickled."""
+    user = pickle.loads(pickle.dumps(UserFactory.build(company__name="acme")))
+    assert user.company.name == "acme"
+
+
+async def test_building_before_tortoise_is_initialised(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A graph can be built before Tortoise knows the models, and read and saved afterwards."""
+
+    class Parent(Model):
+        name = fields.CharField(20)
+
+    class Child(Model):
+        parent: Any = fields.ForeignKeyField("models.Parent", "children")
+
+    class ParentFactory(AsyncTortoiseModelFactory[Parent]):
+        class Meta:
+            model = Parent
+
+        name = "parent"
+
+    class ChildFactory(AsyncTortoiseModelFactory[Child]):
+        class Meta:
+            model = Child
+
+        parent = factory.SubFactory(ParentFactory)
+
+    child = ChildFactory.build()
+    assert child.parent.name == "parent"
+    module = ModuleType("models_of_a_test")
+    vars(module).update(Parent=Parent, Child=Child)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    async with tortoise_test_context([module.__name__]):
+        assert child.parent.name == "parent"
+        await child.parent.save()
+        await child.save()
+        assert await Child.get(parent__name="parent") == child
+
+
+# --- get_or_create, transactions and tasks ---------------------------------------------------
+
+
+async def test_refused_in_a_transaction(database: TortoiseContext) -> None:
+    """When get_or_create is refused, what the transaction has stored before stays stored."""
+
+    class ByKey(AccountFactory):
+        class Meta:
+            tortoise_get_or_create = ("id",)
+
+    async with in_transaction():
+        await AccountFactory.create_async(email="first")
+        with pytest.raises(IntegrityError):
+            await ByKey.create_async(id=1000, email="first")
+        await AccountFactory.create_async(email="second")
+    assert await Account.all().count() == 2
+
+
+async def test_lost_races(database: TortoiseContext) -> None:
+    """All who lose a race for a unique value to another transaction find the winner's row."""
+    if database.default_connection == stores.SQLite.id:
+        pytest.skip("SQLite has one writer at a time, so there is no race to lose")
+    looked, won = 0, asyncio.Event()
+
+    async def name_of_who_looked() -> str:
+        """Have the transaction begin, then wait for the others."""
+        nonlocal looked
+        await Company.all().count()
+        looked += 1
+        if looked == 3:
+            won.set()
+        await asyncio.wait_for(won.wait(), 20)
+        return "acme"
+
+    class Slow(NamedCompanyFactory):
+        name = factory.LazyFunction(name_of_who_looked)
+
+    async def create() -> Any:
+        async with in_transaction():
+            user = await UserFactory.create_async(company=factory.SubFactory(Slow))
+            assert (await User.get(id=user.id)).company_id == user.company.id
+            return user.company
+
+    companies = await asyncio.gather(*(create() for _ in range(3)))
+    assert await Company.all().values_list("name", flat=True) == ["acme"]
+    assert {company.id for company in companies} == {(await Company.get()).id}
+    assert await User.all().count() == 3
+
+
+async def test_lost_race_outside_of_a_transaction(database: TortoiseContext) -> None:
+    """Without a transaction, too, tasks that race for a unique value end up with one row."""
+    users = await asyncio.gather(
+        *(
+            UserFactory.create_async(company=factory.SubFactory(NamedCompanyFactory, name="acme"))
+            for _ in range(10)
+        )
+    )
+    assert {user.company.id for user in users} == {(await Company.get()).id}
+
+
+async def test_gather_in_a_transaction(database: TortoiseContext) -> None:
+    """Tasks share a transaction: savepoints, hooks and plain objects do not get in each other's way."""
+
+    class Tagged(UserFactory):
+        class Meta:
+            tortoise_fetch = ("tags", "company")
+
+        company = factory.SubFactory(NamedCompanyFactory, name=factory.Iterator(["one", "two"]))
+
+        @factory.post_generation
+        async def tag(user: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+            await user.tags.add(await TagFactory.create_async(slug=user.company.name))
+            await user.refresh_from_db()
+
+    async with in_transaction():
+        users = await asyncio.gather(*(Tagged.create_async() for _ in range(20)))
+    assert await User.all().count() == 20
+    assert await Company.all().count() == await Tag.all().count() == 2
+    assert all([tag.slug for tag in user.tags] == [user.company.name] for user in users)
+
+
+async def test_nested_transactions(database: TortoiseContext) -> None:
+    """A hook may begin a nested transaction of its own, and roll it back."""
+
+    class Nesting(CompanyFactory):
+        @factory.post_generation
+        async def nest(company: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+            with pytest.raises(LookupError):
+                async with in_transaction():
+                    await NamedCompanyFactory.create_async(name="undone")
+                    raise LookupError
+            await NamedCompanyFactory.create_async(name="done")
+
+    async with in_transaction():
+        await Nesting.create_async(name="outer")
+    assert set(await Company.all().values_list("name", flat=True)) == {"outer", "done"}
+
+
+async def test_cancelled_while_the_database_works(database: TortoiseContext) -> None:
+    """A transaction in which a call was cancelled can be rolled back, and others go on."""
+    with pytest.raises(asyncio.CancelledError):
+        async with in_transaction():
+            call = asyncio.create_task(NamedCompanyFactory.create_batch_async(1000))
+            await asyncio.sleep(0.02)
+            call.cancel()
+            await call
+    assert await Company.all() == []
+    await UserFactory.create_async()
+    assert await User.all().count() == 1

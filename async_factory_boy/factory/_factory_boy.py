@@ -206,7 +206,7 @@ def _refuse_misspelt_options(meta: Any, extras: Iterable[str]) -> None:
         if suggestion and not _has_field(meta.model, name):
             raise OptionError(
                 f"{meta.factory.__name__} was given {name!r}, which is neither a call-time option "
-                f"nor a field of {meta.model.__name__}.{suggestion}"
+                f"nor a field of {getattr(meta.model, '__name__', meta.model)}.{suggestion}"
             )
 
 

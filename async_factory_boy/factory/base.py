@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
+import sys
 import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
@@ -39,7 +40,9 @@ _HOOKS = ("_adjust_kwargs", "_after_postgeneration", "_build", "_create", "_setu
 class AsyncFactoryMetaclass(base.FactoryMetaClass):
     """Makes ``await UserFactory(...)`` work, and lets the hooks of a factory be async."""
 
-    def __new__(mcs, class_name: str, bases: tuple[type, ...], attrs: dict[str, Any]) -> AsyncFactoryMetaclass:
+    def __new__(
+        mcs, class_name: str, bases: tuple[type, ...], attrs: dict[str, Any]
+    ) -> AsyncFactoryMetaclass:
         for name in _HOOKS:
             hook = attrs.get(name)
             if isinstance(hook, classmethod) and inspect.iscoroutinefunction(hook.__func__):
@@ -172,11 +175,16 @@ class AsyncFactoryOptions(base.FactoryOptions):
             return self._adapter
         name = self.factory.__name__
         for adapter, dedicated in candidates(self.model):
-            warnings.warn(
+            module = self.factory.__module__
+            # Attributed to the module of the factory, which is the place to change: the caller of
+            # create_async() is out of sight in a build, and may be another factory.
+            warnings.warn_explicit(
                 f"{name} sets no Meta.adapter; {adapter.__name__} is inferred from its model. "
                 f"Subclass {dedicated} instead, or set Meta.adapter.",
                 DeprecationWarning,
-                stacklevel=2,
+                filename=getattr(sys.modules.get(module), "__file__", None) or module,
+                lineno=getattr(self.factory, "__firstlineno__", 1),
+                module=module,
             )
             return adapter()
         raise ConfigurationError(
