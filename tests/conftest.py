@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import AsyncGenerator, Generator
 from contextlib import ExitStack
 
@@ -28,3 +30,25 @@ async def store(request: pytest.FixtureRequest, servers: Servers) -> AsyncGenera
             factory.reset_sequence(0, force=True)
         with bind(**store.options):
             yield store
+
+
+# The reasons for which a test may be skipped where CI is set: there, every server is to be had.
+DOCUMENTED_SKIPS = re.compile(
+    r"SQLite has one writer at a time"
+    r"|the store has one writer at a time"
+    r"|SQLite works in a thread, where nothing can be cancelled"
+    r"|Python's sqlite3 needs event listeners for this"
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run in CI if a test was skipped for a reason that is not documented."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not os.environ.get("CI"):
+        return
+    reasons = {report.longrepr[2] for report in reporter.stats.get("skipped", ())}
+    undocumented = sorted(reason for reason in reasons if not DOCUMENTED_SKIPS.search(reason))
+    if undocumented and session.exitstatus == pytest.ExitCode.OK:
+        reporter.write_line(f"ERROR: skipped without a documented reason: {undocumented}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

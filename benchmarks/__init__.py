@@ -1,0 +1,1 @@
+"""Measurements of what the library costs over hand-written code."""
