@@ -19,7 +19,7 @@ import re
 import shutil
 import subprocess
 import sysconfig
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, TypeVar
@@ -95,6 +95,20 @@ def page_files(markdown: str) -> dict[str, str]:
     return files
 
 
+def _without_ours(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without the servers, and without what is for this test run only."""
+    reader = {
+        name: value
+        for name, value in environ.items()
+        if name not in SERVERS and not name.startswith("PYTEST_")
+    }
+    # Of the plugins of this test run, readers have pytest-asyncio.
+    return reader | {
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "PYTEST_PLUGINS": "pytest_asyncio.plugin",
+    }
+
+
 def run_page(markdown: str, folder: Path, environment: dict[str, str]) -> str | None:
     """Run pytest on the files of a page; return what is wrong, or ``None``."""
     files = page_files(markdown)
@@ -111,7 +125,7 @@ def run_page(markdown: str, folder: Path, environment: dict[str, str]) -> str | 
         [pytest_command, "--rootdir=.", "-p", "no:cacheprovider", "-W", "error", "-ra",
          f"--junitxml={report}", *options],
         cwd=folder,
-        env={name: v for name, v in os.environ.items() if name not in SERVERS} | environment,
+        env=_without_ours(os.environ) | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -311,7 +325,8 @@ def examples() -> Iterator[Any]:
 
 def unknown_names(code: str) -> set[str]:
     """Return the names that `code` uses and does not define."""
-    used, defined = set(), set(vars(builtins))
+    used: set[str] = set()
+    defined = set(vars(builtins))
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Name):
             (used if isinstance(node.ctx, ast.Load) else defined).add(node.id)

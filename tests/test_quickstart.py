@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -27,37 +26,33 @@ TABLES = [
 CUSTOMERS = [f"{name}@example.org" for name in ("ada", *(f"customer{n}" for n in (0, 2, 3, 4)))]
 
 
-def quickstart(*arguments: str, cwd: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(SCRIPT), *arguments],
+async def quickstart(*arguments: str, cwd: Path) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", str(SCRIPT), *arguments),
         cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return done.stdout
+    out, err = await process.communicate()
+    assert (process.returncode, err.decode()) == (0, "")
+    return out.decode()
 
 
-def query(url: str, *statements: str) -> list[list[tuple[Any, ...]]]:
+async def query(url: str, *statements: str) -> list[list[tuple[Any, ...]]]:
     """Return the rows of each statement, on a connection that has nothing to do with the script."""
-
-    async def run() -> list[list[tuple[Any, ...]]]:
-        engine = create_async_engine(url)
-        try:
-            async with engine.begin() as connection:
-                results = [await connection.execute(text(one)) for one in statements]
-                return [[tuple(row) for row in r] if r.returns_rows else [] for r in results]
-        finally:
-            await engine.dispose()
-
-    return asyncio.run(run())
+    engine = create_async_engine(url)
+    try:
+        async with engine.begin() as connection:
+            results = [await connection.execute(text(one)) for one in statements]
+            return [[tuple(row) for row in r] if r.returns_rows else [] for r in results]
+    finally:
+        await engine.dispose()
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
-def url(request: pytest.FixtureRequest, servers: Servers, tmp_path: Path) -> Generator[str]:
+async def url(
+    request: pytest.FixtureRequest, servers: Servers, tmp_path: Path
+) -> AsyncGenerator[str]:
     if request.param == "sqlite":
         yield f"sqlite+aiosqlite:///{tmp_path / 'shop.sqlite'}"
         return
@@ -66,14 +61,14 @@ def url(request: pytest.FixtureRequest, servers: Servers, tmp_path: Path) -> Gen
     else:
         url = servers.mysql.replace("mysql://", "mysql+asyncmy://")
     yield url
-    query(url, *(f"DROP TABLE IF EXISTS {table}" for table in TABLES))
+    await query(url, *(f"DROP TABLE IF EXISTS {table}" for table in TABLES))
 
 
-def test_twice(url: str, tmp_path: Path) -> None:
+async def test_twice(url: str, tmp_path: Path) -> None:
     """Each run adds five orders; the second finds the customers and products of the first."""
     for run in (1, 2):
-        printed = quickstart("--url", url, cwd=tmp_path)
-        customers, products, orders, lines = query(
+        printed = await quickstart("--url", url, cwd=tmp_path)
+        customers, products, orders, lines = await query(
             url,
             "SELECT email FROM quickstart_customer ORDER BY email",
             "SELECT name, price FROM quickstart_product ORDER BY name",
@@ -98,15 +93,17 @@ def test_twice(url: str, tmp_path: Path) -> None:
         assert f"{5 * run} rows in quickstart_order\n" in printed
 
 
-def test_default(tmp_path: Path) -> None:
+async def test_default(tmp_path: Path) -> None:
     """Without --url the rows go to a file in the current folder, and the output says so."""
-    printed = quickstart(cwd=tmp_path)
+    printed = await quickstart(cwd=tmp_path)
     file = tmp_path / "quickstart.sqlite"
     assert f"The rows are in the file {file.resolve()}.\n" in printed
-    assert query(f"sqlite+aiosqlite:///{file}", "SELECT count(*) FROM quickstart_order") == [[(5,)]]
+    assert await query(f"sqlite+aiosqlite:///{file}", "SELECT count(*) FROM quickstart_order") == [
+        [(5,)]
+    ]
 
 
-def test_in_memory(tmp_path: Path) -> None:
+async def test_in_memory(tmp_path: Path) -> None:
     """With a database in memory, the output says that nothing remains."""
-    printed = quickstart("--url", "sqlite+aiosqlite://", cwd=tmp_path)
+    printed = await quickstart("--url", "sqlite+aiosqlite://", cwd=tmp_path)
     assert printed.endswith("The rows were in memory, and are gone.\n")

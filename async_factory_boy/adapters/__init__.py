@@ -39,6 +39,24 @@ _built_in = {
         "tortoise",
         "async_factory_boy.factory.tortoise.AsyncTortoiseModelFactory",
     ),
+    "beanie": _Location(
+        "async_factory_boy.adapters.beanie",
+        "BeanieAdapter",
+        "beanie",
+        "async_factory_boy.factory.beanie.AsyncBeanieDocumentFactory",
+    ),
+    "mongo": _Location(
+        "async_factory_boy.adapters.mongo",
+        "MongoAdapter",
+        "pymongo",
+        "async_factory_boy.factory.mongo.AsyncMongoFactory",
+    ),
+    "databases": _Location(
+        "async_factory_boy.adapters.databases",
+        "DatabasesAdapter",
+        "databases",
+        "async_factory_boy.factory.databases.AsyncDatabasesFactory",
+    ),
 }
 
 

@@ -116,12 +116,10 @@ class TableRow:
         self._values[name] = value
 
     def __getattr__(self, name: str) -> Any:
-        if name not in TableRow.__slots__:  # absent while the row is being copied
-            try:
-                return self[name]
-            except KeyError:
-                pass
-        raise AttributeError(f"the table has no column {name!r}", name=name, obj=self)
+        try:
+            return self[name]
+        except KeyError:
+            raise self._no_column(name) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in TableRow.__slots__:
@@ -129,7 +127,10 @@ class TableRow:
         elif name in self.__table__.c:
             self._values[name] = value
         else:
-            raise AttributeError(f"{self.__table__} has no column {name!r}", name=name, obj=self)
+            raise self._no_column(name)
+
+    def _no_column(self, name: str) -> AttributeError:
+        return AttributeError(f"{self.__table__} has no column {name!r}", name=name, obj=self)
 
     def keys(self) -> list[str]:
         """Return the keys of the columns; with it, ``dict(row)`` and ``**row`` work."""
@@ -147,6 +148,9 @@ class TableRow:
         return self.__table__ is other.__table__ and dict(self) == dict(other)
 
     __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TableRow, (self.__table__, self._values)
 
     def __repr__(self) -> str:
         values = "".join(f", {name}={value!r}" for name, value in self._values.items())
@@ -216,14 +220,14 @@ class DatabasesAdapter(PersistenceAdapter[M]):
         get_or_create: Sequence[str] = (),
     ) -> None:
         owner = type(self).__name__
-        if database is not None and not isinstance(database, Database):
-            if isinstance(database, type) or not callable(database):
-                raise ConfigurationError(
-                    "database",
-                    "takes a databases.Database, or a callable that returns one; got "
-                    f"{_described(database)}.",
-                    owner=owner,
-                )
+        usable = database is None or isinstance(database, Database) or callable(database)
+        if isinstance(database, type) or not usable:
+            raise ConfigurationError(
+                "database",
+                "takes a databases.Database, or a callable that returns one; got "
+                f"{_described(database)}.",
+                owner=owner,
+            )
         self.database = database
         self.get_or_create = fields_option("get_or_create", get_or_create, owner=owner)
 
@@ -236,8 +240,7 @@ class DatabasesAdapter(PersistenceAdapter[M]):
 
         Raises:
             MissingOptionError: When there is none.
-            OptionError: When it is not connected, or is connected in another event loop; or when
-                the callable given for it returned something else.
+            OptionError: When the callable given for it returned something else.
         """
         database = self.databases_database or self.database
         if database is None:
@@ -250,17 +253,6 @@ class DatabasesAdapter(PersistenceAdapter[M]):
         if not isinstance(database, Database):
             database = database()
             _check_database(database)
-        if not database.is_connected:
-            raise OptionError(
-                "databases_database is not connected; await database.connect() before the first "
-                "call, or use the factory inside of async with database: ..."
-            )
-        if _is_of_another_loop(database):
-            raise OptionError(
-                "databases_database was connected in another event loop, and its connections "
-                "cannot be used in this one; connect it in the loop of the running test (with "
-                "pytest-asyncio, give the fixture and the test the same loop_scope)."
-            )
         return database
 
     def check(self, model: type[M]) -> None:
@@ -273,7 +265,18 @@ class DatabasesAdapter(PersistenceAdapter[M]):
                     f"{', '.join(layout.fields())}.",
                     owner=type(self).__name__,
                 )
-        self.current_database()
+        database = self.current_database()
+        if not database.is_connected:
+            raise OptionError(
+                "databases_database is not connected; await database.connect() before the first "
+                "call, or use the factory inside of async with database: ..."
+            )
+        if _is_of_another_loop(database):
+            raise OptionError(
+                "databases_database was connected in another event loop, and its connections "
+                "cannot be used in this one; connect it in the loop of the running test (with "
+                "pytest-asyncio, give the fixture and the test the same loop_scope)."
+            )
 
     def exclusive(self) -> AbstractAsyncContextManager[object]:
         return _locks.setdefault(self.current_database().connection(), asyncio.Lock())
@@ -355,7 +358,7 @@ class _Layout(ABC, Generic[M]):
     def fill(self, instance: M, table: Table, values: Mapping[str, Any]) -> None:
         """Set on an object what its row in `table` holds."""
 
-    async def complete(self, database: Database, instance: M) -> None:  # noqa: B027
+    async def complete(self, database: Database, instance: M) -> None:
         """Set on an object what no row holds."""
 
 
@@ -391,7 +394,7 @@ class _TableLayout(_Layout[TableRow]):
         )
 
     def load(self, record: Record) -> TableRow:
-        return TableRow(self.table, _by_key(self.table.c, record))
+        return TableRow(self.table, _named(self.table.c.keys(), record))
 
     def values(self, instance: TableRow, table: Table) -> dict[str, Any]:
         return {
@@ -424,8 +427,8 @@ class _MappedLayout(_Layout[Any]):
     def load(self, record: Record) -> Any:
         # As SQLAlchemy itself loads an object: without calling its constructor.
         instance = self.mapper.class_manager.new_instance()
-        for position, name in enumerate(self.mapper.column_attrs.keys()):
-            set_committed_value(instance, name, record[position])
+        for name, value in _named(self.mapper.column_attrs.keys(), record).items():
+            set_committed_value(instance, name, value)
         return instance
 
     def values(self, instance: Any, table: Table) -> dict[str, Any]:
@@ -489,10 +492,9 @@ class _MappedLayout(_Layout[Any]):
                 for name in (_attribute(self.mapper, c) for c in self.mapper.primary_key)
                 if name is not None
             }
-            record = await database.fetch_one(self._select(names).filter_by(**key))
-            if record is not None:
-                for position, name in enumerate(names):
-                    set_committed_value(instance, name, record[position])
+            read = await _read(database, self._select(names).filter_by(**key), names)
+            for name, value in read.items():
+                set_committed_value(instance, name, value)
 
 
 def _attribute(mapper: Mapper[Any], column: Any) -> str | None:
@@ -565,9 +567,8 @@ async def _insert(database: Database, table: Table, values: dict[str, Any]) -> N
         # What databases returns of an INSERT is then the key, on every backend.
         values[generated.key] = await database.execute(statement)
     elif _has_returning(database):
-        record = await database.fetch_one(statement.returning(*unknown))
-        if record is not None:
-            values.update(_by_key(unknown, record))
+        names = [column.key for column in unknown]
+        values.update(await _read(database, statement.returning(*unknown), names))
     else:
         await _insert_and_select(database, table, values, unknown)
 
@@ -585,7 +586,7 @@ async def _insert_and_select(
     generated = table.autoincrement_column
     key = table.primary_key.columns.values()
     for column in key:
-        if column in unknown and column is not generated:
+        if column in unknown and (column is not generated or column.key in values):
             # As SQLAlchemy does it: by a SELECT of the expression, which is inserted as a value.
             expression = values.get(column.key, getattr(column.default, "arg", None))
             if expression is None:
@@ -611,11 +612,9 @@ async def _insert_and_select(
     if generated is not None and generated.key not in values:
         values[generated.key] = returned
     if filled_in:
-        record = await database.fetch_one(
-            select(*filled_in).where(*(column == values[column.key] for column in key))
-        )
-        if record is not None:
-            values.update(_by_key(filled_in, record))
+        statement = select(*filled_in).where(*(column == values[column.key] for column in key))
+        names = [column.key for column in filled_in]
+        values.update(await _read(database, statement, names))
 
 
 def _unreadable(column: Column[Any]) -> AdapterError:
@@ -629,5 +628,14 @@ def _is_expression(value: object) -> bool:
     return isinstance(value, ClauseElement) or hasattr(value, "__clause_element__")
 
 
-def _by_key(columns: Iterable[Column[Any]], record: Record) -> dict[str, Any]:
-    return {column.key: record[position] for position, column in enumerate(columns)}
+async def _read(
+    database: Database, statement: ClauseElement, names: Sequence[str]
+) -> dict[str, Any]:
+    record = await database.fetch_one(statement)
+    # A trigger may have discarded the row, and then nothing is known of it.
+    return {} if record is None else _named(names, record)
+
+
+def _named(names: Iterable[str], record: Record) -> dict[str, Any]:
+    # By position: a column's name, its key, and that of its attribute may be three.
+    return {name: record[position] for position, name in enumerate(names)}

@@ -11,7 +11,7 @@ import typing
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeGuard, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from async_factory_boy.adapters import missing
@@ -136,7 +136,7 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
         client = collection.database.client
         # The only way to tell without an operation; tests/test_mongo.py notices if it changes.
         loop = client.get_io_loop() if is_motor(client) else getattr(client, "_loop", None)
-        if loop is not None and loop is not asyncio.get_running_loop():
+        if isinstance(loop, asyncio.AbstractEventLoop) and loop is not asyncio.get_running_loop():
             raise OptionError(
                 f"The client of {subject} was first used in another event loop, and cannot be "
                 "used in this one. Make the client in a fixture that runs in the loop of the test "
@@ -180,7 +180,7 @@ _locks: WeakKeyDictionary[Any, asyncio.Lock] = WeakKeyDictionary()
 _COLLECTION = "a collection of PyMongo's AsyncMongoClient or of Motor's AsyncIOMotorClient"
 
 
-def _is_collection(value: object) -> bool:
+def _is_collection(value: object) -> TypeGuard[AsyncCollection]:
     # Asked of the type: a database has an attribute, and so a collection, of any name.
     return hasattr(type(value), "insert_one") and not isinstance(value, SyncCollection)
 
@@ -271,23 +271,25 @@ class MongoAdapter(ClientSessionAdapter[M]):
             MissingOptionError: When there is none.
             OptionError: When the configured callable returned something else.
         """
-        collection = self.mongo_collection
-        if collection is None:
+        given: object = self.mongo_collection
+        if given is None:
             given = self.collection
-            if given is None:
-                raise MissingOptionError(
-                    "No collection provided. Set Meta.mongo_collection to a collection, or to a "
-                    'callable that returns one, such as lambda: database["users"]; or pass one to '
-                    'the call, create_async(mongo_collection=database["users"]); or bind one for '
-                    "many calls, with async_factory_boy.bind(mongo_collection=...): ..."
-                )
-            collection = given if _is_collection(given) else cast("Any", given)()
-            if not _is_collection(collection):
-                raise OptionError(
-                    f"The callable that is set as Meta.mongo_collection has to return {_COLLECTION}"
-                    f"; it returned {_collection_problem(collection)}."
-                )
-        return cast("AsyncCollection", collection)
+        if given is None:
+            raise MissingOptionError(
+                "No collection provided. Set Meta.mongo_collection to a collection, or to a "
+                'callable that returns one, such as lambda: database["users"]; or pass one to the '
+                'call, create_async(mongo_collection=database["users"]); or bind one for many '
+                "calls, with async_factory_boy.bind(mongo_collection=...): ..."
+            )
+        if _is_collection(given):
+            return given
+        returned = cast("Callable[[], object]", given)()
+        if _is_collection(returned):
+            return returned
+        raise OptionError(
+            f"The callable that is set as Meta.mongo_collection has to return {_COLLECTION}; it "
+            f"returned {_collection_problem(returned)}."
+        )
 
     def check(self, model: type[M]) -> None:
         model = _class(model)
@@ -392,7 +394,8 @@ class _Dataclasses(_Kind):
     def load(self, model: Any, document: Mapping[str, Any]) -> Any:
         hints = _type_hints(model)
         key = _id_field(self.fields(model))
-        given, others = {}, {}
+        given: dict[str, Any] = {}
+        others: dict[str, Any] = {}
         for field in dataclasses.fields(model):
             stored_as = "_id" if field.name == key else field.name
             if stored_as in document:
@@ -442,7 +445,16 @@ class _PydanticModels(_Kind):
 
     def stored(self, model: type[BaseModel], values: Mapping[str, Any]) -> Mapping[str, Any]:
         some = model.model_construct(**values)
-        return some.model_dump(by_alias=True, include=some.model_fields_set, warnings=False)
+        names = some.model_fields_set.union(some.model_extra or ())
+        stored = some.model_dump(by_alias=True, include=names, warnings=False)
+        if len(stored) != len(values):
+            raise ConfigurationError(
+                "get_or_create",
+                f"names fields that {model.__name__} does not store: of {', '.join(values)}, its "
+                f"model_dump() has {', '.join(stored) or 'none'}.",
+                owner="MongoAdapter",
+            )
+        return stored
 
     def load(self, model: type[BaseModel], document: Mapping[str, Any]) -> BaseModel:
         values = dict(document)

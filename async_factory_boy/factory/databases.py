@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
-from factory import base
+from typing import Any, TypeVar
 
 from async_factory_boy.adapters.databases import DatabasesAdapter, TableRow
 from async_factory_boy.factory.base import AsyncFactory, AsyncFactoryOptions
@@ -22,6 +20,15 @@ class AsyncDatabasesOptions(AsyncFactoryOptions):
         "databases_database": "database",
         "databases_get_or_create": "get_or_create",
     }
+
+    def _get_counter_reference(self) -> Any:
+        # Upstream asks whether one model is a subclass of the other, but a Table is no class.
+        parent = self.base_factory and self.base_factory._meta
+        if parent and parent.model is not None and parent.model is self.model:
+            return parent.counter_reference
+        if isinstance(self.model, type) and parent and isinstance(parent.model, type):
+            return super()._get_counter_reference()
+        return self
 
 
 class AsyncDatabasesFactory(AsyncFactory[T]):

@@ -134,7 +134,9 @@ class TortoiseStore(Store):
 
 
 @asynccontextmanager
-async def opened_context(name: str, url: str, module: str, *, app: str = "models") -> AsyncGenerator[TortoiseContext]:
+async def opened_context(
+    name: str, url: str, module: str, *, app: str = "models"
+) -> AsyncGenerator[TortoiseContext]:
     """Open a database of its own with the tables of `module`, and drop it afterwards.
 
     Its connection is called `name`: Tortoise keeps the statements it has compiled for a table of

@@ -1,0 +1,58 @@
+"""Configuration of Sphinx. Build with: nox -s docs."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version as version_of
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+project = "async-factory-boy"
+author = "The async-factory-boy developers"
+release = version = version_of("async-factory-boy")
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = "async-factory-boy"
+
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+
+autodoc_default_options = {"members": True, "show-inheritance": True, "member-order": "bysource"}
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+
+# In docstrings, `name` in single backquotes is a reference where there is something to refer to.
+default_role = "py:obj"
+
+
+def convert_fences(
+    app: Sphinx, what: str, name: str, obj: object, options: Any, lines: list[str]
+) -> None:
+    """Turn the Markdown fences of a docstring into the directive that autodoc understands."""
+    fence = re.compile(r"^( *)```(\w+)$")
+    converted: list[str] = []
+    indent = None
+    for line in lines:
+        if indent is None and (match := fence.match(line)):
+            indent = match[1]
+            converted += [f"{indent}.. code-block:: {match[2]}", ""]
+        elif indent is not None and line == f"{indent}```":
+            indent = None
+            converted.append("")
+        else:
+            converted.append(line if indent is None or not line else f"   {line}")
+    lines[:] = converted
+
+
+def setup(app: Sphinx) -> None:
+    # Before napoleon, which has the default priority, 500.
+    app.connect("autodoc-process-docstring", convert_fences, priority=400)
