@@ -37,6 +37,9 @@ _known: dict[str, CallOption[Any] | None] = dict.fromkeys(
         "databases_database",
     ]
 )
+# Those of the library itself.
+_known["progress"] = None
+_known["pause_gc"] = None
 
 
 class CallOption(Generic[V]):
@@ -157,6 +160,13 @@ def take(keywords: dict[str, Any]) -> dict[str, Any]:
 def in_force() -> Mapping[str, Any]:
     """Return the options that hold for the code that asks."""
     return _bound.get()
+
+
+def report_progress(done: int, total: int) -> None:
+    """Tell the bound ``progress`` how many objects of a batch are stored."""
+    progress = _bound.get().get("progress")
+    if progress is not None:
+        progress(done, total)
 
 
 @cache

@@ -182,17 +182,26 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         return _locks.setdefault(self.session(), asyncio.Lock())
 
     async def save(self, instance: M) -> M:
+        return (await self.save_many([instance]))[0]
+
+    async def save_many(self, instances: Sequence[M]) -> Sequence[M]:
         session = self.session()
-        session.add(instance)
+        session.add_all(instances)
         if self.persistence is not None:
             await session.flush()
-            _set_nulls(_state(instance))
-            await _load_columns(session, [_state(instance)])
+            states = [_state(instance) for instance in instances]
+            for state in states:
+                _set_nulls(state)
+            await _load_columns(session, states)
+        if not self.commits_later:
+            await self.complete()  # last: loading may begin a transaction
+        return instances
+
+    async def complete(self) -> None:
         if self.persistence == "commit":
-            # Last, so that loading does not begin a transaction that nobody ends.
+            session = self.session()
             with _nothing_expires(session):
                 await session.commit()
-        return instance
 
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         session = self.session()
@@ -217,23 +226,23 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             await _load_columns(session, [_state(found)])
         return found
 
-    async def save_new(self, build: Callable[[], Awaitable[M]]) -> M:
+    async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
         session = self.session()
         if self.persistence is None:
-            return await self.save(await build())
+            return await self.save_many(await build())
         await _begin_on_sqlite(session)
         try:
             # Built within the savepoint, since setting one flushes: an object that is not in the
             # session yet, but is related to others that are, would bring up a warning.
             async with session.begin_nested():
-                instance = await build()
-                session.add(instance)
+                instances = await build()
+                session.add_all(instances)
         except IntegrityError:
             # Rolling back to the savepoint has expired what was changed within it: a company that
             # the refused user was added to, say.
             await _load_columns(session, session.sync_session.identity_map.all_states())
             raise
-        return await self.save(instance)
+        return await self.save_many(instances)
 
     async def finish(self, instances: Sequence[M]) -> None:
         session = self.session()

@@ -96,6 +96,7 @@ class AsyncFactoryOptions(base.FactoryOptions):
     rename: dict[str, str]
     inline_args: tuple[str, ...]
     adapter: object
+    batch_size: int
 
     _adapter: PersistenceAdapter[Any] | None = None
 
@@ -103,8 +104,17 @@ class AsyncFactoryOptions(base.FactoryOptions):
         return [
             *super()._build_default_options(),
             base.OptionDefault("adapter", None, inherit=True),
+            base.OptionDefault("batch_size", 1000, inherit=True, checker=self._check_batch_size),
             *(base.OptionDefault(name, _UNSET, inherit=True) for name in self.adapter_options),
         ]
+
+    def _check_batch_size(self, meta: object, value: object) -> None:
+        if type(value) is not int or value < 1:
+            raise ConfigurationError(
+                "batch_size",
+                f"has to be a positive integer; got {value!r}.",
+                owner=f"{self.factory.__name__}.Meta",
+            )
 
     def _fill_from_meta(self, meta: type | None, base_meta: base.FactoryOptions | None) -> None:
         known = {option.name for option in self._build_default_options()}
@@ -336,7 +346,8 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
             Exception: As for `create_async`. The first failure ends the batch; what was stored
                 before it is part of the caller's transaction.
         """
-        return await _storing.call(functools.partial(cls.create_batch, _size(cls, size), **kwargs))
+        create = functools.partial(cls.create, **kwargs)
+        return await _storing.call_batch(create, _size(cls, size), cls._meta.batch_size)
 
     @classmethod
     async def build_async(cls, **kwargs: Any) -> T:
@@ -446,7 +457,7 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
             SyncCallError: When called elsewhere.
         """
         cls._refuse_outside_build("create_batch", "create_batch_async(size, ...)")
-        return super().create_batch(size, **kwargs)
+        return engine.fork([functools.partial(cls.create, **kwargs)] * size)
 
     @classmethod
     def _refuse_outside_build(cls, method: str, instead: str) -> None:
