@@ -120,9 +120,7 @@ class BeanieAdapter(ClientSessionAdapter[M]):
 
     async def save(self, instance: M) -> M:
         document = cast("Document", instance)
-        saved = await document.insert(
-            session=cast("Any", self.session), link_rule=self.link_rule
-        )
+        saved = await document.insert(session=cast("Any", self.session), link_rule=self.link_rule)
         return cast("M", saved)
 
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
@@ -132,9 +130,7 @@ class BeanieAdapter(ClientSessionAdapter[M]):
             path, value = _stored(document, name, value)
             query[path] = value
         # A document that Beanie's cache holds may be gone.
-        found = await document.find_one(
-            query, session=cast("Any", self.session), ignore_cache=True
-        )
+        found = await document.find_one(query, session=cast("Any", self.session), ignore_cache=True)
         return cast("M | None", found)
 
     async def finish(self, instances: Sequence[M]) -> None:

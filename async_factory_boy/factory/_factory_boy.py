@@ -210,8 +210,12 @@ class AsyncStepBuilder(builder.StepBuilder):
             self.factory_meta, _AwaitingMeta
         ):
             self.factory_meta.check_create(self.extras)
-        with _storing.deeper():
+        depth = _storing.depth.get()
+        _storing.depth.set(depth + 1)
+        try:
             return super().build(parent_step, force_sequence)
+        finally:
+            _storing.depth.set(depth)
 
 
 def _refuse_misspelt_options(meta: Any, extras: Iterable[str]) -> None:

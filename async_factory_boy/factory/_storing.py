@@ -34,14 +34,13 @@ class _Stores(engine.Request[M], Generic[M]):
         self.adapter = adapter
         self.model = model
         self.build = build
-        self.rank = _depth.get()
+        self.rank = depth.get()
         self.in_force = options.in_force()
         self.stored = _stored.get()
 
     @property
     def key(self) -> Hashable:
-        in_force = tuple(sorted((name, id(value)) for name, value in self.in_force.items()))
-        return id(self.adapter), self.model, in_force
+        return id(self.adapter), self.model, options.identity(self.in_force)
 
 
 class Save(_Stores[M], Generic[M]):
@@ -176,19 +175,7 @@ def _checked(
 
 
 # How deep in a graph the object is that is being built.
-_depth: ContextVar[int] = ContextVar("async_factory_boy_depth", default=0)
-
-
-@contextmanager
-def deeper() -> Generator[None]:
-    """Count one level of a graph inside the block."""
-    depth = _depth.get()
-    _depth.set(depth + 1)
-    try:
-        yield
-    finally:
-        _depth.set(depth)
-
+depth: ContextVar[int] = ContextVar("async_factory_boy_depth", default=0)
 
 _Stored = list[tuple[PersistenceAdapter[Any], Mapping[str, Any], Any]]
 
@@ -222,7 +209,7 @@ async def call(function: Callable[[], M]) -> M:
     return result
 
 
-_Users = dict[tuple[int, int], tuple[PersistenceAdapter[Any], Mapping[str, Any]]]
+_Users = dict[Hashable, tuple[PersistenceAdapter[Any], Mapping[str, Any]]]
 
 # The adapters that the batch under way has used, each with the options in force.
 _batch: ContextVar[_Users | None] = ContextVar("async_factory_boy_batch", default=None)
@@ -246,7 +233,8 @@ async def call_batch(function: Callable[[], M], size: int, page: int) -> list[M]
                 functions = [function] * min(page, size - len(results))
                 with _paused_gc():
                     results += await call(functools.partial(engine.fork, functions))
-                options.report_progress(len(results), size)
+                if options.batching.progress is not None:
+                    options.batching.progress(len(results), size)
     finally:
         _batch.set(outer)
     if outer is None:
@@ -260,7 +248,7 @@ async def call_batch(function: Callable[[], M], size: int, page: int) -> list[M]
 @contextmanager
 def _paused_gc() -> Generator[None]:
     """Keep the garbage collector from walking the same suspended builds again and again."""
-    pause = gc.isenabled() and options.in_force().get("pause_gc") is not False
+    pause = gc.isenabled() and options.batching.pause_gc is not False
     if pause:
         gc.disable()
     try:
@@ -271,10 +259,11 @@ def _paused_gc() -> Generator[None]:
 
 
 async def _finish(stored: _Stored) -> None:
-    groups: dict[tuple[int, int], tuple[PersistenceAdapter[Any], Mapping[str, Any], dict[int, Any]]]
+    groups: dict[Hashable, tuple[PersistenceAdapter[Any], Mapping[str, Any], dict[int, Any]]]
     groups = {}
     for adapter, in_force, instance in stored:
-        group = groups.setdefault((id(adapter), id(in_force)), (adapter, in_force, {}))
+        key = (id(adapter), options.identity(in_force))
+        group = groups.setdefault(key, (adapter, in_force, {}))
         group[2][id(instance)] = instance
     for adapter, in_force, instances in groups.values():
         with options.scope(in_force):
