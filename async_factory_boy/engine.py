@@ -35,7 +35,7 @@ R = TypeVar("R")
 class Request(ABC, Generic[R]):
     """Work on a store that a build waits for."""
 
-    rank: int = 0
+    rank: float = 0
     """Requests of the highest rank are performed first. The deeper in a graph an object is, the
     higher it ranks: then its siblings' parents are all waiting when their turn comes."""
 
@@ -50,8 +50,24 @@ class Request(ABC, Generic[R]):
         """Do the work of requests that share a key; return a result for each, in order."""
 
 
+class _Turn(Request[None]):
+    """Waits for the builds that are before it in order."""
+
+    key = None
+
+    def __init__(self, rank: float) -> None:
+        self.rank = rank
+
+    @classmethod
+    async def perform(cls, requests: Sequence[_Turn]) -> Sequence[None]:
+        return [None] * len(requests)
+
+
 class Build(greenlet):
     """The greenlet a build runs in."""
+
+    forked = False
+    """Whether it has siblings."""
 
     # SQLAlchemy's await_only() looks for this name: with it, a hook may read a lazy relationship,
     # as code under AsyncSession.run_sync() may. See sqlalchemy/util/concurrency.py.
@@ -94,6 +110,19 @@ def fork(functions: Sequence[Callable[[], T]]) -> list[T]:
             as by a cancellation.
     """
     return cast("list[T]", _switch_to_driver(_Fork(functions)))
+
+
+def take_turn(rank: float) -> None:
+    """Wait, in a forked build, until it is this build's turn to do what a loop does in order.
+
+    Siblings that are before it may have to wait for the store first, to come to the same place.
+
+    Args:
+        rank: As that of a `Request`: those of a higher rank are performed before.
+    """
+    current = getcurrent()
+    if isinstance(current, Build) and current.forked:
+        submit(_Turn(rank))
 
 
 def _switch_to_driver(yielded: object) -> object:
@@ -172,6 +201,7 @@ class _Branch:
         self.context = context
         """Its own context variables; None for those of the caller, which it then shares."""
         self.build.gr_context = driver.gr_context if context is None else context
+        self.build.forked = fork is not None
         self.path = path
         """Orders branches as a loop would run them."""
         self.fork = fork

@@ -211,6 +211,10 @@ class AsyncStepBuilder(builder.StepBuilder):
         ):
             self.factory_meta.check_create(self.extras)
         depth = _storing.depth.get()
+        if depth:
+            # So that siblings draw their sequence numbers in order: this one may be early, having
+            # had nothing to store on the way. The objects of a batch itself start in order.
+            engine.take_turn(depth + 0.5)
         _storing.depth.set(depth + 1)
         try:
             return super().build(parent_step, force_sequence)
