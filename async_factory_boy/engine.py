@@ -1,21 +1,29 @@
-"""Lets synchronous code wait for the event loop.
+"""Lets synchronous code wait for the event loop, and waits for many at once.
 
 factory_boy resolves declarations lazily and recursively: a plain attribute access may need an
 object that has to be stored first, so there is no place to write ``await``. Here a *build* (any
 synchronous callable) runs in a greenlet, and whatever must be awaited is handed from there to the
 coroutine that drives it. SQLAlchemy's asyncio extension rests on the same technique.
 
-The module knows no ORM and no factory. A build hands the driver one of two things:
+The module knows no ORM and no factory. A build hands its driver one of three things:
 
 - an awaitable (`wait`), whose result it gets back;
-- a `Request` (`submit`), which is work on a store. The driver, not the build, decides when it is
-  performed.
+- a `Request` (`submit`), which is work on a store;
+- further builds (`fork`), whose results it gets back as a list.
+
+Builds that were forked run in *waves*: each goes on until it submits a request; when none can go
+on, the requests that have the same key are performed together, and those builds continue. Nothing
+else overlaps: one build runs at a time, and awaitables are awaited one at a time, in order, because
+they may use one and the same session.
 """
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator, Hashable, Sequence
+from contextvars import Context, ContextVar, copy_context
+from heapq import heappop, heappush
 from typing import Any, Generic, TypeVar, cast
 
 from greenlet import GreenletExit, getcurrent, greenlet
@@ -27,28 +35,47 @@ R = TypeVar("R")
 class Request(ABC, Generic[R]):
     """Work on a store that a build waits for."""
 
+    rank: float = 0
+    """Requests of the highest rank are performed first. The deeper in a graph an object is, the
+    higher it ranks: then its siblings' parents are all waiting when their turn comes."""
+
+    @property
     @abstractmethod
-    async def perform(self) -> R:
-        """Do the work, and return what the build gets back from `submit`."""
+    def key(self) -> Hashable:
+        """What requests must have in common to be performed together."""
+
+    @classmethod
+    @abstractmethod
+    async def perform(cls, requests: Sequence[Any]) -> Sequence[R]:
+        """Do the work of requests that share a key; return a result for each, in order."""
+
+
+class _Turn(Request[None]):
+    """Waits for the builds that are before it in order."""
+
+    key = None
+
+    def __init__(self, rank: float) -> None:
+        self.rank = rank
+
+    @classmethod
+    async def perform(cls, requests: Sequence[_Turn]) -> Sequence[None]:
+        return [None] * len(requests)
 
 
 class Build(greenlet):
     """The greenlet a build runs in."""
 
+    forked = False
+    """Whether it has siblings."""
+
     # SQLAlchemy's await_only() looks for this name: with it, a hook may read a lazy relationship,
     # as code under AsyncSession.run_sync() may. See sqlalchemy/util/concurrency.py.
     __sqlalchemy_greenlet_provider__ = True
 
-    def __init__(self, function: Callable[[], Any]) -> None:
-        driver = getcurrent()
-        super().__init__(function, driver)
-        # A greenlet starts with an empty context of its own; the build is part of the caller's
-        # call, so it shares the caller's context variables, both ways.
-        self.gr_context = driver.gr_context
-
 
 def in_build() -> bool:
-    """Tell whether the calling code runs in a build, so that `wait` and `submit` work."""
+    """Tell whether the calling code runs in a build, so that it can `wait`."""
     return isinstance(getcurrent(), Build)
 
 
@@ -72,6 +99,32 @@ def submit(request: Request[R]) -> R:
     return cast("R", _switch_to_driver(request))
 
 
+def fork(functions: Sequence[Callable[[], T]]) -> list[T]:
+    """Run functions as builds of their own, from within a build, and return their results.
+
+    It is as if they were called one after the other, but that their requests make waves.
+
+    Raises:
+        RuntimeError: When called outside of a build (see `in_build`).
+        BaseException: What the first of them that failed has raised. Those after it are unwound,
+            as by a cancellation.
+    """
+    return cast("list[T]", _switch_to_driver(_Fork(functions)))
+
+
+def take_turn(rank: float) -> None:
+    """Wait, in a forked build, until it is this build's turn to do what a loop does in order.
+
+    Siblings that are before it may have to wait for the store first, to come to the same place.
+
+    Args:
+        rank: As that of a `Request`: those of a higher rank are performed before.
+    """
+    current = getcurrent()
+    if isinstance(current, Build) and current.forked:
+        submit(_Turn(rank))
+
+
 def _switch_to_driver(yielded: object) -> object:
     current = getcurrent()
     if not isinstance(current, Build) or current.parent is None:
@@ -83,10 +136,12 @@ async def run(function: Callable[[], T]) -> T:
     """Run `function` as a build, and return what it returns.
 
     Exceptions, cancellation included, are thrown into the build at the point where it waits. When
-    this coroutine ends, however it ends, the build has ended.
+    this coroutine ends, however it ends, the build and all it forked have ended.
+
+    Called by a coroutine that a build waits for, it joins the waves of that build.
 
     Args:
-        function: Synchronous code that may call `wait` and `submit`.
+        function: Synchronous code that may call `wait`, `submit` and `fork`.
 
     Returns:
         What `function` returns.
@@ -95,35 +150,279 @@ async def run(function: Callable[[], T]) -> T:
         BaseException: What `function` raises.
         RuntimeError: When it raises StopIteration, which no coroutine can.
     """
-    build = Build(function)
-    yielded: Any = None
-    try:
-        yielded = build.switch()
-        while not build.dead:
+    driver = _driver.get()
+    if driver is not None and driver.is_stepping():
+        (result,) = await _Yield(_Fork([function]))
+    else:
+        result = await _Driver().run(function)
+    return cast("T", result)
+
+
+class _Yield:
+    """Awaiting it hands an object to whoever drives the coroutine, and returns the answer."""
+
+    def __init__(self, yielded: object) -> None:
+        self.yielded = yielded
+
+    def __await__(self) -> Generator[object, Any, Any]:
+        return (yield self.yielded)
+
+
+class _Fork:
+    """Builds that their parent waits for."""
+
+    def __init__(self, functions: Sequence[Callable[[], Any]]) -> None:
+        self.functions = functions
+        self.parent: _Branch
+        self.branches: list[_Branch] = []
+        self.running = len(functions)
+        self.failed: int | None = None
+        """The index of the first build, in order, that failed."""
+
+
+class _Branch:
+    """A build on its way."""
+
+    __slots__ = (
+        "awaiting", "build", "context", "error", "fork", "index", "path", "request", "value",
+        "waiting_for",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        function: Callable[[], Any],
+        context: Context | None,
+        path: tuple[int, ...] = (),
+        fork: _Fork | None = None,
+        index: int = 0,
+    ) -> None:
+        driver = getcurrent()
+        self.build = Build(function, driver)
+        self.context = context
+        """Its own context variables; None for those of the caller, which it then shares."""
+        self.build.gr_context = driver.gr_context if context is None else context
+        self.build.forked = fork is not None
+        self.path = path
+        """Orders branches as a loop would run them."""
+        self.fork = fork
+        self.index = index
+        self.awaiting: Generator[Any, Any, Any] | None = None
+        """The awaitable that the build waits for."""
+        self.waiting_for: _Fork | None = None
+        self.request: Request[Any] | None = None
+        # What it is resumed with, and when it has ended, what it ended with.
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.build.dead
+
+
+class _Driver:
+    """Drives a build and all it forks, from one coroutine."""
+
+    def __init__(self) -> None:
+        self._task = _current_task()
+        self._stepping = False
+        # Each with its path, by which both are ordered.
+        self._ready: list[tuple[tuple[int, ...], _Branch]] = []
+        self._parked: list[tuple[tuple[int, ...], _Branch]] = []
+
+    def is_stepping(self) -> bool:
+        """Tell whether the calling code is a coroutine that a build of this driver waits for.
+
+        A task that such a coroutine has started is not: nobody passes on what it yields.
+        """
+        return self._stepping and _current_task() is self._task
+
+    async def run(self, function: Callable[[], Any]) -> Any:
+        # The build shares the context variables of the caller, both ways, as a plain call does.
+        root = _Branch(function, context=None)
+        before = _driver.get()
+        _driver.set(self)
+        try:
+            self._resume(root)
+            while not root.ended:
+                if self._ready:
+                    await self._advance(heappop(self._ready)[1])
+                else:
+                    await self._perform()
+        except GeneratorExit:
+            # The coroutine was closed: nothing can be awaited from here on.
+            self._kill(root)
+            raise
+        finally:
+            _driver.set(before)
+        if isinstance(root.error, StopIteration):
+            raise RuntimeError(
+                "StopIteration in a build: an iterator that it read has come to its end, such as "
+                "that of an Iterator(..., cycle=False)."
+            ) from root.error
+        if root.error is not None:
             try:
-                value = await (yielded.perform() if isinstance(yielded, Request) else yielded)
+                raise root.error
+            finally:
+                del root  # or the exception's frames would keep it, and all it holds, alive
+        return root.value
+
+    def _resume(self, branch: _Branch) -> None:
+        heappush(self._ready, (branch.path, branch))
+
+    async def _advance(self, branch: _Branch) -> None:
+        """Let a branch go on until it is parked or has ended."""
+        while True:
+            try:
+                yielded = self._step(branch)
             except BaseException as error:
-                # With the traceback spelt out: given the exception alone, greenlet drops it.
-                yielded = build.throw(type(error), error, error.__traceback__)
-                if isinstance(error, GeneratorExit):
-                    raise  # closed: nothing can be awaited from here on
+                if branch.awaiting is None:
+                    branch.value, branch.error = None, error
+                    self._finish(branch)
+                    return
+                # The awaitable has come to its end, and the build goes on.
+                branch.awaiting = None
+                if isinstance(error, StopIteration):
+                    branch.value, branch.error = error.value, None
+                else:
+                    branch.value, branch.error = None, error
+                continue
+            branch.value = branch.error = None
+            if branch.ended:
+                branch.value = yielded
+                self._finish(branch)
+                return
+            if isinstance(yielded, Request):
+                branch.request = yielded
+                self._parked.append((branch.path, branch))
+                return
+            if isinstance(yielded, _Fork):
+                self._fork(branch, yielded)
+                return
+            if branch.awaiting is None:
+                branch.awaiting = cast("Generator[Any, Any, Any]", yielded.__await__())
+                continue
+            try:
+                branch.value = await _Yield(yielded)
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                branch.error = error
+
+    def _step(self, branch: _Branch) -> Any:
+        """Resume what is innermost of a branch: the awaitable it waits for, or the build."""
+        value, error = branch.value, branch.error
+        if branch.awaiting is None:
+            if error is None:
+                # A greenlet is started with arguments, and resumed with a value.
+                return branch.build.switch(value) if branch.build else branch.build.switch()
+            # With the traceback spelt out: given the exception alone, greenlet drops it.
+            return branch.build.throw(type(error), error, error.__traceback__)
+        self._stepping = True
+        try:
+            awaiting = branch.awaiting
+            if error is not None:
+                if branch.context is None:
+                    return awaiting.throw(error)
+                return branch.context.run(awaiting.throw, error)
+            if branch.context is None:
+                return awaiting.send(value)
+            return branch.context.run(awaiting.send, value)
+        finally:
+            self._stepping = False
+
+    def _fork(self, parent: _Branch, fork: _Fork) -> None:
+        fork.parent = parent
+        if not fork.functions:
+            parent.value = []
+            self._resume(parent)
+            return
+        parent.waiting_for = fork
+        for index, function in enumerate(fork.functions):
+            context = copy_context() if parent.context is None else parent.context.copy()
+            branch = _Branch(function, context, (*parent.path, index), fork, index)
+            fork.branches.append(branch)
+            self._resume(branch)
+
+    def _finish(self, branch: _Branch) -> None:
+        """Note that a branch has ended, and resume its parent if it was the last."""
+        fork = branch.fork
+        if fork is None:
+            return
+        fork.running -= 1
+        if branch.error is not None and (fork.failed is None or branch.index < fork.failed):
+            # Those after it would not have been called; those before it go on.
+            last = len(fork.branches) if fork.failed is None else fork.failed
+            fork.failed = branch.index
+            for later in fork.branches[branch.index + 1 : last]:
+                self._cancel(later)
+        if not fork.running:
+            parent = fork.parent
+            parent.waiting_for = None
+            if parent.error is not None:
+                pass  # it was cancelled itself, in the meantime
+            elif fork.failed is not None:
+                parent.error = fork.branches[fork.failed].error
             else:
-                yielded = build.switch(value)
-    except StopIteration as error:
-        # No coroutine can raise it: Python would say no more than that.
-        raise RuntimeError(
-            "StopIteration in a build: an iterator that it read has come to its end, such as that "
-            "of an Iterator(..., cycle=False)."
-        ) from error
-    finally:
-        # Not dead here: the build answered being closed by asking for one more await.
-        while not build.dead:
-            _discard(yielded)
-            yielded = build.throw(GreenletExit)
-    return cast("T", yielded)
+                parent.value = [branch.value for branch in fork.branches]
+            fork.branches.clear()
+            self._resume(parent)
+
+    def _cancel(self, branch: _Branch) -> None:
+        """Unwind a branch: a sibling before it has failed."""
+        if branch.ended:
+            return
+        branch.error = asyncio.CancelledError("a build before this one has failed")
+        if branch.waiting_for is not None:
+            for child in branch.waiting_for.branches:
+                self._cancel(child)
+        elif branch.request is not None:
+            branch.request = None
+            self._parked.remove((branch.path, branch))
+            self._resume(branch)
+
+    async def _perform(self) -> None:
+        """Perform the requests of the highest rank, and resume the branches that made them."""
+        rank = max(branch.request.rank for _, branch in self._parked if branch.request)
+        waves: dict[Hashable, list[_Branch]] = {}
+        parked, self._parked = sorted(self._parked), []
+        for path, branch in parked:
+            request = cast("Request[Any]", branch.request)
+            if request.rank == rank:
+                waves.setdefault((type(request), request.key), []).append(branch)
+            else:
+                self._parked.append((path, branch))
+        for branches in waves.values():
+            requests = [cast("Request[Any]", branch.request) for branch in branches]
+            for branch in branches:
+                branch.request = None
+            try:
+                results = await requests[0].perform(requests)
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                for branch in branches:
+                    branch.error = error
+                    self._resume(branch)
+            else:
+                for branch, branch.value in zip(branches, results, strict=True):
+                    self._resume(branch)
+
+    def _kill(self, branch: _Branch) -> None:
+        if branch.waiting_for is not None:
+            for child in branch.waiting_for.branches:
+                self._kill(child)
+        yielded: Any = branch.awaiting
+        while not branch.ended:
+            if hasattr(yielded, "close"):
+                yielded.close()
+            yielded = branch.build.throw(GreenletExit)
 
 
-def _discard(yielded: object) -> None:
-    close = getattr(yielded, "close", None)
-    if close is not None:
-        close()
+_driver: ContextVar[_Driver | None] = ContextVar("async_factory_boy_driver", default=None)
+
+
+def _current_task() -> object:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no event loop of asyncio runs
+        return None

@@ -7,7 +7,7 @@ everything created from there. An adapter declares the options it reads with `Ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Hashable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -98,6 +98,26 @@ class CallOption(Generic[V]):
             self._check(value)
 
 
+def _check_progress(value: object) -> None:
+    if not callable(value):
+        raise OptionError(
+            f"progress takes a callable; got {value!r}. It is called with the number of objects "
+            "of a batch that are stored, and the size of the batch: bind(progress=print)."
+        )
+
+
+class Batching:
+    """The options of the library itself, which say how batches are created."""
+
+    progress: CallOption[Callable[[int, int], object]] = CallOption(_check_progress)
+    pause_gc: CallOption[bool] = CallOption()
+
+
+Batching.progress.declare()
+Batching.pause_gc.declare()
+batching = Batching()
+
+
 @contextmanager
 def bind(**options: Any) -> Generator[None]:
     """Give call-time options to every call made inside the ``with`` block.
@@ -116,7 +136,10 @@ def bind(**options: Any) -> Generator[None]:
 
     Args:
         **options: ``sqlalchemy_session``, ``beanie_session`` and the other options of the
-            adapters in use. ``None`` hides what an outer `bind` gave.
+            adapters in use. ``None`` hides what an outer `bind` gave. And two for batches:
+            ``progress``, called with the number of objects stored and the size of the batch after
+            each ``Meta.batch_size`` of them; ``pause_gc=False``, to leave the garbage collector on
+            while a batch is created (it walks all suspended builds again and again).
 
     Raises:
         OptionError: When an option is unknown, or its value is not what its adapter needs.
@@ -157,6 +180,11 @@ def take(keywords: dict[str, Any]) -> dict[str, Any]:
 def in_force() -> Mapping[str, Any]:
     """Return the options that hold for the code that asks."""
     return _bound.get()
+
+
+def identity(in_force: Mapping[str, Any]) -> Hashable:
+    """Return what is equal for options that are the very same objects."""
+    return frozenset((name, id(value)) for name, value in in_force.items())
 
 
 @cache

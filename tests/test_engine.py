@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any
 
 import pytest
+from greenlet import GreenletExit
 
 from async_factory_boy import engine
 from tests.greenlets import suspended_greenlets
@@ -19,11 +21,14 @@ async def double(number: int) -> int:
 
 
 class Doubling(engine.Request[int]):
+    key = "doubling"
+
     def __init__(self, number: int) -> None:
         self.number = number
 
-    async def perform(self) -> int:
-        return await double(self.number)
+    @classmethod
+    async def perform(cls, requests: Sequence[Doubling]) -> Sequence[int]:
+        return [await double(request.number) for request in requests]
 
 
 async def test_wait_and_submit() -> None:
@@ -141,7 +146,7 @@ async def test_closing_ends_the_build() -> None:
     seen: list[str] = []
 
     def build() -> None:
-        with contextlib.suppress(GeneratorExit):
+        with contextlib.suppress(GreenletExit):
             engine.wait(asyncio.sleep(1))
         try:
             engine.wait(asyncio.sleep(2))  # can no longer be had

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Any, ClassVar, Generic, TypeVar
 
 from async_factory_boy.exceptions import AdapterError, ConfigurationError
@@ -92,6 +93,12 @@ class PersistenceAdapter(ABC, Generic[M]):
             "with it; implement find(model, lookup), or leave get_or_create empty."
         )
 
+    async def find_many(
+        self, model: type[M], lookups: Sequence[Mapping[str, Any]]
+    ) -> Sequence[M | None]:
+        """Answer a `find` for each of several distinct lookups, in order. Default: `find` each."""
+        return [await self.find(model, lookup) for lookup in lookups]
+
     async def find_winner(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         """Answer `find` after `save_new` raised a conflict. Default: `find`.
 
@@ -100,16 +107,24 @@ class PersistenceAdapter(ABC, Generic[M]):
         """
         return await self.find(model, lookup)
 
-    async def save_new(self, build: Callable[[], Awaitable[M]]) -> M:
-        """Store the object that `build` constructs, since `find` did not find it.
+    async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
+        """Store the objects that `build` constructs, since `find` did not find them.
 
-        Default: ``return await self.save(await build())``.
+        Default: ``return await self.save_many(await build())``.
 
-        Another task or process may have stored the same in between. Then this raises one of
-        `conflicts`, the object is not stored, and all that was done before in the caller's
+        Another task or process may have stored one of the same in between. Then this raises one
+        of `conflicts`, none of the objects is stored, and all that was done before in the caller's
         transaction stays as it was. With savepoints, set one before calling `build`.
         """
-        return await self.save(await build())
+        return await self.save_many(await build())
+
+    @property
+    def commits_later(self) -> bool:
+        """Whether `complete` will be called, so that an adapter that commits has to wait for it."""
+        return _commits_later.get()
+
+    async def complete(self) -> None:
+        """Commit, if the adapter is to; called at the end of each batch that did not fail."""
 
     async def finish(self, instances: Sequence[M]) -> None:
         """Make instances whole before a call returns them.
@@ -124,6 +139,20 @@ class PersistenceAdapter(ABC, Generic[M]):
         For a connection or session that only one task at a time may use: return its lock.
         """
         return nullcontext()
+
+
+_commits_later: ContextVar[bool] = ContextVar("async_factory_boy_commits_later", default=False)
+
+
+@contextmanager
+def deferred_commits() -> Generator[None]:
+    """Have adapters leave committing to `PersistenceAdapter.complete` inside the block."""
+    before = _commits_later.get()
+    _commits_later.set(True)
+    try:
+        yield
+    finally:
+        _commits_later.set(before)
 
 
 def fields_option(name: str, value: object, *, owner: str) -> tuple[str, ...]:

@@ -300,9 +300,9 @@ class DatabasesAdapter(PersistenceAdapter[M]):
                 await _save(database, layout, instance)
         return instance
 
-    async def save_new(self, build: Callable[[], Awaitable[M]]) -> M:
+    async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
         async with self.current_database().transaction():
-            return await self.save(await build())
+            return await self.save_many(await build())
 
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         layout = _layout(model)

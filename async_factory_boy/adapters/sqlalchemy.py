@@ -32,7 +32,7 @@ try:
         sessionmaker,
         undefer,
     )
-    from sqlalchemy.orm.attributes import set_committed_value
+    from sqlalchemy.orm.attributes import instance_state, set_committed_value
     from sqlalchemy.sql.base import ExecutableOption
 except ModuleNotFoundError as error:  # pragma: no cover (tested where it is not installed)
     raise ImportError(missing("SQLAlchemy", "sqlalchemy")) from error
@@ -182,23 +182,71 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         return _locks.setdefault(self.session(), asyncio.Lock())
 
     async def save(self, instance: M) -> M:
+        return (await self.save_many([instance]))[0]
+
+    async def save_many(self, instances: Sequence[M]) -> Sequence[M]:
         session = self.session()
-        session.add(instance)
+        session.add_all(instances)
         if self.persistence is not None:
             await session.flush()
-            _set_nulls(_state(instance))
-            await _load_columns(session, [_state(instance)])
+            states = [_state(instance) for instance in instances]
+            _set_nulls(states)
+            await _load_columns(session, states)
+        if not self.commits_later:
+            await self.complete()  # last: loading may begin a transaction
+        return instances
+
+    async def complete(self) -> None:
         if self.persistence == "commit":
-            # Last, so that loading does not begin a transaction that nobody ends.
+            session = self.session()
             with _nothing_expires(session):
                 await session.commit()
-        return instance
 
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         session = self.session()
-        if self.persistence is None and not session.autoflush:
-            await session.flush()  # what was added only could not be found
+        await self._flush_for_lookup(session)
         return await self._find(session, select(model).filter_by(**lookup))
+
+    async def find_many(
+        self, model: type[M], lookups: Sequence[Mapping[str, Any]]
+    ) -> Sequence[M | None]:
+        columns = cast("Mapper[M]", inspect(model)).column_attrs
+        if not all(name in columns for name in lookups[0]):
+            # By a relationship: what a row refers to is not to be seen without loading it.
+            return await super().find_many(model, lookups)
+        session = self.session()
+        await self._flush_for_lookup(session)
+        found: dict[tuple[Any, ...], list[M]] = {}
+        for start in range(0, len(lookups), _PAGE):
+            condition = _any_of(model, lookups[start : start + _PAGE])
+            result = await session.execute(select(model).where(condition))
+            instances = result.unique().scalars().all()
+            await _load_columns(session, map(_state, instances))
+            for instance in instances:
+                values = tuple(getattr(instance, name) for name in lookups[0])
+                found.setdefault(values, []).append(instance)
+        answers: list[M | None] = []
+        for lookup in lookups:
+            matches = found.pop(tuple(lookup.values()), [])
+            # Not one: asked for by itself, to have the error that find() raises.
+            answers.append(
+                matches[0]
+                if len(matches) == 1
+                else await self.find(model, lookup)
+                if matches
+                else None
+            )
+        if found:
+            # The database has taken for equal what Python does not, such as "acme" and "ACME".
+            answers = [
+                await self.find(model, lookup) if answer is None else answer
+                for lookup, answer in zip(lookups, answers, strict=True)
+            ]
+        return answers
+
+    async def _flush_for_lookup(self, session: AsyncSession) -> None:
+        if self.persistence is None and not session.autoflush:
+            await session.flush()  # what was only added could not be found
 
     async def find_winner(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         # MySQL's default isolation level, REPEATABLE READ, shows a plain SELECT what was there
@@ -217,23 +265,23 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             await _load_columns(session, [_state(found)])
         return found
 
-    async def save_new(self, build: Callable[[], Awaitable[M]]) -> M:
+    async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
         session = self.session()
         if self.persistence is None:
-            return await self.save(await build())
+            return await self.save_many(await build())
         await _begin_on_sqlite(session)
         try:
             # Built within the savepoint, since setting one flushes: an object that is not in the
             # session yet, but is related to others that are, would bring up a warning.
             async with session.begin_nested():
-                instance = await build()
-                session.add(instance)
+                instances = await build()
+                session.add_all(instances)
         except IntegrityError:
             # Rolling back to the savepoint has expired what was changed within it: a company that
             # the refused user was added to, say.
             await _load_columns(session, session.sync_session.identity_map.all_states())
             raise
-        return await self.save(instance)
+        return await self.save_many(instances)
 
     async def finish(self, instances: Sequence[M]) -> None:
         session = self.session()
@@ -241,6 +289,20 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         await _load_columns(session, states)
         if self.load:
             await _load_relationships(session, states, self.load)
+
+
+def _any_of(model: type[Any], lookups: Sequence[Mapping[str, Any]]) -> ColumnElement[bool]:
+    if len(lookups[0]) == 1:
+        ((name, _),) = lookups[0].items()
+        values = [lookup[name] for lookup in lookups]
+        if None not in values:
+            return cast("ColumnElement[bool]", getattr(model, name).in_(values))
+    return or_(
+        *(
+            and_(*(getattr(model, name) == value for name, value in lookup.items()))
+            for lookup in lookups
+        )
+    )
 
 
 def _check_session_factory(value: object, owner: str) -> None:
@@ -300,37 +362,51 @@ async def _begin_on_sqlite(session: AsyncSession) -> None:
 
 
 def _state(instance: object) -> InstanceState[Any]:
-    return cast("InstanceState[Any]", inspect(instance))
+    return instance_state(instance)
 
 
 async def _load_columns(session: AsyncSession, states: Iterable[InstanceState[Any]]) -> None:
     """Load the column attributes that would be loaded, and fail to be, when they are read."""
-    unloaded: dict[Mapper[Any], list[InstanceState[Any]]] = {}
+    for mapper, some in _by_mapper(states).items():
+        deferred = _deferred_columns(mapper)
+        columns = mapper.column_attrs
+        unloaded = [
+            state
+            for state in some
+            # What was never set and has no default is absent from the dict, but reads as None.
+            if (state.expired_attributes or deferred)
+            and any(
+                name in columns and name not in state.dict
+                for name in state.expired_attributes | deferred
+            )
+        ]
+        if unloaded:
+            attributes = (getattr(mapper.class_, name) for name in deferred)
+            await _select(session, mapper, unloaded, *map(undefer, attributes))
+
+
+def _by_mapper(
+    states: Iterable[InstanceState[Any]],
+) -> dict[Mapper[Any], list[InstanceState[Any]]]:
+    """Group the states of objects that are in the database."""
+    groups: dict[Mapper[Any], list[InstanceState[Any]]] = {}
     for state in states:
-        if _unloaded_columns(state):
-            unloaded.setdefault(state.mapper, []).append(state)
-    for mapper, some in unloaded.items():
-        deferred = (getattr(mapper.class_, name) for name in _deferred_columns(mapper))
-        await _select(session, mapper, some, *map(undefer, deferred))
+        if state.persistent:
+            groups.setdefault(state.mapper, []).append(state)
+    return groups
 
 
-def _unloaded_columns(state: InstanceState[Any]) -> frozenset[str]:
-    deferred = _deferred_columns(state.mapper)
-    if not state.persistent or not (state.expired_attributes or deferred):
-        return frozenset()
-    # What was never set and has no default is absent from the dict too, but reads as None.
-    absent = (state.expired_attributes | deferred) - state.dict.keys()
-    return frozenset(absent.intersection(state.mapper.column_attrs.keys()))
-
-
-def _set_nulls(state: InstanceState[Any]) -> None:
+def _set_nulls(states: Iterable[InstanceState[Any]]) -> None:
     """Give the deferred columns that were not set, and stored as NULL, that value.
 
     Other columns that were not set read as ``None``, but a deferred one would be loaded.
     """
-    for name in _deferred_columns(state.mapper) - state.dict.keys() - state.expired_attributes:
-        if isinstance(state.mapper.column_attrs[name].expression, Column):
-            set_committed_value(state.obj(), name, None)
+    for mapper, some in _by_mapper(states).items():
+        for name in _deferred_columns(mapper):
+            if isinstance(mapper.column_attrs[name].expression, Column):
+                for state in some:
+                    if name not in state.dict and name not in state.expired_attributes:
+                        set_committed_value(state.obj(), name, None)
 
 
 # Weak, since a mapper lives as long as its class, which may be made by a test.
@@ -352,12 +428,9 @@ async def _load_relationships(
 ) -> None:
     """Load relationships as the database has them, whatever is loaded of them already."""
     await session.flush()
-    persistent: dict[Mapper[Any], list[InstanceState[Any]]] = {}
-    for state in states:
-        if state.persistent:
+    for mapper, some in _by_mapper(states).items():
+        for state in some:
             session.expire(state.obj(), names)
-            persistent.setdefault(state.mapper, []).append(state)
-    for mapper, some in persistent.items():
         await _select(
             session, mapper, some, *(selectinload(getattr(mapper.class_, n)) for n in names)
         )

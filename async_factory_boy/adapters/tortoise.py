@@ -193,13 +193,13 @@ class TortoiseAdapter(PersistenceAdapter[M]):
         # By the model's manager, as Model.get_or_create() does.
         return model.filter(**lookup).using_db(self.connection(model))
 
-    async def save_new(self, build: Callable[[], Awaitable[M]]) -> M:
-        instance = await build()
-        connection = self.connection(type(instance))
+    async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
+        instances = await build()
+        connection = self.connection(type(instances[0]))
         if isinstance(connection, TransactionalDBClient):
             async with _savepoint(connection):
-                return await _insert(instance, connection)
-        return await _insert(instance, connection)
+                return await self.save_many(instances)
+        return await self.save_many(instances)
 
     async def finish(self, instances: Sequence[M]) -> None:
         if not self.fetch:

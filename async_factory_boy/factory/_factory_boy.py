@@ -11,6 +11,7 @@ interface, so it is all in this module, and `tests/test_seams.py` fails when it 
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -20,6 +21,7 @@ from factory import builder, declarations, enums
 
 from async_factory_boy import engine, options
 from async_factory_boy.exceptions import OptionError, SyncCallError
+from async_factory_boy.factory import _storing
 
 
 def awaited(value: Any, subject: str, instead: str) -> Any:
@@ -110,14 +112,28 @@ def _with_awaiting_parts(name: str, declaration: Any) -> Any:
         for attribute, part in vars(declaration).items()
         if isinstance(part, declarations.BaseDeclaration)
     }
-    if isinstance(declaration, declarations.RelatedFactoryList) and callable(declaration.size):
+    is_list = isinstance(declaration, declarations.RelatedFactoryList)
+    if is_list and callable(declaration.size):
         size = declaration.size
         parts["size"] = lambda: awaited(size(), f"the size of {name}", "a plain function")
-    if not parts:
+    if not parts and not is_list:
         return declaration
     declaration = copy.copy(declaration)
     vars(declaration).update(parts)
+    if type(declaration) is declarations.RelatedFactoryList:
+        declaration.__class__ = _ForkingRelatedFactoryList
     return declaration
+
+
+class _ForkingRelatedFactoryList(declarations.RelatedFactoryList):
+    """Creates the objects of the list in one wave."""
+
+    def call(self, instance: Any, step: Any, context: Any) -> list[Any]:
+        one = functools.partial(declarations.RelatedFactory.call, self, instance, step, context)
+        size = self.size if isinstance(self.size, int) else self.size()
+        if step.builder.strategy == enums.CREATE_STRATEGY and engine.in_build():
+            return engine.fork([one] * size)
+        return [one() for _ in range(size)]
 
 
 class AwaitingDeclarations(builder.DeclarationSet):
@@ -194,7 +210,16 @@ class AsyncStepBuilder(builder.StepBuilder):
             self.factory_meta, _AwaitingMeta
         ):
             self.factory_meta.check_create(self.extras)
-        return super().build(parent_step, force_sequence)
+        depth = _storing.depth.get()
+        if depth:
+            # So that siblings draw their sequence numbers in order: this one may be early, having
+            # had nothing to store on the way. The objects of a batch itself start in order.
+            engine.take_turn(depth + 0.5)
+        _storing.depth.set(depth + 1)
+        try:
+            return super().build(parent_step, force_sequence)
+        finally:
+            _storing.depth.set(depth)
 
 
 def _refuse_misspelt_options(meta: Any, extras: Iterable[str]) -> None:

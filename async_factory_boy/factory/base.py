@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from factory import base, enums
 
-from async_factory_boy import engine
+from async_factory_boy import engine, options
 from async_factory_boy.adapters import PersistenceAdapter, by_name, candidates
 from async_factory_boy.exceptions import (
     AbstractFactoryError,
@@ -96,6 +96,7 @@ class AsyncFactoryOptions(base.FactoryOptions):
     rename: dict[str, str]
     inline_args: tuple[str, ...]
     adapter: object
+    batch_size: int
 
     _adapter: PersistenceAdapter[Any] | None = None
 
@@ -103,8 +104,17 @@ class AsyncFactoryOptions(base.FactoryOptions):
         return [
             *super()._build_default_options(),
             base.OptionDefault("adapter", None, inherit=True),
+            base.OptionDefault("batch_size", 1000, inherit=True, checker=self._check_batch_size),
             *(base.OptionDefault(name, _UNSET, inherit=True) for name in self.adapter_options),
         ]
+
+    def _check_batch_size(self, meta: object, value: object) -> None:
+        if type(value) is not int or value < 1:
+            raise ConfigurationError(
+                "batch_size",
+                f"has to be a positive integer; got {value!r}.",
+                owner=f"{self.factory.__name__}.Meta",
+            )
 
     def _fill_from_meta(self, meta: type | None, base_meta: base.FactoryOptions | None) -> None:
         known = {option.name for option in self._build_default_options()}
@@ -211,6 +221,8 @@ class AsyncFactoryOptions(base.FactoryOptions):
             raise MissingOptionError(
                 f"{error} (Asked for by {self.factory.__name__}.){self._missing_option_hint()}"
             ) from None
+        if not adapter.get_or_create:
+            return
         hook = inspect.getattr_static(self.factory, "_adjust_kwargs")
         if hook is not inspect.getattr_static(base.BaseFactory, "_adjust_kwargs"):
             return  # it may add the fields
@@ -255,6 +267,8 @@ class AsyncFactoryOptions(base.FactoryOptions):
         return {field: values[field] for field in adapter.get_or_create}
 
     def instantiate(self, step: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self._adapter is None or not self._adapter.get_or_create:
+            return super().instantiate(step, args, kwargs)
         with _storing.given(frozenset(step.builder.extras)):
             return super().instantiate(step, args, kwargs)
 
@@ -336,7 +350,11 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
             Exception: As for `create_async`. The first failure ends the batch; what was stored
                 before it is part of the caller's transaction.
         """
-        return await _storing.call(functools.partial(cls.create_batch, _size(cls, size), **kwargs))
+        size = _size(cls, size)
+        # Taken here once, not by each object of the batch.
+        with options.scope(options.take(kwargs)):
+            create = functools.partial(cls.create, **kwargs)
+            return await _storing.call_batch(create, size, cls._meta.batch_size)
 
     @classmethod
     async def build_async(cls, **kwargs: Any) -> T:
@@ -446,7 +464,8 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
             SyncCallError: When called elsewhere.
         """
         cls._refuse_outside_build("create_batch", "create_batch_async(size, ...)")
-        return super().create_batch(size, **kwargs)
+        with options.scope(options.take(kwargs)):
+            return engine.fork([functools.partial(cls.create, **kwargs)] * size)
 
     @classmethod
     def _refuse_outside_build(cls, method: str, instead: str) -> None:

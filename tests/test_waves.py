@@ -1,0 +1,344 @@
+"""Waves: a batch costs statements per level, and is otherwise a loop of create_async."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import factory
+import pytest
+from sqlalchemy import event, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from async_factory_boy import ConfigurationError, OptionError, bind
+from async_factory_boy.factory.sqlalchemy import AsyncSQLAlchemyModelFactory
+from tests.greenlets import suspended_greenlets
+from tests.servers import Servers
+from tests.stores import sqlalchemy as stores
+from tests.stores.sqlalchemy import (
+    Company,
+    CompanyFactory,
+    NamedCompanyFactory,
+    Post,
+    PostFactory,
+    User,
+    UserFactory,
+)
+
+
+class UserWithPostsFactory(UserFactory):
+    posts = factory.RelatedFactoryList(PostFactory, "author", size=2)
+
+
+@pytest.fixture(params=[stores.PostgreSQLAsyncpg, stores.MariaDB], ids=lambda store: store.id)
+async def engine(request: pytest.FixtureRequest, servers: Servers) -> AsyncGenerator[AsyncEngine]:
+    url = request.param.url(servers)
+    async with stores.opened_engine(url, stores.Base.metadata) as engine:
+        yield engine
+
+
+@pytest.fixture
+async def session(engine: AsyncEngine) -> AsyncGenerator[AsyncSession]:
+    async with AsyncSession(engine) as session:
+        with bind(sqlalchemy_session=session):
+            yield session
+
+
+@pytest.fixture
+def statements(engine: AsyncEngine, session: AsyncSession) -> list[str]:
+    """The first words of the statements sent, e.g. ``INSERT INTO post``."""
+    sent: list[str] = []
+    event.listen(
+        engine.sync_engine,
+        "before_cursor_execute",
+        lambda *args: sent.append(" ".join(args[2].split()[:3])),
+    )
+    return sent
+
+
+async def test_a_thousand_users(session: AsyncSession, statements: list[str]) -> None:
+    """A thousand users with a company and two posts each are four INSERTs and no SELECT."""
+    users = await UserWithPostsFactory.create_batch_async(1000)
+    assert statements == [
+        "INSERT INTO company",
+        "INSERT INTO app_user",
+        "INSERT INTO post",
+        "INSERT INTO post",
+    ]
+    assert all(user.company_key == user.company.id for user in users)
+    assert [user.id for user in users] == sorted(user.id for user in users)
+    rows = (await session.execute(select(Post.author_id, Post.title).order_by(Post.id))).all()
+    assert [row.author_id for row in rows] == [user.id for user in users for _ in range(2)]
+
+
+async def test_long_lists_add_pages_not_waves(session: AsyncSession, statements: list[str]) -> None:
+    """A list of 20 posts for each of 100 users adds a page of 1,000 rows, not a wave."""
+    UserFactory.reset_sequence(0)
+
+    class Factory(UserFactory):
+        posts = factory.RelatedFactoryList(PostFactory, "author", size=20)
+
+    await Factory.create_batch_async(100)
+    assert statements[:2] == ["INSERT INTO company", "INSERT INTO app_user"]
+    assert statements[2:] == ["INSERT INTO post"] * 2
+
+
+async def test_one_object_with_many(session: AsyncSession, statements: list[str]) -> None:
+    """One create_async with fifty related objects is three INSERTs."""
+    await UserFactory.create_async()
+    statements.clear()
+
+    class Factory(UserFactory):
+        posts = factory.RelatedFactoryList(PostFactory, "author", size=50)
+
+    await Factory.create_async()
+    assert statements == ["INSERT INTO company", "INSERT INTO app_user", "INSERT INTO post"]
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_batches_in_hooks(session: AsyncSession, statements: list[str], kind: str) -> None:
+    """The batches that hooks create join the waves of their siblings."""
+
+    class Sync(UserFactory):
+        @factory.post_generation
+        def posts(user: User, create: bool, extracted: Any, **kwargs: Any) -> None:
+            PostFactory.create_batch(3, author=user)
+
+    class Async(UserFactory):
+        @factory.post_generation
+        async def posts(user: User, create: bool, extracted: Any, **kwargs: Any) -> None:
+            await asyncio.sleep(0)
+            await PostFactory.create_batch_async(3, author=user)
+
+    await (Sync if kind == "sync" else Async).create_batch_async(10)
+    assert statements == ["INSERT INTO company", "INSERT INTO app_user", "INSERT INTO post"]
+
+
+async def test_optional_parts_do_not_split_a_wave(
+    session: AsyncSession, statements: list[str]
+) -> None:
+    """Users that need no company made wait for those that do, and keep their order."""
+    existing = await CompanyFactory.create_async()
+    statements.clear()
+
+    class Factory(UserFactory):
+        class Params:
+            odd = factory.Sequence(lambda n: n % 2 == 1)
+
+        company = factory.Maybe("odd", factory.SubFactory(CompanyFactory), existing)
+
+    Factory.reset_sequence(0, force=True)
+    users = await Factory.create_batch_async(10)
+    assert statements == ["INSERT INTO company", "INSERT INTO app_user"]
+    assert [user.id for user in users] == sorted(user.id for user in users)
+    assert [user.company is existing for user in users] == [True, False] * 5
+
+
+async def test_get_or_create(session: AsyncSession, statements: list[str]) -> None:
+    """A thousand get_or_create of ten values are one SELECT and one INSERT."""
+    CompanyFactory.reset_sequence(0)
+    companies = await NamedCompanyFactory.create_batch_async(
+        1000, name=factory.Sequence(lambda n: f"name{n % 10}")
+    )
+    assert [one for one in statements if "SAVEPOINT" not in one] == [
+        "SELECT company.id, company.name,",
+        "INSERT INTO company",
+    ]
+    assert len(set(companies)) == 10
+    assert [company.name for company in companies[:3]] == ["name0", "name1", "name2"]
+    statements.clear()
+    found = await NamedCompanyFactory.create_batch_async(
+        12, name=factory.Sequence(lambda n: f"name{n % 12}")
+    )
+    assert {company.name for company in found} == {f"name{n}" for n in range(12)}
+    assert await session.scalar(select(func.count()).select_from(Company)) == 12
+
+
+async def test_get_or_create_finds_what_the_database_takes_for_equal(
+    session: AsyncSession,
+) -> None:
+    """A batch finds by the database's notion of equality, as a single call does."""
+    names = ["acme", "ACME", "other"]
+    first = await NamedCompanyFactory.create_async(name="acme")
+    companies = await NamedCompanyFactory.create_batch_async(3, name=factory.Iterator(names))
+    same = session.get_bind().dialect.name in ("mysql", "mariadb")
+    assert companies[0] is first
+    assert (companies[1] is first) is same
+    assert companies[2] is not first
+
+
+async def test_batch_size(session: AsyncSession, statements: list[str]) -> None:
+    """Meta.batch_size bounds how many builds are alive at once; 1 means one by one."""
+    alive: list[int] = []
+
+    class Factory(CompanyFactory):
+        class Meta:
+            batch_size = 4
+
+        @factory.post_generation
+        def count(company: Company, create: bool, extracted: Any, **kwargs: Any) -> None:
+            alive.append(len(suspended_greenlets()))
+
+    await Factory.create_batch_async(10)
+    assert statements == ["INSERT INTO company"] * 3
+    assert max(alive) == 4 + 1  # the page, and the build that waits for it
+
+    class OneByOne(CompanyFactory):
+        class Meta:
+            batch_size = 1
+
+    statements.clear()
+    await OneByOne.create_batch_async(3)
+    assert statements == ["INSERT INTO company"] * 3
+
+
+@pytest.mark.parametrize("size", [0, -1, 1.5, "10", None, True])
+def test_bad_batch_size(size: Any) -> None:
+    """A batch size that is no positive integer fails when the class is defined."""
+    with pytest.raises(
+        ConfigurationError, match=r"^Factory\.Meta\.batch_size has to be a positive integer; got "
+    ):
+
+        class Factory(CompanyFactory):
+            class Meta:
+                batch_size = size
+
+
+async def test_failure_in_the_middle(session: AsyncSession) -> None:
+    """The first failure in order propagates; those before it go on, those after it unwind."""
+    events: list[str] = []
+
+    class Failing(CompanyFactory):
+        @factory.post_generation
+        async def hook(company: Company, create: bool, extracted: Any, **kwargs: Any) -> None:
+            number = int(company.name.removeprefix("company"))
+            try:
+                await CompanyFactory.create_async(name=f"other{number}")
+                if number in (3, 5):
+                    raise LookupError(f"number {number}")
+                await CompanyFactory.create_async(name=f"third{number}")
+                events.append(f"done {number}")
+            finally:
+                events.append(f"left {number}")
+
+    Failing.reset_sequence(0, force=True)
+    with pytest.raises(LookupError, match="number 3"):
+        await Failing.create_batch_async(8)
+    assert [one for one in events if "done" in one] == ["done 0", "done 1", "done 2"]
+    assert sorted(one for one in events if "left" in one) == [f"left {n}" for n in range(8)]
+    assert not suspended_greenlets()
+    await session.rollback()
+    assert len(await Failing.create_batch_async(2)) == 2
+
+
+async def test_refused_rows(session: AsyncSession) -> None:
+    """A row that the database refuses fails the batch with the driver's error."""
+    with pytest.raises(IntegrityError):
+        await UserFactory.create_batch_async(5, company__name="the same")
+    assert not suspended_greenlets()
+    await session.rollback()
+    await UserFactory.create_batch_async(2)
+
+
+async def test_cancellation(session: AsyncSession) -> None:
+    """A cancelled batch leaves no greenlet, and a session that can be rolled back and used."""
+    entered = asyncio.Event()
+
+    async def forever() -> str:
+        entered.set()
+        await asyncio.Event().wait()
+        return "never"
+
+    batch = asyncio.create_task(
+        UserFactory.create_batch_async(5, name=factory.LazyFunction(forever))
+    )
+    await entered.wait()
+    batch.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await batch
+    assert not suspended_greenlets()
+    await session.rollback()
+    await UserFactory.create_batch_async(2)
+
+
+async def test_commit_is_all_or_nothing(engine: AsyncEngine, session: AsyncSession) -> None:
+    """In commit mode a batch is committed at its end, and not at all if it fails."""
+
+    class Factory(CompanyFactory):
+        class Meta:
+            sqlalchemy_session_persistence = "commit"
+            batch_size = 2
+
+        @factory.post_generation
+        def fail(company: Company, create: bool, extracted: Any, **kwargs: Any) -> None:
+            if extracted == company.name:
+                raise LookupError
+
+    async def committed() -> int | None:
+        async with AsyncSession(engine) as other:
+            return await other.scalar(select(func.count()).select_from(Company))
+
+    Factory.reset_sequence(0, force=True)
+    with pytest.raises(LookupError):
+        await Factory.create_batch_async(6, fail="company4")
+    await session.rollback()
+    assert await committed() == 0
+    await Factory.create_batch_async(6)
+    assert await committed() == 6
+    assert not session.in_transaction()
+
+
+async def test_progress(session: AsyncSession) -> None:
+    """A bound progress is told how many objects of a batch are stored, of how many."""
+    told: list[tuple[int, int]] = []
+
+    class Factory(CompanyFactory):
+        class Meta:
+            batch_size = 4
+
+    with bind(progress=lambda *numbers: told.append(numbers)):
+        await Factory.create_batch_async(10)
+    assert told == [(4, 10), (8, 10), (10, 10)]
+    with pytest.raises(OptionError, match="progress takes a callable"), bind(progress=1):
+        pass
+
+
+async def test_garbage_collection(session: AsyncSession) -> None:
+    """The garbage collector is paused for a batch, if it was on, and may be left on."""
+    seen: list[bool] = []
+
+    class Factory(CompanyFactory):
+        size = factory.LazyFunction(lambda: seen.append(gc.isenabled()) or 1)
+
+    await Factory.create_batch_async(1)
+    assert gc.isenabled()
+    with bind(pause_gc=False):
+        await Factory.create_batch_async(1)
+    with pytest.raises(ZeroDivisionError):
+        await Factory.create_batch_async(1, name=factory.LazyFunction(lambda: 1 / 0))
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        await Factory.create_batch_async(1)
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+    assert seen == [False, True, False]
+
+
+async def test_hooks_keep_their_context(session: AsyncSession) -> None:
+    """What one hook binds while it waits is not seen by its siblings."""
+    seen: list[Any] = []
+
+    class Factory(CompanyFactory):
+        @factory.post_generation
+        async def hook(company: Company, create: bool, extracted: Any, **kwargs: Any) -> None:
+            with bind(progress=lambda *numbers: seen.append((company.name, numbers))):
+                await CompanyFactory.create_batch_async(1, name=f"of {company.name}")
+
+    Factory.reset_sequence(0, force=True)
+    await Factory.create_batch_async(3)
+    assert seen == [(f"company{n}", (1, 1)) for n in range(3)]
