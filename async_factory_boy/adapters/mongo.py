@@ -43,6 +43,12 @@ M = TypeVar("M")
 # https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
 _NO_SUCH_TRANSACTION = 251
 
+# By whether the driver is Motor; None: either.
+_DRIVERS = {
+    False: "PyMongo's AsyncMongoClient",
+    True: "Motor",
+    None: "PyMongo's AsyncMongoClient or of Motor",
+}
 _HOW_TO_START = {
     False: "async with client.start_session() as session, await session.start_transaction(): ...",
     True: "async with await client.start_session() as session, session.start_transaction(): ...",
@@ -83,7 +89,6 @@ def check_session(option: str, value: object, *, motor: bool | None = None) -> N
     Raises:
         OptionError: When it is something else.
     """
-    drivers = {None: "PyMongo's AsyncMongoClient or of Motor", False: "PyMongo's AsyncMongoClient"}
     is_session = isinstance(value, AsyncClientSession) or (
         is_motor(value) and type(value).__name__ == "AsyncIOMotorClientSession"
     )
@@ -99,7 +104,7 @@ def check_session(option: str, value: object, *, motor: bool | None = None) -> N
         problem = f"an object of type {type(value).__name__}"
     likely_motor = (inspect.isawaitable(value) or is_motor(value)) if motor is None else motor
     raise OptionError(
-        f"{option} takes a client session of {drivers.get(motor, 'Motor')}; got {problem}. "
+        f"{option} takes a client session of {_DRIVERS[motor]}; got {problem}. "
         f"Start one around the calls: {_HOW_TO_START[likely_motor]}"
     )
 
@@ -175,7 +180,6 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
 
 # Shared by the adapters, since one session may be given to both.
 _locks: WeakKeyDictionary[Any, asyncio.Lock] = WeakKeyDictionary()
-
 
 _COLLECTION = "a collection of PyMongo's AsyncMongoClient or of Motor's AsyncIOMotorClient"
 

@@ -126,6 +126,7 @@ class AsyncFactoryOptions(base.FactoryOptions):
                     f"Known options: {', '.join(sorted(known))}.",
                     owner=f"{self.factory.__name__}.Meta",
                 )
+        self._own_options = frozenset(() if meta is None else vars(meta))
         super()._fill_from_meta(meta, base_meta)
 
     def contribute_to_class(
@@ -165,10 +166,9 @@ class AsyncFactoryOptions(base.FactoryOptions):
                 f"got {given!r}.",
                 owner=owner,
             )
-        if keywords:
-            names = [name for name in self.adapter_options if getattr(self, name) is not _UNSET]
+        for name in self._own_options & self.adapter_options.keys():
             raise ConfigurationError(
-                names[0],
+                name,
                 "has no effect on the instance given as Meta.adapter; give the option to the "
                 "adapter's constructor instead.",
                 owner=owner,
