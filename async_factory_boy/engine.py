@@ -53,10 +53,12 @@ class Request(ABC, Generic[R]):
 class _Turn(Request[None]):
     """Waits for the builds that are before it in order."""
 
-    key = None
-
     def __init__(self, rank: float) -> None:
         self.rank = rank
+
+    @property
+    def key(self) -> Hashable:
+        return None
 
     @classmethod
     async def perform(cls, requests: Sequence[_Turn]) -> Sequence[None]:

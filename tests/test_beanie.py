@@ -60,6 +60,9 @@ class House(Document):
         default=None, json_schema_extra={"original_field": "house"}
     )
 
+    class Settings:
+        use_cache = True
+
 
 class Person(Document):
     name: str
@@ -314,6 +317,20 @@ async def test_fetch_back_links(database: Any) -> None:
     assert len(house.people) == 3
     assert all(isinstance(person, Person) for person in house.people)
     assert isinstance(house.cat, Cat)
+
+
+async def test_fetch_links_does_not_ask_the_cache(database: Any) -> None:
+    """Links are fetched anew, although Beanie's cache knows the query."""
+
+    class Known(HouseFactory):
+        class Meta:
+            beanie_get_or_create = ("name",)
+            beanie_fetch_links = ("people",)
+
+    house = await Known.create_async(name="known")
+    person = await PersonFactory.create_async(house=house)
+    (found,) = (await Known.create_async(name="known")).people
+    assert found.id == person.id
 
 
 async def test_fetch_links_in_a_transaction(database: Any) -> None:

@@ -21,10 +21,12 @@ async def double(number: int) -> int:
 
 
 class Doubling(engine.Request[int]):
-    key = "doubling"
-
     def __init__(self, number: int) -> None:
         self.number = number
+
+    @property
+    def key(self) -> str:
+        return "doubling"
 
     @classmethod
     async def perform(cls, requests: Sequence[Doubling]) -> Sequence[int]:

@@ -113,6 +113,11 @@ class FrozenModel(BaseModel):
     name: str
 
 
+class ModelWithFrozenId(BaseModel):
+    id: Annotated[str, BeforeValidator(str)] | None = Field(alias="_id", default=None, frozen=True)
+    name: str
+
+
 class ModelWithoutId(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -131,6 +136,7 @@ class ModelWithoutId(BaseModel):
         (RowWithoutId, None),
         (Model, lambda thing: ObjectId(thing.id)),
         (FrozenModel, lambda thing: thing.key),
+        (ModelWithFrozenId, lambda thing: ObjectId(thing.id)),
         (ModelWithoutId, None),
     ],
 )

@@ -151,6 +151,7 @@ class Audited(Model):
 
     async def save(self, *args: Any, **kwargs: Any) -> None:
         self.saves += 1
+        self.saved_with = args, kwargs
         await super().save(*args, **kwargs)
 
 
@@ -333,8 +334,9 @@ async def test_bind(sqlite: TortoiseContext) -> None:
     assert await Company.all() == []
 
 
-async def test_two_databases() -> None:
-    """Objects of one graph are stored in the databases that their models belong to."""
+@asynccontextmanager
+async def two_databases() -> AsyncGenerator[TortoiseContext]:
+    """Initialise Tortoise with this module's models in one database, and the store's in another."""
     config = {
         "connections": {"first": "sqlite://:memory:", "second": "sqlite://:memory:"},
         "apps": {
@@ -345,18 +347,23 @@ async def test_two_databases() -> None:
     async with TortoiseContext() as context:
         await context.init(config)
         await context.generate_schemas()
+        yield context
 
-        class Both(CompanyFactory):
-            class Params:
-                other = factory.SubFactory(stores.CompanyFactory, name="elsewhere")
 
-            name = factory.LazyAttribute(lambda company: f"{company.other.name}{company.other.id}")
+async def test_two_databases() -> None:
+    """Objects of one graph are stored in the databases that their models belong to."""
 
+    class Both(CompanyFactory):
+        class Params:
+            other = factory.SubFactory(stores.CompanyFactory, name="elsewhere")
+
+        name = factory.LazyAttribute(lambda company: f"{company.other.name}{company.other.id}")
+
+    async with two_databases() as context:
         async with in_transaction("first"), in_transaction("second"):
             await asyncio.gather(*(Both.create_async(other__name=f"{n}-") for n in range(5)))
-        assert await Company.all().values_list("name", flat=True) == [
-            f"{n}-{n + 1}" for n in range(5)
-        ]
+        names = await Company.all().values_list("name", flat=True)
+        assert names == [f"{n}-{n + 1}" for n in range(5)]
         assert await stores.Company.all().using_db(context.db("second")).count() == 5
 
 
@@ -541,9 +548,10 @@ async def test_signals(sqlite: TortoiseContext, signals: list[Any]) -> None:
 
 
 async def test_overridden_save(sqlite: TortoiseContext) -> None:
-    """An overridden save() is called, once."""
+    """An overridden save() is called, once, with what Model.create() calls it with."""
     audited = await AuditedFactory.create_async()
     assert (await Audited.get(id=audited.id)).saves == audited.saves == 1
+    assert audited.saved_with == (await Audited.create(name="by hand")).saved_with
 
 
 async def test_signal_that_creates(database: TortoiseContext) -> None:
@@ -838,6 +846,30 @@ async def test_cancelled_while_waiting_its_turn(sqlite: TortoiseContext) -> None
         forget_listeners()
 
 
+async def test_cancelled_while_waiting_for_one_of_two_databases() -> None:
+    """A call that waits for its turn in two transactions gives up both when it is cancelled."""
+
+    async def wait(sender: Any, instance: Any, *args: Any) -> None:
+        entered.set()
+        await asyncio.wait_for(leave.wait(), 20)
+
+    entered, leave = asyncio.Event(), asyncio.Event()
+    pre_save(stores.Company)(wait)
+    try:
+        async with two_databases(), in_transaction("first"), in_transaction("second"):
+            in_second = asyncio.create_task(stores.CompanyFactory.create_async())
+            await entered.wait()
+            in_both = asyncio.create_task(NamedCompanyFactory.create_async())
+            await asyncio.sleep(0.01)
+            in_both.cancel()
+            await asyncio.wait_for(CompanyFactory.create_async(), 20)
+            leave.set()
+            await in_second
+            assert in_both.cancelled()
+    finally:
+        forget_listeners(stores.Company)
+
+
 async def test_nested_transactions(database: TortoiseContext) -> None:
     """A hook may begin a nested transaction of its own, and roll it back."""
 
@@ -988,8 +1020,7 @@ async def test_model_that_tortoise_does_not_know() -> None:
             await CompanyFactory.create_async()
 
         class Never(Model):
-            class Meta:
-                table = "own_never"
+            pass
 
         class NeverFactory(AsyncTortoiseModelFactory[Never]):
             class Meta:
@@ -998,6 +1029,18 @@ async def test_model_that_tortoise_does_not_know() -> None:
         async with in_transaction() as connection:
             with pytest.raises(MissingOptionError, match="Never is not among the models"):
                 await NeverFactory.create_async(tortoise_using_db=connection)
+
+
+async def test_namesake_of_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model is not taken for another one of the same name that Tortoise does know."""
+    module = ModuleType("module_of_a_namesake")
+    vars(module).update(Company=type("Company", (Model,), {"__module__": module.__name__}))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    async with tortoise_test_context([__name__], app_label="own"):
+        await CompanyFactory.create_async()
+    async with tortoise_test_context([module.__name__], app_label="own"):
+        with pytest.raises(MissingOptionError, match="Company is not among"):
+            await CompanyFactory.create_async()
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ class TableRow:
             return NotImplemented
         return self.__table__ is other.__table__ and dict(self) == dict(other)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return TableRow, (self.__table__, self._values)

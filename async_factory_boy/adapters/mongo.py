@@ -440,7 +440,7 @@ class _PydanticModels(_Kind):
         name = self._id_field(type(instance))
         if name is None:
             return
-        if instance.model_config.get("frozen") or type(instance).model_fields[name].frozen:
+        if type(instance).model_fields[name].frozen:
             vars(instance)[name] = getattr(self.load(type(instance), document), name)
         else:
             # As under validate_assignment: the field's type may be str.

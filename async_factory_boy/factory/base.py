@@ -8,7 +8,7 @@ import operator
 import sys
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 from factory import base, enums
 
@@ -299,13 +299,7 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
     _options_class = AsyncFactoryOptions
     _meta: AsyncFactoryOptions
 
-    if TYPE_CHECKING:
-        # So that pyright does not hold the Meta of every factory against the one it inherits.
-        Meta: Any
-    else:
-
-        class Meta:
-            abstract = True
+    Meta: Any  # or pyright would hold the Meta of every factory against the one it inherits
 
     @classmethod
     async def create_async(cls, **kwargs: Any) -> T:

@@ -52,6 +52,3 @@ class AsyncBeanieDocumentFactory(AsyncFactory[T]):
     """
 
     _options_class = AsyncBeanieOptions
-
-    class Meta:
-        abstract = True

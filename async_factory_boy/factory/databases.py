@@ -62,6 +62,3 @@ class AsyncDatabasesFactory(AsyncFactory[T]):
     """
 
     _options_class = AsyncDatabasesOptions
-
-    class Meta:
-        abstract = True

@@ -53,6 +53,3 @@ class AsyncMongoFactory(AsyncFactory[T]):
     """
 
     _options_class = AsyncMongoOptions
-
-    class Meta:
-        abstract = True

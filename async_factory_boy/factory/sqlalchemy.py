@@ -75,9 +75,6 @@ class AsyncSQLAlchemyModelFactory(AsyncFactory[T]):
 
     _options_class = AsyncSQLAlchemyOptions
 
-    class Meta:
-        abstract = True
-
 
 def __getattr__(name: str) -> Any:
     if name == "AsyncSQLAlchemyFactory":

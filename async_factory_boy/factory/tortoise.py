@@ -51,6 +51,3 @@ class AsyncTortoiseModelFactory(AsyncFactory[T]):
     """
 
     _options_class = AsyncTortoiseOptions
-
-    class Meta:
-        abstract = True
