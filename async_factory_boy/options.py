@@ -126,7 +126,7 @@ def bind(**options: Any) -> Generator[None]:
 
     ```python
     @pytest.fixture(autouse=True)
-    def factories(session):
+    async def factories(session):
         with async_factory_boy.bind(sqlalchemy_session=session):
             yield
     ```

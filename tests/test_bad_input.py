@@ -213,6 +213,23 @@ async def test_get_or_create_field_without_a_value(session: AsyncSession) -> Non
         await Adjusting.create_async(sqlalchemy_session=session)
 
 
+async def test_get_or_create_field_that_the_model_lacks(session: AsyncSession) -> None:
+    """A get_or_create field that is not one of the model's is found before any is evaluated."""
+
+    class Factory(CompanyFactory):
+        class Meta:
+            sqlalchemy_get_or_create = ("nme",)
+
+        nme = factory.LazyFunction(lambda: pytest.fail("evaluated"))
+
+    with pytest.raises(
+        ConfigurationError,
+        match=r"^Factory\.Meta\.sqlalchemy_get_or_create names 'nme', which is not an attribute of "
+        r"Company; it has: id, name, size, users\.$",
+    ):
+        await Factory.create_async(sqlalchemy_session=session)
+
+
 @pytest.mark.parametrize("size", [-1, 1.5, "2", None])
 async def test_batch_size(session: AsyncSession, size: Any) -> None:
     """The size of a batch has to be an integer, 0 or more."""

@@ -376,7 +376,10 @@ async def test_load_of_something_else(session: AsyncSession) -> None:
         class Meta:
             sqlalchemy_load = ("badge",)
 
-    with pytest.raises(ConfigurationError, match=r"'badge', .* Team; it has: badges, people"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"^Factory\.Meta\.sqlalchemy_load names 'badge', .* Team; it has: badges, people",
+    ):
         await Factory.create_async()
     assert not session.new
 
@@ -476,6 +479,22 @@ async def test_get_or_create_inside_the_callers_transaction(engine: AsyncEngine)
         await Factory.create_async(sqlalchemy_session=session)
         await session.rollback()
         assert (await session.scalars(select(Team))).all() == []
+
+
+async def test_get_or_create_in_autocommit(servers: Servers) -> None:
+    """On SQLite in AUTOCOMMIT mode a new object stays, as it does without get_or_create."""
+    url = f"sqlite+aiosqlite:///{servers.folder / 'autocommit.sqlite'}"
+
+    class Factory(TeamFactory):
+        class Meta:
+            sqlalchemy_get_or_create = ("name",)
+
+    async with stores.opened_engine(url, Base.metadata) as engine:
+        autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+        async with AsyncSession(autocommit) as session:
+            await Factory.create_async(name="stays", sqlalchemy_session=session)
+        async with AsyncSession(engine) as session:
+            assert (await session.scalars(select(Team.name))).all() == ["stays"]
 
 
 async def test_rollback_per_test(engine: AsyncEngine) -> None:

@@ -14,7 +14,6 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from async_factory_boy import ConfigurationError, OptionError, bind
-from async_factory_boy.factory.sqlalchemy import AsyncSQLAlchemyModelFactory
 from tests.greenlets import suspended_greenlets
 from tests.servers import Servers
 from tests.stores import sqlalchemy as stores

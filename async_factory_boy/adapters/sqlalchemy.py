@@ -168,6 +168,14 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
                 "Meta.model to a mapped class (one that derives from your DeclarativeBase, or "
                 "that registry.map_imperatively() was called with)."
             )
+        for name in self.get_or_create:
+            if not hasattr(model, name):
+                raise ConfigurationError(
+                    "get_or_create",
+                    f"names {name!r}, which is not an attribute of {model.__name__}; it has: "
+                    f"{', '.join(sorted(mapper.attrs.keys()))}.",
+                    owner=type(self).__name__,
+                )
         for name in self.load:
             if name not in mapper.relationships:
                 raise ConfigurationError(
@@ -356,8 +364,9 @@ async def _begin_on_sqlite(session: AsyncSession) -> None:
     """
     connection = await session.connection()
     if connection.dialect.name == "sqlite":
-        raw = await connection.get_raw_connection()
-        if not cast("Any", raw.driver_connection).in_transaction:
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        # With isolation_level None the driver begins none at all: that is AUTOCOMMIT.
+        if not driver.in_transaction and driver.isolation_level is not None:
             await connection.exec_driver_sql("BEGIN")
 
 

@@ -153,10 +153,7 @@ class AsyncFactoryOptions(base.FactoryOptions):
             if isinstance(given, type) and issubclass(given, PersistenceAdapter):
                 return given(**keywords)
         except ConfigurationError as error:
-            spelt = {keyword: name for name, keyword in self.adapter_options.items()}
-            raise ConfigurationError(
-                spelt.get(error.option, error.option), error.problem, owner=owner
-            ) from None
+            raise self._in_words_of_meta(error) from None
         if given is None:
             return None
         if not isinstance(given, PersistenceAdapter):
@@ -174,6 +171,17 @@ class AsyncFactoryOptions(base.FactoryOptions):
                 owner=owner,
             )
         return given
+
+    def _in_words_of_meta(self, error: ConfigurationError) -> ConfigurationError:
+        """Return an adapter's complaint about its options, as one about those of ``Meta``."""
+        spelt = {keyword: name for name, keyword in self.adapter_options.items()}
+        if error.option != "adapter" and error.option not in spelt:
+            return error  # of an adapter that was configured elsewhere
+        return ConfigurationError(
+            spelt.get(error.option, error.option),
+            error.problem,
+            owner=f"{self.factory.__name__}.Meta",
+        )
 
     def adapter_for_storing(self) -> PersistenceAdapter[Any]:
         """Return the adapter that stores what this factory creates.
@@ -217,6 +225,8 @@ class AsyncFactoryOptions(base.FactoryOptions):
         adapter = self.adapter_for_storing()
         try:
             adapter.check(self.model)
+        except ConfigurationError as error:
+            raise self._in_words_of_meta(error) from None
         except MissingOptionError as error:
             raise MissingOptionError(
                 f"{error} (Asked for by {self.factory.__name__}.){self._missing_option_hint()}"
@@ -335,6 +345,11 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
         Args:
             size: The number of objects, 0 or more.
             **kwargs: As for `create_async`; they hold for each object.
+
+        What is stored, and what hooks are called with, is as if `create_async` had been called in
+        a loop; but up to ``Meta.batch_size`` objects are built side by side, and stored together.
+        A declaration that queries the database for its siblings does not find them all: set
+        ``Meta.batch_size = 1`` where that matters.
 
         Returns:
             The stored objects, in order.
@@ -466,8 +481,8 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
         if not engine.in_build():
             raise SyncCallError(
                 f"{cls.__name__}.{method}() cannot wait for the database; write "
-                f"await {cls.__name__}.{instead}. (The synchronous call works inside of hooks "
-                "and declarations that are plain functions.)"
+                f"await {cls.__name__}.{instead}. (The synchronous call works inside of hooks, "
+                "declarations and _create() overrides that are plain functions.)"
             )
 
     @classmethod

@@ -1,1 +1,1 @@
-"""The adapters under test, each on each of its backends, as the shared behaviour suite sees them."""
+"""The adapters under test, each on each of its backends, as the behaviour suite sees them."""
