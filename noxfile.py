@@ -39,6 +39,14 @@ def compat(session: nox.Session) -> None:
 
 
 @nox.session
+def motor(session: nox.Session) -> None:
+    """Run the tests of Beanie and MongoDB with Beanie 1.30 on Motor."""
+    session.install("-e", ".[all,motor]", "beanie==1.30.*", "--group", "test")
+    files = ["tests/test_beanie.py", "tests/test_mongo.py", "tests/test_behaviour.py"]
+    session.run("pytest", "-n", "auto", *files, "-k", "beanie or mongo", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style and formatting."""
     session.install("--group", "lint")

@@ -25,6 +25,15 @@ _bound: ContextVar[Mapping[str, Any]] = ContextVar(
     default=MappingProxyType({}),
 )
 
+# What `bind` gave: it holds again where a value that is for one object only does not reach.
+_by_bind: ContextVar[Mapping[str, Any]] = ContextVar(
+    "async_factory_boy_bound",
+    default=MappingProxyType({}),
+)
+
+# The names of the options whose values are not inherited.
+_own: set[str] = set()
+
 # The options of the adapters in this distribution are known before those are imported: a graph
 # may reach a store through SubFactory("path.to.Factory") only after `bind` named its option.
 _known: dict[str, CallOption[Any] | None] = dict.fromkeys(
@@ -57,10 +66,16 @@ class CallOption(Generic[V]):
     Args:
         check: Called with each value given for the option; raises `OptionError` if the adapter
             could not use it.
+        inherited: Whether a value that a call is given holds for all that the call creates, or
+            only for the objects that it asks for: not for those of its SubFactories and hooks.
+            What `bind` gives holds for all of them in either case.
     """
 
-    def __init__(self, check: Callable[[Any], object] | None = None) -> None:
+    def __init__(
+        self, check: Callable[[Any], object] | None = None, *, inherited: bool = True
+    ) -> None:
         self._check = check
+        self._inherited = inherited
         self.name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -82,6 +97,8 @@ class CallOption(Generic[V]):
                 owner=self.owner,
             )
         _known[self.name] = self
+        if not self._inherited:
+            _own.add(self.name)
 
     @overload
     def __get__(self, instance: None, owner: type) -> CallOption[V]: ...
@@ -150,8 +167,13 @@ def bind(**options: Any) -> Generator[None]:
                 f"bind() got an unknown option {name!r}.{closest(name, _known)} "
                 f"Known options: {', '.join(sorted(_known))}."
             )
-    with scope(_checked(options)):
-        yield
+    before = _by_bind.get()
+    _by_bind.set({**before, **options})
+    try:
+        with scope(_checked(options)):
+            yield
+    finally:
+        _by_bind.set(before)
 
 
 @contextmanager
@@ -167,13 +189,32 @@ def scope(options: Mapping[str, Any]) -> Generator[None]:
         _bound.set(before)
 
 
-def take(keywords: dict[str, Any]) -> dict[str, Any]:
+def for_object(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what to put over the options in force for an object that is given `given`.
+
+    That is `given`, and what hides those that another object was given for itself alone.
+    """
+    in_force, by_bind = _bound.get(), _by_bind.get()
+    hidden = {
+        name: by_bind.get(name)
+        for name in _own & in_force.keys()
+        if in_force[name] is not by_bind.get(name)
+    }
+    return {**hidden, **given} if hidden else given
+
+
+def take(keywords: dict[str, Any], *, inherited_only: bool = False) -> dict[str, Any]:
     """Remove the call-time options from a call's keywords, and return those that were given.
+
+    Args:
+        keywords: The call's keywords.
+        inherited_only: Leave those in that are for each object itself.
 
     Raises:
         OptionError: When a value is not what the option's adapter needs.
     """
-    taken = {name: keywords.pop(name) for name in _known.keys() & keywords.keys()}
+    names = _known.keys() & keywords.keys()
+    taken = {name: keywords.pop(name) for name in (names - _own if inherited_only else names)}
     return _checked({name: value for name, value in taken.items() if value is not None})
 
 

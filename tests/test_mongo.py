@@ -386,6 +386,52 @@ async def test_collection_of_a_sub_factory(database: Any) -> None:
         assert await database[name].count_documents({}) == 1
 
 
+async def test_collection_is_not_inherited(database: Any) -> None:
+    """What a call is given is not for its SubFactories and hooks; what bind gives is."""
+
+    class Inner(ThingFactory):
+        class Meta:
+            mongo_collection = lambda: database["inner"]  # noqa: E731
+
+    class Outer(ThingFactory):
+        class Meta:
+            mongo_collection = lambda: database["outer"]  # noqa: E731
+
+        inner = factory.SubFactory(Inner)
+
+        @factory.post_generation
+        def sync_hook(outer: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+            Inner.create()
+
+        @factory.post_generation
+        async def async_hook(outer: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+            await Inner.create_async()
+
+    async def counts() -> list[int]:
+        names = ["outer", "inner", "given", "bound"]
+        return [await database[name].count_documents({}) for name in names]
+
+    await Outer.create_async(mongo_collection=database["given"])
+    assert await counts() == [0, 3, 1, 0]
+    with bind(mongo_collection=database["bound"]):
+        await Outer.create_batch_async(2, mongo_collection=database["given"])
+        assert await counts() == [0, 3, 3, 6]
+        await Outer.create_async()
+    assert await counts() == [0, 3, 3, 10]
+    await Outer.create_async()
+    assert await counts() == [1, 6, 3, 10]
+
+
+async def test_no_collection_for_a_sub_factory(database: Any) -> None:
+    """A SubFactory without a collection of its own needs to be given one."""
+
+    class Outer(ThingFactory):
+        inner = factory.SubFactory(ThingFactory)
+
+    with pytest.raises(MissingOptionError, match="No collection provided"):
+        await Outer.create_async(mongo_collection=database["given"])
+
+
 @pytest.mark.parametrize("by", ["class", "name", "instance"])
 async def test_meta_adapter(by: str, collection: Any) -> None:
     """Meta.adapter takes the adapter's class, its name, and an instance that is configured."""

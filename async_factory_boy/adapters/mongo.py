@@ -218,9 +218,9 @@ class MongoAdapter(ClientSessionAdapter[M]):
     ```
 
     The collection is the first of: the call's keyword ``mongo_collection``, the innermost
-    `async_factory_boy.bind`, `collection`. Like every call-time option, what a call is given
-    holds for all that the call creates, SubFactories included; ``company__mongo_collection``
-    names another one for a SubFactory.
+    `async_factory_boy.bind`, `collection`. Other than most call-time options, what a call is given
+    holds for the objects that the call asks for only, since a SubFactory's company does not belong
+    among the users; ``company__mongo_collection`` gives one for that.
 
     A model may be
 
@@ -243,7 +243,7 @@ class MongoAdapter(ClientSessionAdapter[M]):
         ConfigurationError: When an argument is not of the kind described.
     """
 
-    mongo_collection: CallOption[AsyncCollection] = CallOption(_check_collection)
+    mongo_collection: CallOption[AsyncCollection] = CallOption(_check_collection, inherited=False)
     mongo_session: CallOption[AsyncSession] = CallOption(
         lambda value: check_session("mongo_session", value)
     )

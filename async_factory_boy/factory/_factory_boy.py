@@ -200,9 +200,10 @@ class AsyncStepBuilder(builder.StepBuilder):
         _refuse_misspelt_options(factory_meta, extras)
 
     def build(self, parent_step: Any = None, force_sequence: int | None = None) -> Any:
-        if not self._options:
+        given = options.for_object(self._options)
+        if not given:
             return self._build(parent_step, force_sequence)
-        with options.scope(self._options):
+        with options.scope(given):
             return self._build(parent_step, force_sequence)
 
     def _build(self, parent_step: Any, force_sequence: int | None) -> Any:

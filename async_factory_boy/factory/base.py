@@ -361,7 +361,7 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
         """
         size = _size(cls, size)
         # Taken here once, not by each object of the batch.
-        with options.scope(options.take(kwargs)):
+        with options.scope(options.take(kwargs, inherited_only=True)):
             create = functools.partial(cls.create, **kwargs)
             return await _storing.call_batch(create, size, cls._meta.batch_size)
 
@@ -473,7 +473,7 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
             SyncCallError: When called elsewhere.
         """
         cls._refuse_outside_build("create_batch", "create_batch_async(size, ...)")
-        with options.scope(options.take(kwargs)):
+        with options.scope(options.take(kwargs, inherited_only=True)):
             return engine.fork([functools.partial(cls.create, **kwargs)] * size)
 
     @classmethod
