@@ -623,7 +623,7 @@ async def test_one_session_for_two_adapters(database: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "chosen", [BeanieAdapter, "beanie", BeanieAdapter[Any](get_or_create=["name"])], ids=str
+    "chosen", [BeanieAdapter, "beanie", BeanieAdapter[Any](get_or_create=["name"])]
 )
 async def test_meta_adapter(chosen: Any, database: Any) -> None:
     """Meta.adapter takes the adapter's class, its name, and an instance that is configured."""

@@ -927,7 +927,7 @@ async def test_cancelled_while_the_database_works(database: TortoiseContext) -> 
 # --- configuration, and mistakes -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("adapter", ["tortoise", TortoiseAdapter, TortoiseAdapter()], ids=str)
+@pytest.mark.parametrize("adapter", ["tortoise", TortoiseAdapter, TortoiseAdapter()])
 async def test_meta_adapter(sqlite: TortoiseContext, adapter: Any) -> None:
     """Meta.adapter takes the adapter's name, its class, or an instance."""
     given = adapter
