@@ -31,6 +31,15 @@ from greenlet import GreenletExit, getcurrent, greenlet
 T = TypeVar("T")
 R = TypeVar("R")
 
+STALL = 0.5
+"""Seconds that a build may wait for something, before others that may hold it go on."""
+
+# No coroutine can raise StopIteration: Python would say no more than that.
+_EXHAUSTED = (
+    "StopIteration in a build: an iterator that it read has come to its end, such as that of an "
+    "Iterator(..., cycle=False)."
+)
+
 
 class Request(ABC, Generic[R]):
     """Work on a store that a build waits for."""
@@ -155,9 +164,16 @@ async def run(function: Callable[[], T]) -> T:
     driver = _driver.get()
     if driver is not None and driver.is_stepping():
         (result,) = await _Yield(_Fork([function]))
-    else:
-        result = await _Driver().run(function)
-    return cast("T", result)
+        return cast("T", result)
+    # The build shares the context variables of the caller, both ways, as a plain call does.
+    root = _Branch(function, context=None)
+    try:
+        yielded = root.build.switch()
+        if root.ended:
+            return cast("T", yielded)
+        return cast("T", await _Driver().run(root, yielded))
+    except StopIteration as error:
+        raise RuntimeError(_EXHAUSTED) from error
 
 
 class _Yield:
@@ -186,8 +202,8 @@ class _Branch:
     """A build on its way."""
 
     __slots__ = (
-        "awaiting", "build", "context", "error", "fork", "index", "path", "request", "value",
-        "waiting_for",
+        "awaiting", "build", "context", "error", "fork", "in_coroutine", "index", "path", "request",
+        "stalled_on", "value", "waiting_for",
     )  # fmt: skip
 
     def __init__(
@@ -208,10 +224,13 @@ class _Branch:
         """Orders branches as a loop would run them."""
         self.fork = fork
         self.index = index
+        self.in_coroutine = False
+        """Whether it was forked from inside of a coroutine."""
         self.awaiting: Generator[Any, Any, Any] | None = None
         """The awaitable that the build waits for."""
         self.waiting_for: _Fork | None = None
         self.request: Request[Any] | None = None
+        self.stalled_on: asyncio.Future[Any] | None = None
         # What it is resumed with, and when it has ended, what it ended with.
         self.value: Any = None
         self.error: BaseException | None = None
@@ -230,6 +249,10 @@ class _Driver:
         # Each with its path, by which both are ordered.
         self._ready: list[tuple[tuple[int, ...], _Branch]] = []
         self._parked: list[tuple[tuple[int, ...], _Branch]] = []
+        self._stalled: list[_Branch] = []
+        self._in_order = False
+        self._holders = 0
+        """How many of the parked branches are inside of a coroutine."""
 
     def is_stepping(self) -> bool:
         """Tell whether the calling code is a coroutine that a build of this driver waits for.
@@ -238,18 +261,26 @@ class _Driver:
         """
         return self._stepping and _current_task() is self._task
 
-    async def run(self, function: Callable[[], Any]) -> Any:
-        # The build shares the context variables of the caller, both ways, as a plain call does.
-        root = _Branch(function, context=None)
+    async def run(self, root: _Branch, yielded: Any) -> Any:
+        """Drive a build to its end.
+
+        Args:
+            root: The build, which has been started.
+            yielded: What it waits for.
+        """
         before = _driver.get()
         _driver.set(self)
         try:
-            self._resume(root)
+            if await self._serve(root, yielded):
+                self._resume(root)
             while not root.ended:
-                if self._ready:
+                self._resume_stalled()
+                if self._ready and not self._parked_is_next():
                     await self._advance(heappop(self._ready)[1])
-                else:
+                elif self._parked:
                     await self._perform()
+                else:
+                    await self._wait_for_stalled()
         except GeneratorExit:
             # The coroutine was closed: nothing can be awaited from here on.
             self._kill(root)
@@ -257,10 +288,7 @@ class _Driver:
         finally:
             _driver.set(before)
         if isinstance(root.error, StopIteration):
-            raise RuntimeError(
-                "StopIteration in a build: an iterator that it read has come to its end, such as "
-                "that of an Iterator(..., cycle=False)."
-            ) from root.error
+            raise RuntimeError(_EXHAUSTED) from root.error
         if root.error is not None:
             try:
                 raise root.error
@@ -293,22 +321,82 @@ class _Driver:
                 branch.value = yielded
                 self._finish(branch)
                 return
-            if isinstance(yielded, Request):
-                branch.request = yielded
-                self._parked.append((branch.path, branch))
+            if not await self._serve(branch, yielded):
                 return
-            if isinstance(yielded, _Fork):
-                self._fork(branch, yielded)
-                return
-            if branch.awaiting is None:
-                branch.awaiting = cast("Generator[Any, Any, Any]", yielded.__await__())
-                continue
-            try:
-                branch.value = await _Yield(yielded)
-            except GeneratorExit:
-                raise
-            except BaseException as error:
-                branch.error = error
+
+    async def _serve(self, branch: _Branch, yielded: Any) -> bool:
+        """Do what a branch asks for; return whether it can go on at once."""
+        if isinstance(yielded, Request):
+            branch.request = yielded
+            self._parked.append((branch.path, branch))
+            self._holders += branch.in_coroutine
+            return False
+        if isinstance(yielded, _Fork):
+            self._fork(branch, yielded)
+            return False
+        if branch.awaiting is None:
+            branch.awaiting = cast("Generator[Any, Any, Any]", yielded.__await__())
+            return True
+        if self._may_stall(yielded) and not await self._comes_soon(branch, yielded):
+            self._stalled.append(branch)
+            return False
+        try:
+            branch.value = await _Yield(yielded)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            branch.error = error
+        return True
+
+    def _parked_is_next(self) -> bool:
+        """Tell whether, in order, a branch that is parked has to go on before any that is ready."""
+        return self._in_order and bool(self._parked) and min(self._parked) < self._ready[0]
+
+    def _may_stall(self, yielded: Any) -> bool:
+        """Tell whether a branch may wait for one that is parked, and holds a lock, say.
+
+        Only what is parked inside of a coroutine can hold something that others wait for.
+        """
+        return self._holders > 0 and isinstance(yielded, asyncio.Future)
+
+    async def _comes_soon(self, branch: _Branch, future: asyncio.Future[Any]) -> bool:
+        """Wait for a future for a while.
+
+        It usually is I/O, on a connection that nothing else may use meanwhile, so that nothing else
+        is done. If it takes long, a build before this one may hold what it waits for. From then on
+        one build goes on at a time, as in a loop, until it has ended.
+        """
+        try:
+            done, _ = await asyncio.wait([future], timeout=STALL)
+        except asyncio.CancelledError as error:
+            future.cancel()
+            branch.error = error
+            done = {future}
+        if done:
+            return True
+        self._in_order = True
+        branch.stalled_on = future
+        return False
+
+    async def _wait_for_stalled(self) -> None:
+        """Wait until one of the branches that wait for something else can go on."""
+        futures = [branch.stalled_on for branch in self._stalled if branch.stalled_on]
+        try:
+            await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError as error:
+            branch = self._stalled[0]
+            futures[0].cancel()
+            branch.error = error
+            self._stalled.remove(branch)
+            branch.stalled_on = None
+            self._resume(branch)
+        self._resume_stalled()
+
+    def _resume_stalled(self) -> None:
+        for branch in [one for one in self._stalled if one.stalled_on and one.stalled_on.done()]:
+            self._stalled.remove(branch)
+            branch.stalled_on = None
+            self._resume(branch)
 
     def _step(self, branch: _Branch) -> Any:
         """Resume what is innermost of a branch: the awaitable it waits for, or the build."""
@@ -342,6 +430,7 @@ class _Driver:
         for index, function in enumerate(fork.functions):
             context = copy_context() if parent.context is None else parent.context.copy()
             branch = _Branch(function, context, (*parent.path, index), fork, index)
+            branch.in_coroutine = parent.in_coroutine or parent.awaiting is not None
             fork.branches.append(branch)
             self._resume(branch)
 
@@ -380,34 +469,51 @@ class _Driver:
         elif branch.request is not None:
             branch.request = None
             self._parked.remove((branch.path, branch))
+            self._holders -= branch.in_coroutine
+            self._resume(branch)
+        elif branch.stalled_on is not None:
+            branch.stalled_on.cancel()
+            branch.stalled_on = None
+            self._stalled.remove(branch)
             self._resume(branch)
 
     async def _perform(self) -> None:
         """Perform the requests of the highest rank, and resume the branches that made them."""
+        if len(self._parked) == 1 or self._in_order:
+            self._parked.sort()
+            _, first = self._parked.pop(0)
+            self._holders -= first.in_coroutine
+            await self._perform_wave([first])
+            return
         rank = max(branch.request.rank for _, branch in self._parked if branch.request)
         waves: dict[Hashable, list[_Branch]] = {}
         parked, self._parked = sorted(self._parked), []
         for path, branch in parked:
             request = cast("Request[Any]", branch.request)
             if request.rank == rank:
+                self._holders -= branch.in_coroutine
                 waves.setdefault((type(request), request.key), []).append(branch)
             else:
                 self._parked.append((path, branch))
         for branches in waves.values():
-            requests = [cast("Request[Any]", branch.request) for branch in branches]
+            await self._perform_wave(branches)
+
+    async def _perform_wave(self, branches: Sequence[_Branch]) -> None:
+        requests = [cast("Request[Any]", branch.request) for branch in branches]
+        for branch in branches:
+            branch.request = None
+        try:
+            results = await requests[0].perform(requests)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
             for branch in branches:
-                branch.request = None
-            try:
-                results = await requests[0].perform(requests)
-            except GeneratorExit:
-                raise
-            except BaseException as error:
-                for branch in branches:
-                    branch.error = error
-                    self._resume(branch)
-            else:
-                for branch, branch.value in zip(branches, results, strict=True):
-                    self._resume(branch)
+                branch.error = error
+        else:
+            for branch, branch.value in zip(branches, results, strict=True):
+                pass
+        for branch in branches:
+            self._resume(branch)
 
     def _kill(self, branch: _Branch) -> None:
         if branch.waiting_for is not None:

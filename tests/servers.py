@@ -27,8 +27,6 @@ class Servers:
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
-        # Runs, and the workers of one run, share a server that a variable names.
-        self._database = f"afb_{uuid.uuid4().hex[:12]}"
 
     @cached_property
     def folder(self) -> Path:
@@ -38,19 +36,27 @@ class Servers:
     @cached_property
     def postgres(self) -> str:
         """``postgresql://`` URL of a database of the run's own (server: ``POSTGRES_URL``)."""
+        return self.new_postgres()
+
+    def new_postgres(self) -> str:
+        """Create an empty database on the server of `postgres`, and return its URL."""
         import psycopg
 
-        url = os.environ.get("POSTGRES_URL") or self._start_postgres()
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {self._database}")
-        self._stack.callback(self._drop_postgres, url)
-        return _with_database(url, self._database)
+        name = _name()
+        with psycopg.connect(self._postgres_server, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        self._stack.callback(self._drop_postgres, name)
+        return _with_database(self._postgres_server, name)
 
-    def _drop_postgres(self, url: str) -> None:
+    def _drop_postgres(self, name: str) -> None:
         import psycopg
 
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {self._database} WITH (FORCE)")
+        with psycopg.connect(self._postgres_server, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    @cached_property
+    def _postgres_server(self) -> str:
+        return os.environ.get("POSTGRES_URL") or self._start_postgres()
 
     def _start_postgres(self) -> str:
         pgserver = pytest.importorskip(
@@ -64,12 +70,17 @@ class Servers:
     @cached_property
     def mysql(self) -> str:
         """``mysql://`` URL of a database of the run's own (server: ``MYSQL_URL``)."""
+        return self.new_mysql()
+
+    def new_mysql(self) -> str:
+        """Create an empty database on the server of `mysql`, and return its URL."""
         url = os.environ.get("MYSQL_URL")
         if not url:
             pytest.skip("set MYSQL_URL: there is no MariaDB to be had as a wheel")
-        self._mysql(url, f"CREATE DATABASE {self._database}")
-        self._stack.callback(self._mysql, url, f"DROP DATABASE {self._database}")
-        return _with_database(url, self._database)
+        name = _name()
+        self._mysql(url, f"CREATE DATABASE {name}")
+        self._stack.callback(self._mysql, url, f"DROP DATABASE {name}")
+        return _with_database(url, name)
 
     def _mysql(self, url: str, statement: str) -> None:
         import pymysql
@@ -117,6 +128,11 @@ class Servers:
                     raise PyMongoError("the replica set elected no primary in 30 seconds")
                 time.sleep(0.05)
         return f"mongodb://127.0.0.1:{port}/?replicaSet=rs0"
+
+
+def _name() -> str:
+    # Runs, and the workers of one run, share a server that a variable names.
+    return f"afb_{uuid.uuid4().hex[:12]}"
 
 
 def _with_database(url: str, database: str) -> str:

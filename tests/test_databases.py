@@ -455,6 +455,18 @@ async def test_a_table_without_key(database: Database) -> None:
         assert (await Keyless.create_async(name="y")).rank == 42
 
 
+async def test_statements(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    """The statements are those that databases makes of what one writes by hand."""
+    caplog.set_level("DEBUG", logger="databases")
+    values = {"row": 1, "seat": "a", "taken": 1}
+    await PlaceFactory.create_async(**values)
+    await PlaceFactory.create_async(**{**values, "seat": "b"})
+    await database.execute(places.insert().values({**values, "seat": "c"}))
+    queries = [str(record.args[0]) for record in caplog.records if record.args]
+    assert len(queries) == 3
+    assert len(set(queries)) == 1
+
+
 # A row --------------------------------------------------------------------------------------------
 
 
@@ -1010,7 +1022,7 @@ async def test_get_or_create_by_no_column(database: Database) -> None:
     with pytest.raises(ConfigurationError) as caught:
         await Row.create_async(hall=1)
     assert str(caught.value) == (
-        "DatabasesAdapter.get_or_create names 'hall', which place does not have; it has: "
+        "Row.Meta.databases_get_or_create names 'hall', which place does not have; it has: "
         "row, seat, taken."
     )
     with pytest.raises(ConfigurationError, match=r"which Publisher does not have; it has: .*name"):

@@ -41,7 +41,12 @@ from async_factory_boy.options import CallOption
 from tests.servers import Servers
 
 ROOT = Path(__file__).parent.parent
-SERVERS = {"POSTGRES_URL": "postgres", "MYSQL_URL": "mysql", "MONGODB_URL": "mongodb"}
+# The servers that a page may need, with databases that are empty.
+SERVERS = {
+    "POSTGRES_URL": Servers.new_postgres,
+    "MYSQL_URL": Servers.new_mysql,
+    "MONGODB_URL": lambda servers: servers.mongodb,
+}
 
 # What a page need not repeat of getting-started.md.
 PYTEST_ASYNCIO = ["-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function"]
@@ -155,9 +160,7 @@ def test_page(page: str, tmp_path: Path, servers: Servers) -> None:
     """The files of the page are green, with warnings as errors."""
     markdown = (ROOT / page).read_text()
     environment = {
-        variable: getattr(servers, server)
-        for variable, server in SERVERS.items()
-        if variable in markdown
+        variable: server(servers) for variable, server in SERVERS.items() if variable in markdown
     }
     problem = run_page(markdown, tmp_path, environment)
     assert problem is None, problem

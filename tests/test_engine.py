@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -168,4 +169,71 @@ async def test_a_suspended_greenlet_is_noticed() -> None:
     call.send(None)
     assert len(suspended_greenlets()) == 1
     call.close()
+    assert not suspended_greenlets()
+
+
+async def test_a_fork_is_a_loop() -> None:
+    """Forked builds give their results in order, and perform their requests together."""
+    performed: list[list[int]] = []
+
+    class Noting(Doubling):
+        @classmethod
+        async def perform(cls, requests: Sequence[Doubling]) -> Sequence[int]:
+            performed.append([request.number for request in requests])
+            return await super().perform(requests)
+
+    def one(number: int) -> int:
+        return engine.submit(Noting(number)) + engine.submit(Noting(number + 10))
+
+    functions = [functools.partial(one, number) for number in range(3)]
+    assert await engine.run(lambda: engine.fork(functions)) == [20, 24, 28]
+    assert performed == [[0, 1, 2], [10, 11, 12]]
+    assert await engine.run(lambda: engine.fork([])) == []
+
+
+async def test_a_lock_across_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build that holds a lock while it waits for the store does not block its siblings."""
+    monkeypatch.setattr(engine, "STALL", 0.01)
+    lock = asyncio.Lock()
+    order: list[int] = []
+
+    async def hook(number: int) -> int:
+        async with lock:
+            result = await engine.run(lambda: engine.submit(Doubling(number)))
+            order.append(number)
+            return result
+
+    def one(number: int) -> int:
+        return engine.wait(hook(number)) + engine.submit(Doubling(0))
+
+    functions = [functools.partial(one, number) for number in range(5)]
+    results = await asyncio.wait_for(engine.run(lambda: engine.fork(functions)), 10)
+    assert results == [0, 2, 4, 6, 8]
+    assert order == [0, 1, 2, 3, 4]
+
+
+async def test_cancelled_while_stalled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch whose builds wait for a lock that never comes can be cancelled."""
+    monkeypatch.setattr(engine, "STALL", 0.01)
+    lock = asyncio.Lock()
+    await lock.acquire()
+    left: list[int] = []
+
+    async def hook(number: int) -> None:
+        try:
+            if number:
+                async with lock:
+                    pass
+            await engine.run(lambda: engine.submit(Doubling(number)))
+            await asyncio.Event().wait()
+        finally:
+            left.append(number)
+
+    functions = [functools.partial(lambda n: engine.wait(hook(n)), number) for number in range(3)]
+    call = asyncio.create_task(engine.run(lambda: engine.fork(functions)))
+    await asyncio.sleep(0.2)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(call, 10)
+    assert sorted(left) == [0, 1]  # the third has not begun
     assert not suspended_greenlets()

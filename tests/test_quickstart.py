@@ -57,9 +57,9 @@ async def url(
         yield f"sqlite+aiosqlite:///{tmp_path / 'shop.sqlite'}"
         return
     if request.param == "postgresql":
-        url = servers.postgres.replace("postgresql://", "postgresql+asyncpg://")
+        url = servers.new_postgres().replace("postgresql://", "postgresql+asyncpg://")
     else:
-        url = servers.mysql.replace("mysql://", "mysql+asyncmy://")
+        url = servers.new_mysql().replace("mysql://", "mysql+asyncmy://")
     yield url
     await query(url, *(f"DROP TABLE IF EXISTS {table}" for table in TABLES))
 

@@ -887,7 +887,6 @@ async def test_nested_transactions(database: TortoiseContext) -> None:
     assert set(await Company.all().values_list("name", flat=True)) == {"outer", "done"}
 
 
-@pytest.mark.xfail(strict=True, reason="a wave is performed outside of what a hook has entered")
 async def test_nested_transactions_in_a_batch(server: TortoiseContext) -> None:
     """What the hooks of a batch store in transactions of their own is undone with these."""
 

@@ -71,6 +71,15 @@ class PersistenceAdapter(ABC, Generic[M]):
         place to find that a session is missing or the ORM is not initialised.
         """
 
+    def ambient(self, model: type[M]) -> Mapping[str, Any]:
+        """Return call-time options that nobody gave, but that hold where the call is made.
+
+        For a store whose connection goes by a context variable: that of the transaction which the
+        calling hook is in, say. Other methods may be called from elsewhere, where they read
+        what this has returned. Default: none.
+        """
+        return {}
+
     def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
         """Construct an object, without any I/O. Default: ``model(*args, **kwargs)``."""
         return model(*args, **kwargs)

@@ -8,6 +8,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import lru_cache
 from typing import Any, ClassVar, Generic, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -26,6 +27,7 @@ try:
     from databases.core import Connection
     from databases.interfaces import Record
     from sqlalchemy import Column, Engine, Integer, Select, Table, inspect, select, type_coerce
+    from sqlalchemy.engine import Compiled, Dialect
     from sqlalchemy.exc import MultipleResultsFound
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
     from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty, Session
@@ -549,7 +551,6 @@ def _with_defaults(table: Table, values: dict[str, Any]) -> dict[str, Any]:
 
 async def _insert(database: Database, table: Table, values: dict[str, Any]) -> None:
     """Insert a row, and add to `values` what else it holds."""
-    statement = table.insert().values(values)
     unknown = [
         column
         for column in table.c
@@ -557,7 +558,7 @@ async def _insert(database: Database, table: Table, values: dict[str, Any]) -> N
     ]
     generated = table.autoincrement_column
     if not unknown:
-        await database.execute(statement)
+        await database.execute(_insertion(table, values))
     elif (
         generated is not None
         and isinstance(generated.type, Integer)
@@ -565,10 +566,10 @@ async def _insert(database: Database, table: Table, values: dict[str, Any]) -> N
         and unknown[0] is generated
     ):
         # What databases returns of an INSERT is then the key, on every backend.
-        values[generated.key] = await database.execute(statement)
+        values[generated.key] = await database.execute(_insertion(table, values))
     elif _has_returning(database):
         names = [column.key for column in unknown]
-        values.update(await _read(database, statement.returning(*unknown), names))
+        values.update(await _read(database, _insertion(table, values, unknown), names))
     else:
         await _insert_and_select(database, table, values, unknown)
 
@@ -608,7 +609,7 @@ async def _insert_and_select(
     ]
     if filled_in and not key:
         raise _unreadable(filled_in[0])
-    returned = await database.execute(table.insert().values(values))
+    returned = await database.execute(_insertion(table, values))
     if generated is not None and generated.key not in values:
         values[generated.key] = returned
     if filled_in:
@@ -622,6 +623,72 @@ def _unreadable(column: Column[Any]) -> AdapterError:
         f"{column} gets its value from the server, and without RETURNING there is no key to read "
         "it by; declare the primary key in the factory, or give its column a Python-side default."
     )
+
+
+def _insertion(
+    table: Table, values: Mapping[str, Any], returning: Sequence[Column[Any]] = ()
+) -> ClauseElement:
+    if not values or any(map(_is_expression, values.values())):
+        statement = table.insert().values(values)
+        return statement.returning(*returning) if returning else statement
+    return _Insertion(table, values, tuple(returning))
+
+
+class _Insertion(ClauseElement):
+    """An INSERT of plain values, compiled once for all rows that have values for the same columns.
+
+    databases compiles every statement it is given, which is most of what storing a row takes.
+    """
+
+    def __init__(
+        self, table: Table, values: Mapping[str, Any], returning: tuple[Column[Any], ...]
+    ) -> None:
+        self.table = table
+        self.parameters = dict(values)
+        self.returned = returning
+
+    def compile(self, bind: Any = None, dialect: Any = None, **options: Any) -> Any:
+        keywords = options.get("compile_kwargs", {})
+        return _BoundInsertion(
+            _compiled(
+                dialect,
+                self.table,
+                tuple(self.parameters),
+                self.returned,
+                tuple(keywords.items()),
+            ),
+            self.parameters,
+        )
+
+
+@lru_cache(maxsize=256)
+def _compiled(
+    dialect: Dialect,
+    table: Table,
+    names: tuple[str, ...],
+    returning: tuple[Column[Any], ...],
+    compile_kwargs: tuple[tuple[str, Any], ...],
+) -> Compiled:
+    statement: ClauseElement = table.insert()
+    if returning:
+        statement = table.insert().returning(*returning)
+    return statement.compile(
+        dialect=dialect, column_keys=list(names), compile_kwargs=dict(compile_kwargs)
+    )
+
+
+class _BoundInsertion:
+    """A compiled INSERT with the values of one row; otherwise what SQLAlchemy has compiled."""
+
+    def __init__(self, compiled: Compiled, values: dict[str, Any]) -> None:
+        self._compiled = compiled
+        self.params: Any = compiled.construct_params(values)
+
+    def construct_params(self) -> Any:
+        return self.params
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._compiled, name)
 
 
 def _is_expression(value: object) -> bool:

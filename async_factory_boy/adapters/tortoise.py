@@ -116,6 +116,10 @@ class TortoiseAdapter(PersistenceAdapter[M]):
         """Return the connection that objects of `model` are stored through now."""
         return self.tortoise_using_db or model._choose_db(for_write=True)
 
+    def ambient(self, model: type[M]) -> Mapping[str, Any]:
+        # in_transaction() puts its connection into a context variable of the code inside it.
+        return {"tortoise_using_db": self.connection(model)}
+
     def check(self, model: type[M]) -> None:
         name = getattr(model, "__name__", repr(model))
         if not self.handles(model):

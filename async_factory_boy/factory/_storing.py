@@ -35,7 +35,9 @@ class _Stores(engine.Request[M], Generic[M]):
         self.model = model
         self.build = build
         self.rank = depth.get()
-        self.in_force = options.in_force()
+        # What the hook that asks has entered (a transaction) may have ended when the call does.
+        self.at_the_end = options.in_force()
+        self.in_force = {**self.at_the_end, **adapter.ambient(model)}
         self.stored = _stored.get()
 
     @property
@@ -187,7 +189,7 @@ _stored: ContextVar[_Stored | None] = ContextVar("async_factory_boy_stored", def
 def _remembered(requests: Sequence[_Stores[M]], instances: Sequence[M]) -> Sequence[M]:
     for request, instance in zip(requests, instances, strict=True):
         if request.stored is not None:
-            request.stored.append((request.adapter, request.in_force, instance))
+            request.stored.append((request.adapter, request.at_the_end, instance))
     return instances
 
 
