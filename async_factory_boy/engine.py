@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Generator, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Hashable, Sequence
 from contextvars import Context, ContextVar, copy_context
 from heapq import heappop, heappush
 from typing import Any, Generic, TypeVar, cast
@@ -80,24 +80,93 @@ class Build(greenlet):
     forked = False
     """Whether it has siblings."""
 
+    in_coroutine = False
+    """Whether a coroutine that it waits for is running, in this greenlet."""
+
+    coroutines = 0
+    """How many coroutines have begun in it, and not ended."""
+
+    task: object = None
+    """The task that runs that coroutine."""
+
     # SQLAlchemy's await_only() looks for this name: with it, a hook may read a lazy relationship,
     # as code under AsyncSession.run_sync() may. See sqlalchemy/util/concurrency.py.
     __sqlalchemy_greenlet_provider__ = True
 
 
 def in_build() -> bool:
-    """Tell whether the calling code runs in a build, so that it can `wait`."""
-    return isinstance(getcurrent(), Build)
+    """Tell whether the calling code runs in a build, so that it can `wait`.
+
+    Not so in a coroutine that the build waits for, which can await; see `in_coroutine`.
+    """
+    current = getcurrent()
+    return isinstance(current, Build) and not current.in_coroutine
+
+
+def in_coroutine() -> bool:
+    """Tell whether the calling code belongs to a coroutine that a build waits for.
+
+    A task that such a coroutine starts does not, even if it is started eagerly, at once.
+    """
+    current = getcurrent()
+    return isinstance(current, Build) and current.in_coroutine and current.task is _current_task()
+
+
+def synchronously(function: Callable[[], T]) -> T:
+    """Call `function` as code of the build, where `in_coroutine`.
+
+    An async declaration may read another one, ``user.company``: a plain attribute access, which
+    has to wait.
+    """
+    build = cast("Build", getcurrent())
+    build.in_coroutine = False
+    try:
+        return function()
+    finally:
+        build.in_coroutine = True
 
 
 def wait(awaitable: Awaitable[T]) -> T:
     """Wait for `awaitable` from within a build, and return its result.
 
+    A coroutine runs in the build, not in the driver, so that what it calls may wait too.
+
     Raises:
         RuntimeError: When called outside of a build (see `in_build`).
         BaseException: Whatever the awaitable raises, and the cancellation of the caller's task.
     """
+    if in_build() and isinstance(awaitable, Coroutine):
+        return cast("T", _run_coroutine(awaitable))
     return cast("T", _switch_to_driver(awaitable))
+
+
+def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    build = cast("Build", getcurrent())
+    build.coroutines += 1
+    try:
+        return _step_through(build, coroutine)
+    finally:
+        build.coroutines -= 1
+
+
+def _step_through(build: Build, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    step: Callable[[Any], Any] = coroutine.send
+    argument: Any = None
+    while True:
+        build.in_coroutine, build.task = True, _current_task()
+        try:
+            yielded = step(argument)
+        except StopIteration as end:
+            return end.value
+        finally:
+            build.in_coroutine = False
+            argument = None  # an error, which has this frame in its traceback
+        try:
+            argument = _switch_to_driver(_Yield(yielded))
+            step = coroutine.send
+        except BaseException as error:
+            argument = error
+            step = coroutine.throw
 
 
 def submit(request: Request[R]) -> R:
@@ -161,6 +230,11 @@ async def run(function: Callable[[], T]) -> T:
         BaseException: What `function` raises.
         RuntimeError: When it raises StopIteration, which no coroutine can.
     """
+    if in_coroutine():
+        try:
+            return synchronously(function)
+        except StopIteration as error:
+            raise RuntimeError(_EXHAUSTED) from error
     driver = _driver.get()
     if driver is not None and driver.is_stepping():
         (result,) = await _Yield(_Fork([function]))
@@ -202,7 +276,7 @@ class _Branch:
     """A build on its way."""
 
     __slots__ = (
-        "awaiting", "build", "context", "error", "fork", "in_coroutine", "index", "path", "request",
+        "awaiting", "build", "context", "error", "fork", "holds", "in_coroutine", "index", "path", "request",
         "stalled_on", "value", "waiting_for",
     )  # fmt: skip
 
@@ -226,6 +300,8 @@ class _Branch:
         self.index = index
         self.in_coroutine = False
         """Whether it was forked from inside of a coroutine."""
+        self.holds = 0
+        """Whether, as it is parked, it or a parent is inside of a coroutine."""
         self.awaiting: Generator[Any, Any, Any] | None = None
         """The awaitable that the build waits for."""
         self.waiting_for: _Fork | None = None
@@ -238,6 +314,16 @@ class _Branch:
     @property
     def ended(self) -> bool:
         return self.build.dead
+
+    def return_here(self) -> None:
+        """Have the build switch to the running greenlet, when it waits or ends.
+
+        It may be another one each time: a task that is started eagerly in a hook begins in the
+        greenlet of the hook, and goes on in that of the event loop.
+        """
+        current = getcurrent()
+        if self.build.parent is not current:
+            self.build.parent = current
 
 
 class _Driver:
@@ -326,15 +412,19 @@ class _Driver:
 
     async def _serve(self, branch: _Branch, yielded: Any) -> bool:
         """Do what a branch asks for; return whether it can go on at once."""
+        from_coroutine = isinstance(yielded, _Yield)
+        if from_coroutine:
+            yielded = yielded.yielded
         if isinstance(yielded, Request):
             branch.request = yielded
             self._parked.append((branch.path, branch))
-            self._holders += branch.in_coroutine
+            branch.holds = int(branch.in_coroutine or branch.build.coroutines > 0)
+            self._holders += branch.holds
             return False
         if isinstance(yielded, _Fork):
             self._fork(branch, yielded)
             return False
-        if branch.awaiting is None:
+        if branch.awaiting is None and not from_coroutine:
             branch.awaiting = cast("Generator[Any, Any, Any]", yielded.__await__())
             return True
         if self._may_stall(yielded) and not await self._comes_soon(branch, yielded):
@@ -402,6 +492,7 @@ class _Driver:
         """Resume what is innermost of a branch: the awaitable it waits for, or the build."""
         value, error = branch.value, branch.error
         if branch.awaiting is None:
+            branch.return_here()
             if error is None:
                 # A greenlet is started with arguments, and resumed with a value.
                 return branch.build.switch(value) if branch.build else branch.build.switch()
@@ -430,7 +521,7 @@ class _Driver:
         for index, function in enumerate(fork.functions):
             context = copy_context() if parent.context is None else parent.context.copy()
             branch = _Branch(function, context, (*parent.path, index), fork, index)
-            branch.in_coroutine = parent.in_coroutine or parent.awaiting is not None
+            branch.in_coroutine = parent.in_coroutine or parent.build.coroutines > 0
             fork.branches.append(branch)
             self._resume(branch)
 
@@ -469,7 +560,7 @@ class _Driver:
         elif branch.request is not None:
             branch.request = None
             self._parked.remove((branch.path, branch))
-            self._holders -= branch.in_coroutine
+            self._holders -= branch.holds
             self._resume(branch)
         elif branch.stalled_on is not None:
             branch.stalled_on.cancel()
@@ -482,7 +573,7 @@ class _Driver:
         if len(self._parked) == 1 or self._in_order:
             self._parked.sort()
             _, first = self._parked.pop(0)
-            self._holders -= first.in_coroutine
+            self._holders -= first.holds
             await self._perform_wave([first])
             return
         rank = max(branch.request.rank for _, branch in self._parked if branch.request)
@@ -491,7 +582,7 @@ class _Driver:
         for path, branch in parked:
             request = cast("Request[Any]", branch.request)
             if request.rank == rank:
-                self._holders -= branch.in_coroutine
+                self._holders -= branch.holds
                 waves.setdefault((type(request), request.key), []).append(branch)
             else:
                 self._parked.append((path, branch))
@@ -510,8 +601,8 @@ class _Driver:
             for branch in branches:
                 branch.error = error
         else:
-            for branch, branch.value in zip(branches, results, strict=True):
-                pass
+            for branch, result in zip(branches, results, strict=True):
+                branch.value = result
         for branch in branches:
             self._resume(branch)
 
@@ -523,6 +614,7 @@ class _Driver:
         while not branch.ended:
             if hasattr(yielded, "close"):
                 yielded.close()
+            branch.return_here()
             yielded = branch.build.throw(GreenletExit)
 
 

@@ -46,7 +46,9 @@ class Results:
     def read(cls, file: Path) -> Results:
         """Read what `write` has written."""
         results = cls(**json.loads(file.read_text()))
-        results.comparisons = [Comparison(**values) for values in json.loads(file.read_text())["comparisons"]]
+        results.comparisons = [
+            Comparison(**values) for values in json.loads(file.read_text())["comparisons"]
+        ]
         return results
 
     def markdown(self) -> str:
@@ -67,7 +69,11 @@ class Results:
             f"A batch of {size:,} flat rows takes at most {_megabytes(over)} over the objects that "
             f"it returns (target: {_megabytes(MEMORY_TARGET)})."
         )
-        yield from ["", f"| {size:,} flat rows, PostgreSQL | peak | afterwards |", "|---|---:|---:|"]
+        yield from [
+            "",
+            f"| {size:,} flat rows, PostgreSQL | peak | afterwards |",
+            "|---|---:|---:|",
+        ]
         for way, name in {
             "waves": WAVES,
             "pages": "by hand, in pages of 1,000",
@@ -77,7 +83,9 @@ class Results:
             yield f"| {name} | {_megabytes(footprint['peak'])} | {_megabytes(footprint['held'])} |"
 
     def _targets(self) -> Iterator[str]:
-        rows = [target.row(one) for one in self.comparisons for target in TARGETS if target.is_for(one)]
+        rows = [
+            target.row(one) for one in self.comparisons for target in TARGETS if target.is_for(one)
+        ]
         if rows:
             yield from ["", "### Targets", ""]
             yield from ["| ratio of medians | target | measured | |", "|---|---:|---:|---|", *rows]
@@ -85,7 +93,8 @@ class Results:
     def _machine(self) -> Iterator[str]:
         machine = self.machine
         versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
-        yield from ["", f"Measured {machine['time']} on {machine['processor']}, {machine['cores']} cores, "]
+        yield from [
+            "",
+            f"Measured {machine['time']} on {machine['processor']}, {machine['cores']} cores, ",
+        ]
         yield f"{machine['system']}; {machine['python']}; {', '.join(self.servers)}; {versions}."
-
-

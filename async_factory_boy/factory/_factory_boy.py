@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from factory import builder, declarations, enums
+from factory import base, builder, declarations, enums
 
 from async_factory_boy import engine, options
 from async_factory_boy.exceptions import OptionError, SyncCallError
@@ -53,28 +53,55 @@ class _Awaiting(declarations.BaseDeclaration):
         self._name = name
         self._declaration = _with_awaiting_parts(name, declaration)
         self.FACTORY_BUILDER_PHASE = declaration.FACTORY_BUILDER_PHASE
-        self.CAPTURE_OVERRIDES = declaration.CAPTURE_OVERRIDES
+        self.CAPTURE_OVERRIDES = getattr(declaration, "CAPTURE_OVERRIDES", False)
+        # The others pass their overrides on to a factory, which awaits them.
+        self._uses_overrides = getattr(declaration, "UNROLL_CONTEXT_BEFORE_EVALUATION", False)
 
     def evaluate_pre(self, instance: Any, step: Any, overrides: dict[str, Any]) -> Any:
-        if self.CAPTURE_OVERRIDES and "" in overrides:
-            overrides = {**overrides, "": _awaiting(self._name, overrides[""])}
+        if engine.in_coroutine():
+            # An async declaration reads this one: ``user.company``.
+            return engine.synchronously(lambda: self.evaluate_pre(instance, step, overrides))
+        if overrides:
+            overrides = self._awaited_overrides(overrides, step)
         return self._awaited(self._declaration.evaluate_pre(instance, step, overrides), step)
 
     def evaluate_post(self, instance: Any, step: Any, overrides: dict[str, Any]) -> Any:
+        if overrides:
+            overrides = self._awaited_overrides(overrides, step)
+            if "" in overrides:
+                overrides[""] = self._awaited(overrides[""], step)
         return self._awaited(self._declaration.evaluate_post(instance, step, overrides), step)
+
+    def _awaited_overrides(self, overrides: dict[str, Any], step: Any) -> dict[str, Any]:
+        if self.CAPTURE_OVERRIDES and "" in overrides:
+            return {**overrides, "": _awaiting(self._name, overrides[""])}
+        if self._uses_overrides:
+            for key, value in overrides.items():
+                # In place, since Maybe hands them to its decider first, and what is awaited once
+                # cannot be awaited again.
+                overrides[key] = self._awaited(value, step)
+        return overrides
 
     def _awaited(self, value: Any, step: Any) -> Any:
         if not hasattr(type(value), "__await__"):
             return value
         factory = step.builder.factory_meta.factory.__name__
-        return awaited(
-            value,
-            f"{factory}.{self._name}",
-            f"await {factory}.{step.builder.strategy}_async(...)",
-        )
+        return awaited(value, f"{factory}.{self._name}", _async_call(step))
 
     def __repr__(self) -> str:
         return repr(self._declaration)
+
+
+def _async_call(step: Any) -> str:
+    """Return the call to write instead of the synchronous one that `step` is part of."""
+    factory, strategy = step.builder.factory_meta.factory, step.builder.strategy
+    while step.parent_step is not None:
+        step = step.parent_step
+        if hasattr(step.builder.factory_meta.factory, "build_async"):
+            factory = step.builder.factory_meta.factory
+    if strategy == enums.STUB_STRATEGY:
+        return f"await {factory.__name__}.generate_async({strategy!r}, ...)"
+    return f"await {factory.__name__}.{strategy}_async(...)"
 
 
 class _AwaitingValue(declarations.BaseDeclaration):
@@ -87,11 +114,15 @@ class _AwaitingValue(declarations.BaseDeclaration):
         return self._value
 
 
+_PHASES = (enums.BuilderPhase.ATTRIBUTE_RESOLUTION, enums.BuilderPhase.POST_INSTANTIATION)
+
+
 def _awaiting(name: str, value: Any) -> Any:
     """Return `value` such that what it evaluates to is awaited, or unchanged if it is plain."""
     if isinstance(value, _Awaiting):
         return value
-    if enums.get_builder_phase(value) is not None:
+    # By the phases that there are: a Mock has any attribute that it is asked for.
+    if enums.get_builder_phase(value) in _PHASES:
         return _Awaiting(name, value)
     if isinstance(value, declarations.Transformer.Force):
         return declarations.Transformer.Force(_awaiting(name, value.forced_value))
@@ -187,6 +218,9 @@ class _AwaitingMeta:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._meta, name)
 
+    def __repr__(self) -> str:
+        return repr(self._meta)
+
 
 class AsyncStepBuilder(builder.StepBuilder):
     """Builds one object of a graph, with the call-time options that were given at its level."""
@@ -195,11 +229,16 @@ class AsyncStepBuilder(builder.StepBuilder):
         if not isinstance(factory_meta.pre_declarations, AwaitingDeclarations):
             factory_meta = _AwaitingMeta(factory_meta)
         super().__init__(factory_meta, extras, strategy)
-        # Taken from extras, which factory_boy would pass on to the model.
-        self._options = options.take(extras)
-        _refuse_misspelt_options(factory_meta, extras)
+        self._options: Mapping[str, Any] = {}
+        if not issubclass(factory_meta.factory, base.BaseDictFactory | base.BaseListFactory):
+            # Taken from extras, which factory_boy would pass on to the model.
+            self._options = options.take(extras)
+            _refuse_misspelt_options(factory_meta, extras)
 
     def build(self, parent_step: Any = None, force_sequence: int | None = None) -> Any:
+        if engine.in_coroutine():
+            # UserFactory.build() in an async hook, or step.recurse() in an async declaration.
+            return engine.synchronously(lambda: self.build(parent_step, force_sequence))
         given = options.for_object(self._options)
         if not given:
             return self._build(parent_step, force_sequence)

@@ -33,7 +33,7 @@ from async_factory_boy.factory._factory_boy import (
 T = TypeVar("T")
 
 # What a factory may override with a coroutine function. factory_boy calls these from within its
-# builder, so each is made synchronous there, waiting through the engine.
+# builder, so each is made to wait there through the engine.
 _HOOKS = ("_adjust_kwargs", "_after_postgeneration", "_build", "_create", "_setup_next_sequence")
 
 
@@ -43,33 +43,53 @@ class AsyncFactoryMetaclass(base.FactoryMetaClass):
     def __new__(
         mcs, class_name: str, bases: tuple[type, ...], attrs: dict[str, Any]
     ) -> AsyncFactoryMetaclass:
-        for name in _HOOKS:
-            hook = attrs.get(name)
-            if isinstance(hook, classmethod) and inspect.iscoroutinefunction(hook.__func__):
-                attrs[name] = classmethod(_waiting(class_name, hook.__func__))
         if isinstance(attrs.get("_meta"), base.FactoryOptions):
             # factory.make_factory() calls FactoryMetaClass.__new__ by name; Python then finds that
             # the bases ask for this metaclass, and enters here a second time. Meta is taken out of
             # `attrs` already, and the first call goes on to fill in `_meta`.
-            return type.__new__(mcs, class_name, bases, attrs)
-        new: AsyncFactoryMetaclass = super().__new__(mcs, class_name, bases, attrs)
+            new = type.__new__(mcs, class_name, bases, attrs)
+        else:
+            new = super().__new__(mcs, class_name, bases, attrs)
+        _have_hooks_wait(new)
         return new
 
     def __call__(cls, **kwargs: Any) -> Any:  # noqa: N805 (a metaclass: its instances are classes)
         if engine.in_build():
             return super().__call__(**kwargs)
         factory = cast("type[AsyncFactory[Any]]", cls)
-        return factory.generate_async(factory._meta.strategy, **kwargs)
+        strategy = _strategy(factory, factory._meta.strategy)
+        # Not generate_async(strategy, ...): a model may have a field of that name.
+        if strategy == enums.CREATE_STRATEGY:
+            return factory.create_async(**kwargs)
+        if strategy == enums.BUILD_STRATEGY:
+            return factory.build_async(**kwargs)
+        return _storing.call(functools.partial(factory.stub, **kwargs))
 
 
-def _waiting(class_name: str, hook: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(hook)
-    def call(cls: type, *args: Any, **kwargs: Any) -> Any:
-        return awaited(
-            hook(cls, *args, **kwargs),
-            f"{class_name}.{hook.__name__}",
-            f"await {cls.__name__}.create_async(...) or build_async(...)",
+def _have_hooks_wait(factory: type) -> None:
+    for name in _HOOKS:
+        owner = next(one for one in factory.__mro__ if name in vars(one))
+        hook = vars(owner)[name]
+        # A base that is no factory, a mixin for example, has not been seen to before.
+        inherited = owner is not factory and (
+            owner is base.BaseFactory or isinstance(owner, base.FactoryMetaClass)
         )
+        if not inherited and isinstance(hook, classmethod | staticmethod):
+            setattr(factory, name, classmethod(_waiting(owner.__name__, name, hook)))
+
+
+def _waiting(
+    owner: str, name: str, hook: classmethod[Any, Any, Any] | staticmethod[Any, Any]
+) -> Callable[..., Any]:
+    @functools.wraps(hook.__func__)
+    def call(cls: type, *args: Any, **kwargs: Any) -> Any:
+        result = hook.__get__(None, cls)(*args, **kwargs)
+        if engine.in_coroutine():
+            return result  # called as super()._create(...) by a hook that can await it
+        instead = f"await {cls.__name__}.create_async(...) or build_async(...)"
+        if name == "_setup_next_sequence":
+            instead += f", or {cls.__name__}.reset_sequence(value) before"
+        return awaited(result, f"{owner}.{name}", instead)
 
     return call
 
@@ -97,6 +117,7 @@ class AsyncFactoryOptions(base.FactoryOptions):
     inline_args: tuple[str, ...]
     adapter: object
     batch_size: int
+    counter_reference: AsyncFactoryOptions
 
     _adapter: PersistenceAdapter[Any] | None = None
 
@@ -275,6 +296,20 @@ class AsyncFactoryOptions(base.FactoryOptions):
             if field not in values:
                 raise self._no_value_for(field)
         return {field: values[field] for field in adapter.get_or_create}
+
+    def _initialize_counter(self) -> None:
+        if self._counter is None and self.counter_reference is self:
+            first = self.factory._setup_next_sequence()
+            # Where that had to wait, another task may have been here.
+            if self._counter is None:
+                self._counter = base._Counter(first)
+        super()._initialize_counter()
+
+    def reset_sequence(self, value: int | None = None, force: bool = False) -> None:
+        top = self.counter_reference
+        if value is not None and top._counter is None and (force or top is self):
+            top._counter = base._Counter(value)  # an async _setup_next_sequence need not be asked
+        super().reset_sequence(value, force)
 
     def instantiate(self, step: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._adapter is None or not self._adapter.get_or_create:
@@ -503,12 +538,14 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
 
     @classmethod
     def _create(cls, model_class: type[T], *args: Any, **kwargs: Any) -> Any:
-        # Reached outside of a build through a SubFactory of a factory that is not ours.
-        cls._refuse_outside_build("create", "create_async(...)")
+        awaits = engine.in_coroutine()  # await super()._create(...), in an async _create
+        if not awaits:
+            # Reached outside of a build through a SubFactory of a factory that is not ours.
+            cls._refuse_outside_build("create", "create_async(...)")
         meta = cls._meta
-        return _storing.store(
-            meta.adapter_for_storing(), model_class, args, kwargs, meta.lookup(args, kwargs)
-        )
+        adapter, lookup = meta.adapter_for_storing(), meta.lookup(args, kwargs)
+        store = functools.partial(_storing.store, adapter, model_class, args, kwargs, lookup)
+        return engine.run(store) if awaits else store()
 
 
 def _size(cls: type, size: int) -> int:
