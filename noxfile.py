@@ -47,6 +47,13 @@ def motor(session: nox.Session) -> None:
 
 
 @nox.session
+def bare(session: nox.Session) -> None:
+    """Check what has to work where no ORM is installed."""
+    session.install("-e", ".")
+    session.run("python", "tests/without_orm/check.py")
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style and formatting."""
     session.install("--group", "lint")

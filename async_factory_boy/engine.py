@@ -276,8 +276,8 @@ class _Branch:
     """A build on its way."""
 
     __slots__ = (
-        "awaiting", "build", "context", "error", "fork", "holds", "in_coroutine", "index", "path", "request",
-        "stalled_on", "value", "waiting_for",
+        "awaiting", "build", "context", "error", "fork", "holds", "in_coroutine", "index", "path",
+        "request", "stalled_on", "value", "waiting_for",
     )  # fmt: skip
 
     def __init__(

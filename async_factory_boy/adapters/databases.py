@@ -302,6 +302,11 @@ class DatabasesAdapter(PersistenceAdapter[M]):
                 await _save(database, layout, instance)
         return instance
 
+    async def save_many(self, instances: Sequence[M]) -> Sequence[M]:
+        # On one connection: to take it from the pool and give it back costs a statement, too.
+        async with self.current_database().connection():
+            return await super().save_many(instances)
+
     async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
         async with self.current_database().transaction():
             return await self.save_many(await build())

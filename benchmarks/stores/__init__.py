@@ -1,1 +1,0 @@
-"""The stores that are measured, one module each."""
