@@ -9,16 +9,16 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.measure import HEADER
+from benchmarks.measure import HEADER, Comparison
 from benchmarks.overhead import overhead
 from tests.servers import Servers
 
 
-async def main(rounds: int, json_file: Path | None) -> None:
+async def measure(rounds: int) -> list[Comparison]:
     """Measure on each backend in turn."""
     with ExitStack() as stack:
         servers = Servers(stack)
-        comparisons = [
+        return [
             await overhead("SQLite", f"sqlite+aiosqlite:///{servers.folder / 'db'}", rounds),
             await overhead(
                 "PostgreSQL (asyncpg)",
@@ -26,9 +26,6 @@ async def main(rounds: int, json_file: Path | None) -> None:
                 rounds,
             ),
         ]
-    print("\n".join([*HEADER, *(row for one in comparisons for row in one.rows())]))
-    if json_file is not None:
-        json_file.write_text(json.dumps([asdict(one) for one in comparisons], indent=1))
 
 
 if __name__ == "__main__":
@@ -36,4 +33,7 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=15, help="how often each way is timed")
     parser.add_argument("--json", type=Path, help="write every duration to this file")
     arguments = parser.parse_args()
-    asyncio.run(main(arguments.rounds, arguments.json))
+    comparisons = asyncio.run(measure(arguments.rounds))
+    print("\n".join([*HEADER, *(row for one in comparisons for row in one.rows())]))
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps([asdict(one) for one in comparisons], indent=1))

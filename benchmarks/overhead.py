@@ -65,7 +65,7 @@ async def overhead(backend: str, url: str, rounds: int) -> Comparison:
             await connection.run_sync(Base.metadata.create_all)
         session = await stack.enter_async_context(AsyncSession(engine))
         return await compare(
-            f"{CALLS} × `create_async`, SQLAlchemy on {backend}",
+            f"{CALLS} times `create_async`, SQLAlchemy on {backend}",
             {
                 "by hand: add, flush": functools.partial(by_hand, session),
                 "create_async": functools.partial(by_factory, session),
