@@ -1,1 +1,1 @@
-"""Measurements of what the library costs over hand-written code."""
+"""Measurements of what the library costs, and saves, against other ways of doing the same."""

@@ -1,39 +1,149 @@
-"""Runs the measurements, prints them as a table, and writes them as JSON."""
+"""Runs the measurements, prints tables, and writes JSON and charts."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
+import sys
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
-from benchmarks.measure import HEADER, Comparison
+from benchmarks.batch import batches, sizes
+from benchmarks.charts import write_charts
+from benchmarks.machine import machine
+from benchmarks.memory import memory
 from benchmarks.overhead import overhead
+from benchmarks.results import Results
+from benchmarks.stores.base import Store
 from tests.servers import Servers
 
 
-async def measure(rounds: int) -> list[Comparison]:
-    """Measure on each backend in turn."""
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured."""
+
+    rounds: int
+    calls: int
+    batch: int
+    sizes: Sequence[int]
+    memory: int
+
+
+FULL = Scale(rounds=9, calls=200, batch=1000, sizes=(100, 1000, 10_000, 100_000), memory=100_000)
+QUICK = Scale(rounds=2, calls=20, batch=100, sizes=(10, 100), memory=1000)
+
+# Imported when their turn comes, so that what is left out need not be installed.
+STORES = {
+    "sqlite": "benchmarks.stores.sqlalchemy.SQLite",
+    "postgresql": "benchmarks.stores.sqlalchemy.PostgreSQL",
+    "tortoise": "benchmarks.stores.tortoise.TortoiseStore",
+    "beanie": "benchmarks.stores.beanie.BeanieStore",
+    "mongo": "benchmarks.stores.mongo.MongoStore",
+    "databases": "benchmarks.stores.databases.DatabasesStore",
+}
+BATCH_STORES = ("sqlite", "postgresql", "tortoise", "beanie")
+
+
+class Run:
+    """One run of some of the benchmarks, on the same servers."""
+
+    def __init__(self, servers: Servers, scale: Scale) -> None:
+        self.servers = servers
+        self.scale = scale
+        self.results = Results(machine())
+
+    async def overhead(self, store: str) -> None:
+        async with _store(store).opened(self.servers) as opened:
+            await self._note_server(opened)
+            self.results.comparisons.append(
+                await overhead(opened, calls=self.scale.calls, rounds=self.scale.rounds)
+            )
+
+    async def batch(self, store: str) -> None:
+        async with _store(store).opened(self.servers) as opened:
+            await self._note_server(opened)
+            self.results.comparisons += await batches(
+                opened, self.servers, size=self.scale.batch, rounds=self.scale.rounds
+            )
+
+    async def sizes(self) -> None:
+        async with _store("postgresql").opened(self.servers) as opened:
+            await self._note_server(opened)
+            self.results.comparisons += await sizes(
+                opened, sizes=self.scale.sizes, rounds=self.scale.rounds
+            )
+
+    async def memory(self) -> None:
+        taken = await memory(self.servers, size=self.scale.memory)
+        self.results.memory = taken.as_json()
+
+    async def _note_server(self, store: Store) -> None:
+        server = await store.server()
+        if server not in self.results.servers:
+            self.results.servers.append(server)
+
+
+def _store(name: str) -> type[Store]:
+    module, _, attribute = STORES[name].rpartition(".")
+    store: type[Store] = getattr(import_module(module), attribute)
+    return store
+
+
+BENCHMARKS: dict[str, Callable[[Run], Awaitable[None]]] = {
+    **{f"overhead-{name}": partial(Run.overhead, store=name) for name in STORES},
+    **{f"batch-{name}": partial(Run.batch, store=name) for name in BATCH_STORES},
+    "sizes": Run.sizes,
+    "memory": Run.memory,
+}
+
+
+async def main(names: Sequence[str], scale: Scale, json_file: Path | None) -> Results:
+    """Run benchmarks one after the other, and save what there is after each."""
     with ExitStack() as stack:
-        servers = Servers(stack)
-        return [
-            await overhead("SQLite", f"sqlite+aiosqlite:///{servers.folder / 'db'}", rounds),
-            await overhead(
-                "PostgreSQL (asyncpg)",
-                servers.postgres.replace("postgresql:", "postgresql+asyncpg:"),
-                rounds,
-            ),
-        ]
+        run = Run(Servers(stack), scale)
+        for name in names:
+            print(f"{name} …", file=sys.stderr, flush=True)
+            await BENCHMARKS[name](run)
+            if json_file is not None:
+                run.results.write(json_file)
+    return run.results
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, help=f"how often each way is timed ({FULL.rounds})")
+    parser.add_argument("--quick", action="store_true", help="a little of everything, to try it")
+    parser.add_argument(
+        "--only",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help=f"those whose name contains this; may be repeated: {', '.join(BENCHMARKS)}",
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write every duration to it")
+    parser.add_argument("--charts", metavar="FOLDER", type=Path, help="draw SVG charts in it")
+    arguments = parser.parse_args()
+    for part in arguments.only:
+        if not any(part in name for name in BENCHMARKS):
+            parser.error(f"--only {part}: there are {', '.join(BENCHMARKS)}")
+    return arguments
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15, help="how often each way is timed")
-    parser.add_argument("--json", type=Path, help="write every duration to this file")
-    arguments = parser.parse_args()
-    comparisons = asyncio.run(measure(arguments.rounds))
-    print("\n".join([*HEADER, *(row for one in comparisons for row in one.rows())]))
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps([asdict(one) for one in comparisons], indent=1))
+    arguments = _arguments()
+    names = [
+        name
+        for name in BENCHMARKS
+        if not arguments.only or any(part in name for part in arguments.only)
+    ]
+    scale = QUICK if arguments.quick else FULL
+    if arguments.rounds:
+        scale = replace(scale, rounds=arguments.rounds)
+    results = asyncio.run(main(names, scale, arguments.json))
+    print(results.markdown())
+    if arguments.charts is not None:
+        write_charts(results, arguments.charts)

@@ -4,9 +4,40 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
+
+BY_HAND = "by hand"
+
+
+class Way:
+    """A way of doing a piece of work.
+
+    Args:
+        name: What the way is called.
+        work: Does it, and returns what it has created.
+        undo: Undoes it, and returns the number of rows that it had stored.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[], Awaitable[object]],
+        undo: Callable[[], Awaitable[int]],
+    ) -> None:
+        self.name = name
+        self.work = work
+        self.undo = undo
+
+    async def seconds(self) -> float:
+        """Do the work once, and return how long it took."""
+        gc.collect()
+        start = time.perf_counter()
+        created = await self.work()
+        duration = time.perf_counter() - start
+        del created  # not before: to free a batch takes time as well
+        return duration
 
 
 @dataclass
@@ -14,53 +45,66 @@ class Comparison:
     """How long each way of doing one piece of work took.
 
     Args:
-        name: The work, as the table shows it.
-        baseline: The way that the others are compared to.
+        benchmark: What it is a part of.
+        store: The name of the store.
+        kind: The kind of the work.
+        work: The work, as a table shows it.
+        rows: How many rows it stores.
+        by_hand: What is done by hand.
         seconds: For each way, the duration of each round.
     """
 
-    name: str
-    baseline: str
+    benchmark: str
+    store: str
+    kind: str
+    work: str
+    rows: int
+    by_hand: str
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
-    def ratio(self, way: str) -> float:
-        """Return the median duration of `way` over that of the baseline."""
-        return median(self.seconds[way]) / median(self.seconds[self.baseline])
+    def median(self, way: str) -> float:
+        """Return the median duration of `way`, in seconds."""
+        return median(self.seconds[way])
 
-    def rows(self) -> list[str]:
-        """Return a line of a Markdown table for each way."""
-        return [
-            f"| {self.name} | {way} | {median(rounds) * 1000:.1f} ms | {self.ratio(way):.2f} |"
-            for way, rounds in self.seconds.items()
-        ]
+    @property
+    def title(self) -> str:
+        """The work, and where it is done."""
+        return self.work if self.store in self.work else f"{self.work}, {self.store}"
+
+    def per_row(self, way: str) -> float:
+        """Return the median duration of `way` for one row, in seconds."""
+        return self.median(way) / self.rows
+
+    def ratio(self, way: str, reference: str) -> float:
+        """Return the median duration of `way` over that of `reference`."""
+        return self.median(way) / self.median(reference)
 
 
-HEADER = ["| work | way | median | ratio |", "|---|---|---:|---:|"]
-
-
-async def compare(
-    name: str,
-    ways: Mapping[str, Callable[[], Awaitable[object]]],
-    *,
-    reset: Callable[[], Awaitable[object]],
-    rounds: int = 9,
-) -> Comparison:
+async def compare(comparison: Comparison, ways: Sequence[Way], *, rounds: int) -> Comparison:
     """Time each of `ways` once a round, after one round that does not count.
 
+    The ways take turns, so that all meet the same weather, and each round begins with another one,
+    so that none always follows the same.
+
     Args:
-        name: The work.
-        ways: Coroutine functions that all do it; the first is the baseline.
-        reset: Undoes the work, outside of the time that is taken.
-        rounds: How often; the ways take turns, so that all meet the same weather.
+        comparison: Where the durations are added.
+        ways: All do the same.
+        rounds: How often each is timed.
+
+    Raises:
+        RuntimeError: When one has stored more or fewer rows than it should.
     """
-    comparison = Comparison(name, next(iter(ways)), {way: [] for way in ways})
+    comparison.seconds.update((way.name, []) for way in ways)
     for number in range(rounds + 1):
-        for way, work in ways.items():
-            gc.collect()
-            start = time.perf_counter()
-            await work()
-            duration = time.perf_counter() - start
-            await reset()
+        turn = number % len(ways)
+        for way in (*ways[turn:], *ways[:turn]):
+            seconds = await way.seconds()
+            rows = await way.undo()
+            if rows != comparison.rows:
+                raise RuntimeError(
+                    f"{comparison.store}, {comparison.work}: {way.name!r} stored {rows} rows "
+                    f"instead of {comparison.rows}"
+                )
             if number:
-                comparison.seconds[way].append(duration)
+                comparison.seconds[way.name].append(seconds)
     return comparison
