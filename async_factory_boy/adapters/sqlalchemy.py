@@ -129,7 +129,8 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
 
     @classmethod
     def handles(cls, model: type) -> bool:
-        return inspect(model, raiseerr=False) is not None
+        # A Table can be inspected too; it belongs to the databases adapter.
+        return isinstance(inspect(model, raiseerr=False), Mapper)
 
     def session(self) -> AsyncSession:
         """Return the session to use now: the call's, the bound one, or the session factory's.
@@ -164,7 +165,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         mapper = inspect(model, raiseerr=False)
         if not isinstance(mapper, Mapper):
             raise AdapterError(
-                f"{model.__name__} is not mapped by SQLAlchemy, so it cannot be stored; set "
+                f"{getattr(model, '__name__', model)} is not mapped by SQLAlchemy, so it cannot be stored; set "
                 "Meta.model to a mapped class (one that derives from your DeclarativeBase, or "
                 "that registry.map_imperatively() was called with)."
             )
