@@ -275,3 +275,13 @@ async def test_nothing_of_a_call_is_kept_on_the_class(session: AsyncSession) -> 
     await CompanyFactory.create_async(sqlalchemy_session=session, name="x", size=2)
     assert traces() == before
     assert User is UserFactory._meta.model
+
+
+def test_the_name_of_version_1() -> None:
+    """The factory's name of version 1 still imports, with a warning that says what has changed."""
+    from async_factory_boy.factory import sqlalchemy
+
+    with pytest.warns(DeprecationWarning, match=r"now called AsyncSQLAlchemyModelFactory.*await"):
+        assert sqlalchemy.AsyncSQLAlchemyFactory is sqlalchemy.AsyncSQLAlchemyModelFactory
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = sqlalchemy.nonsense

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -236,4 +236,134 @@ async def test_cancelled_while_stalled(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(call, 10)
     assert sorted(left) == [0, 1]  # the third has not begun
+    assert not suspended_greenlets()
+
+
+class Custom:
+    """An awaitable that is no coroutine, and runs a build."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __await__(self) -> Generator[Any, Any, int]:
+        return engine.run(lambda: engine.submit(Doubling(self.number))).__await__()
+
+
+async def test_awaitables_that_are_no_coroutines() -> None:
+    """A build waits for futures, and for objects of any class that can be awaited."""
+    loop = asyncio.get_running_loop()
+    done, failed = loop.create_future(), loop.create_future()
+    loop.call_soon(done.set_result, 1)
+    loop.call_soon(failed.set_exception, LookupError("lost"))
+
+    def build() -> int:
+        with pytest.raises(LookupError, match="lost"):
+            engine.wait(failed)
+        return engine.wait(done) + engine.wait(Custom(2))
+
+    assert await engine.run(build) == 5
+    functions = [functools.partial(lambda n: engine.wait(Custom(n)), number) for number in range(3)]
+    assert await engine.run(lambda: engine.fork(functions)) == [0, 2, 4]
+
+
+async def test_stop_iteration_below() -> None:
+    """An iterator at its end is named as such in a coroutine that a build waits for, too."""
+
+    async def hook() -> None:
+        await asyncio.sleep(0)
+        await engine.run(lambda: next(iter([])))
+
+    async def late() -> None:
+        await engine.run(lambda: [engine.wait(double(1)), next(iter([]))])
+
+    for function in (lambda: engine.wait(hook()), lambda: engine.wait(late())):
+        with pytest.raises(RuntimeError, match="cycle=False"):
+            await engine.run(function)
+    with pytest.raises(RuntimeError, match="cycle=False"):
+        await late()
+
+
+async def test_closing_ends_forked_builds() -> None:
+    """A batch that is closed leaves none of its builds behind."""
+    left: list[int] = []
+
+    def one(number: int) -> None:
+        try:
+            engine.wait(asyncio.sleep(1)) if number else engine.submit(Doubling(1))
+        finally:
+            left.append(number)
+
+    functions = [functools.partial(one, number) for number in range(2)]
+    call = engine.run(lambda: engine.fork(functions))
+    call.send(None)
+    call.close()
+    assert sorted(left) == [0, 1]
+    assert not suspended_greenlets()
+
+
+def parks(event: asyncio.Event, error: Exception | None = None) -> list[Callable[[], int]]:
+    """Return builds of which the second waits for `event`, and so for none of its siblings."""
+
+    async def first() -> int:
+        number = await engine.run(lambda: engine.submit(Doubling(1)))
+        if error is not None:
+            raise error
+        return number
+
+    async def second() -> int:
+        await event.wait()
+        return 1
+
+    return [lambda: engine.wait(first()), lambda: engine.wait(second())]
+
+
+async def test_what_comes_late_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build may wait long for something that none of its siblings holds."""
+    monkeypatch.setattr(engine, "STALL", 0.01)
+    event = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.1, event.set)
+    assert await engine.run(lambda: engine.fork(parks(event))) == [2, 1]
+
+
+async def test_cancelled_while_it_comes_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch that waits for such a build only can be cancelled."""
+    monkeypatch.setattr(engine, "STALL", 0.01)
+    call = asyncio.create_task(engine.run(lambda: engine.fork(parks(asyncio.Event()))))
+    await asyncio.sleep(0.1)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert not suspended_greenlets()
+
+
+async def test_failure_while_a_sibling_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure unwinds a later sibling that waits for something else."""
+    monkeypatch.setattr(engine, "STALL", 0.01)
+    functions = parks(asyncio.Event(), LookupError("first"))
+    with pytest.raises(LookupError, match="first"):
+        await asyncio.wait_for(engine.run(lambda: engine.fork(functions)), 10)
+    assert not suspended_greenlets()
+
+
+async def test_failure_unwinds_what_was_forked_below() -> None:
+    """A failure unwinds the builds that a later sibling has forked."""
+    left: list[int] = []
+
+    def below(number: int) -> None:
+        try:
+            engine.submit(Doubling(1))
+            engine.submit(Doubling(1))
+        finally:
+            left.append(number)
+
+    def first() -> None:
+        engine.submit(Doubling(1))
+        raise LookupError("first")
+
+    def second() -> None:
+        engine.fork([functools.partial(below, number) for number in range(2)])
+
+    with pytest.raises(LookupError, match="first"):
+        await engine.run(lambda: engine.fork([first, second]))
+    assert left == [0, 1]
     assert not suspended_greenlets()

@@ -286,9 +286,13 @@ def test_declarations_within_declarations() -> None:
 def test_size_of_a_related_factory_list() -> None:
     """The size may be a function, which is called for each object without arguments."""
     with seam(
-        "RelatedFactoryList keeps its size in .size, and calls it if it is no int",
-        ours=f"_with_awaiting_parts in {FACTORY_BOY}",
+        "RelatedFactoryList keeps its size in .size, calls it if it is no int, and makes so many "
+        "objects, each by RelatedFactory.call(instance, step, context)",
+        ours=f"_with_awaiting_parts and _ForkingRelatedFactoryList in {FACTORY_BOY}",
     ):
+        expected = ["self", "instance", "step", "context"]
+        assert parameters(declarations.RelatedFactory.call) == expected
+        assert parameters(declarations.RelatedFactoryList.call) == expected
         related = factory.RelatedFactoryList(factory.DictFactory, size=4)
         assert related.size == 4
         related.size = lambda: 3
