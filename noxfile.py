@@ -28,7 +28,9 @@ def tests(session: nox.Session) -> None:
 def lowest(session: nox.Session) -> None:
     """Run the tests with the lowest versions that are allowed of each direct dependency."""
     session.install(*PROJECT, "--group", "test", "--resolution", "lowest-direct")
-    session.run("pytest", "-n", "auto", *session.posargs)
+    # That is Beanie 1.30, on Motor; the page is written for Beanie 2.
+    page = "--deselect=tests/test_docs.py::test_page[docs/stores/beanie.md]"
+    session.run("pytest", "-n", "auto", page, *session.posargs)
 
 
 @nox.session
