@@ -70,7 +70,7 @@ class Team(Base):
     name: Mapped[str] = mapped_column(String(50), unique=True)
     created: Mapped[datetime.datetime] = mapped_column(server_default=func.current_timestamp())
     changes: Mapped[int] = mapped_column(default=0, onupdate=text("changes + 1"))
-    length: Mapped[int] = mapped_column(Computed("length(name)"))
+    length: Mapped[int] = mapped_column(Computed("length(name)", persisted=True))
     notes: Mapped[str | None] = deferred(mapped_column(String(50)))
     people: Mapped[list[Person]] = relationship(secondary=membership, back_populates="teams")
     badges: Mapped[list[Badge]] = relationship(back_populates="team")
