@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from async_factory_boy.testing import AdapterConformance, _promise
+from async_factory_boy.testing._promise import BrokenPromise
 from tests.broken_adapters import BROKEN
 from tests.sound_adapter import SoundAdapter, SoundConformance
 
@@ -29,19 +29,22 @@ for adapter, checks in BROKEN.items():
 """
 
 
+Failures = Mapping[tuple[str, str], BaseException]
+
+
 class Recorder:
-    """A plugin that keeps the reports of the tests that failed, by class and test."""
+    """A plugin that keeps what the tests have failed with, by class and test."""
 
     def __init__(self) -> None:
-        self.failures: dict[tuple[str, str], list[str]] = defaultdict(list)
+        self.failures: dict[tuple[str, str], BaseException] = {}
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.failed and report.when == "call":
-            _, name, test = report.nodeid.split("::")
-            self.failures[name, test.partition("[")[0]].append(report.longreprtext)
-
-
-Failures = Mapping[tuple[str, str], Sequence[str]]
+    def pytest_exception_interact(
+        self, node: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
+    ) -> None:
+        assert report.when == "call", report.longreprtext
+        assert call.excinfo is not None
+        _, name, test = report.nodeid.split("::")
+        self.failures[name, test.partition("[")[0]] = call.excinfo.value
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +55,16 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> Failures:
     recorder = Recorder()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()):
         patch.setattr(_promise, "TIME_LIMIT", 1.0)
-        pytest.main(
+        ended = pytest.main(
             [
-                *("-c", "/dev/null", "--rootdir", str(module.parent), "--tb", "short"),
+                *("-c", "/dev/null", "--rootdir", str(module.parent), "--tb", "line"),
                 *("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov", "-W", "ignore"),
                 *("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function"),
                 str(module),
             ],
             plugins=[recorder],
         )
+    assert ended == pytest.ExitCode.TESTS_FAILED
     return recorder.failures
 
 
@@ -72,10 +76,10 @@ class TestSoundAdapter(SoundConformance):
 def test_broken_adapter(adapter: type[SoundAdapter], failures: Failures) -> None:
     """A broken adapter is caught by the check meant for it, which says what was promised."""
     for check in BROKEN[adapter]:
-        reports = failures.get((f"Test{adapter.__name__}", check))
-        assert reports, f"{check} did not notice"
+        error = failures.get((f"Test{adapter.__name__}", check))
+        assert isinstance(error, BrokenPromise), f"{check} did not notice"
         promised = getattr(AdapterConformance, check).__doc__
-        assert f"BrokenPromise: {promised} " in reports[0]
+        assert str(error).startswith(f"{promised} ")
 
 
 def test_every_check_has_teeth() -> None:
