@@ -418,8 +418,14 @@ class FindsAnyWinner(SoundAdapter):
 
 @caught_by("test_build_constructs")
 class BuildsAsynchronously(SoundAdapter):
-    async def build(self, model: Any, args: Any, kwargs: Any) -> Any:  # type: ignore[override]
-        return model(*args, **kwargs)
+    pass
+
+
+async def _build(self: SoundAdapter, model: Any, args: Any, kwargs: Any) -> Any:
+    return model(*args, **kwargs)
+
+
+BuildsAsynchronously.build = _build  # type: ignore[method-assign]
 
 
 @caught_by("test_build_makes_a_new_object")
@@ -438,6 +444,13 @@ class StoresWhatItBuilds(SoundAdapter):
         built = super().build(model, args, kwargs)
         self.task = asyncio.create_task(self.insert([built]))
         return built
+
+
+@caught_by("test_handles")
+class HandlesEverything(SoundAdapter):
+    @classmethod
+    def handles(cls, model: type) -> bool:
+        return True
 
 
 @caught_by("test_check_passes")
@@ -534,6 +547,25 @@ class KeepsTheOptionOnTheClass(Remembers):
 class TakesNoTurns(SoundAdapter):
     def exclusive(self) -> AbstractAsyncContextManager[object]:
         return nullcontext()
+
+
+@caught_by("test_cancellation_while_waiting")
+class TakesATurnBeforeItWaits(SoundAdapter):
+    last: asyncio.Event | None = None
+
+    def exclusive(self) -> AbstractAsyncContextManager[object]:
+        return self.queued()
+
+    @asynccontextmanager
+    async def queued(self) -> AsyncGenerator[None]:
+        before, mine = self.last, asyncio.Event()
+        self.last = mine
+        if before is not None:
+            await before.wait()
+        try:
+            yield
+        finally:
+            mine.set()
 
 
 @caught_by("test_cancellation", "test_hooks", "test_gather")
