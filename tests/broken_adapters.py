@@ -258,7 +258,7 @@ class FindsNothing(SoundAdapter):
         return None
 
 
-@caught_by("test_find_returns_the_object")
+@caught_by("test_find_returns_the_object", "test_get_or_create_of_a_part")
 class FindsWithoutAKey(SoundAdapter):
     async def find(self, model: type[Any], lookup: Mapping[str, Any]) -> Any:
         found = await super().find(model, lookup)
