@@ -7,6 +7,7 @@ everything created from there. An adapter declares the options it reads with `Ca
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Hashable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -36,16 +37,18 @@ _own: set[str] = set()
 
 # The options of the adapters in this distribution are known before those are imported: a graph
 # may reach a store through SubFactory("path.to.Factory") only after `bind` named its option.
-_known: dict[str, CallOption[Any] | None] = dict.fromkeys(
-    [
-        "sqlalchemy_session",
-        "tortoise_using_db",
-        "beanie_session",
-        "mongo_collection",
-        "mongo_session",
-        "databases_database",
-    ]
-)
+_built_in = {
+    name: f"async_factory_boy.adapters.{adapter}"
+    for name, adapter in {
+        "sqlalchemy_session": "sqlalchemy.SQLAlchemyAdapter",
+        "tortoise_using_db": "tortoise.TortoiseAdapter",
+        "beanie_session": "beanie.BeanieAdapter",
+        "mongo_collection": "mongo.MongoAdapter",
+        "mongo_session": "mongo.MongoAdapter",
+        "databases_database": "databases.DatabasesAdapter",
+    }.items()
+}
+_known: dict[str, CallOption[Any] | None] = dict.fromkeys(_built_in)
 
 
 class CallOption(Generic[V]):
@@ -53,7 +56,7 @@ class CallOption(Generic[V]):
 
     The attribute's name is the option's name; prefix it with the name of the store, since it
     shares a call's keywords with the fields of the model. Read on an adapter instance, it is the
-    value in force, or ``None``.
+    value in force, or ``None``. It is never set there: one instance serves many calls at once.
 
     ```python
     class RedisAdapter(PersistenceAdapter[M]):
@@ -82,20 +85,35 @@ class CallOption(Generic[V]):
         self.name = name
         self.owner = f"{owner.__module__}.{owner.__qualname__}"
 
-    def declare(self) -> None:
-        """Make the option known to calls and to `bind`.
+    def check_declaration(self) -> None:
+        """Raise if calls could not take the option by its name.
 
         Raises:
-            ConfigurationError: When another adapter has an option of that name.
+            ConfigurationError: When the name has no prefix, or is that of another option.
         """
-        other = _known.get(self.name)
-        if other is not None and other.owner != self.owner:
+        if hasattr(Batching, self.name):
+            taken = "is an option of the library itself"
+        elif not re.fullmatch(r"[^_]+(_[^_]+)+", self.name):
             raise ConfigurationError(
                 self.name,
-                f"is an option of {other.owner} already; give yours another name, prefixed with "
-                "the name of its store.",
+                "shares a call's keywords with the fields of models, so its name has to begin with "
+                f"that of its store and one underscore: redis_{self.name.strip('_')}, for example.",
                 owner=self.owner,
             )
+        else:
+            other = _known.get(self.name)
+            owner = other.owner if other is not None else _built_in.get(self.name, self.owner)
+            if owner == self.owner:
+                return
+            taken = f"is an option of {owner}"
+        raise ConfigurationError(
+            self.name,
+            f"{taken} already; give yours another name, prefixed with the name of its store.",
+            owner=self.owner,
+        )
+
+    def declare(self) -> None:
+        """Make the option known to calls and to `bind`."""
         _known[self.name] = self
         if not self._inherited:
             _own.add(self.name)
@@ -108,6 +126,14 @@ class CallOption(Generic[V]):
         if instance is None:
             return self
         return _bound.get().get(self.name)
+
+    def __set__(self, instance: object, value: object) -> None:
+        raise ConfigurationError(
+            self.name,
+            "cannot be set, since it would hide what calls and bind() give. Keep a value to fall "
+            "back on in another attribute, and read that where this one is None.",
+            owner=self.owner,
+        )
 
     def check(self, value: Any) -> None:
         """Raise `OptionError` if the adapter could not use `value`."""
@@ -165,7 +191,8 @@ def bind(**options: Any) -> Generator[None]:
         if name not in _known:
             raise OptionError(
                 f"bind() got an unknown option {name!r}.{closest(name, _known)} "
-                f"Known options: {', '.join(sorted(_known))}."
+                f"Known options: {', '.join(sorted(_known))}. Those of an adapter are known once "
+                "its module is imported."
             )
     before = _by_bind.get()
     _by_bind.set({**before, **options})

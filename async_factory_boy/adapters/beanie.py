@@ -133,8 +133,8 @@ class BeanieAdapter(ClientSessionAdapter[M]):
             _collection(cast("type[Document]", model))  # raises our own, if it is this document
             raise
 
-    async def save(self, instance: M) -> M:
-        document = cast("Document", instance)
+    async def save(self, data: M) -> M:
+        document = cast("Document", data)
         saved = await document.insert(session=cast("Any", self.session), link_rule=self.link_rule)
         return cast("M", saved)
 

@@ -308,15 +308,15 @@ class MongoAdapter(ClientSessionAdapter[M]):
                 )
         self.check_usable(self.current_collection(), "mongo_collection")
 
-    async def save(self, instance: M) -> M:
-        kind = _kind(type(instance))
-        document = kind.document(instance)
+    async def save(self, data: M) -> M:
+        kind = _kind(type(data))
+        document = kind.document(data)
         if "_id" not in document:
             # Before anything is stored, in case the object's field cannot take it.
             document["_id"] = ObjectId()
-            kind.set_id(instance, document)
+            kind.set_id(data, document)
         await self.current_collection().insert_one(document, session=self.session)
-        return instance
+        return data
 
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         model = _class(model)

@@ -169,10 +169,10 @@ class TortoiseAdapter(PersistenceAdapter[M]):
         connection = self.tortoise_using_db
         return _turn(*(_connections_in_use() if connection is None else [connection]))
 
-    async def save(self, instance: M) -> M:
-        connection = self.connection(type(instance))
+    async def save(self, data: M) -> M:
+        connection = self.connection(type(data))
         async with _turn(connection):
-            return await _insert(instance, connection)
+            return await _insert(data, connection)
 
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         return await self._lookup(model, lookup).get_or_none()

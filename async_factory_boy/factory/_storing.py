@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import sys
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,9 +13,10 @@ from typing import Any, Generic, TypeVar
 from async_factory_boy import engine, options
 from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.adapters.base import deferred_commits
-from async_factory_boy.exceptions import AdapterError
+from async_factory_boy.exceptions import AdapterError, AsyncFactoryError
 
 M = TypeVar("M")
+R = TypeVar("R")
 
 
 class _Stores(engine.Request[M], Generic[M]):
@@ -92,10 +94,7 @@ class GetOrCreate(_Stores[M], Generic[M]):
         with options.scope(requests[0].in_force):
             async with adapter.exclusive():
                 lookups = [request.lookup for request in distinct.requests]
-                if len(lookups) == 1:
-                    found: Sequence[M | None] = [await adapter.find(model, lookups[0])]
-                else:
-                    found = await adapter.find_many(model, lookups)
+                found = await _found(adapter, model, lookups)
                 missing = [
                     request
                     for request, instance in zip(distinct.requests, found, strict=True)
@@ -160,20 +159,51 @@ class _Distinct(Generic[M]):
         return [instances[place] for place in self._places]
 
 
+async def _found(
+    adapter: PersistenceAdapter[M], model: type[M], lookups: Sequence[Mapping[str, Any]]
+) -> Sequence[M | None]:
+    method = "find" if len(lookups) == 1 else "find_many"
+    try:
+        if len(lookups) == 1:
+            return [await adapter.find(model, lookups[0])]
+        found = await adapter.find_many(model, lookups)
+    except Exception as error:
+        # Any may be the store's own, which passes untouched; but it may be a "not found" as well.
+        if sys.version_info >= (3, 11) and not isinstance(error, AsyncFactoryError):
+            error.add_note(
+                f"Raised by {type(adapter).__name__}.{method}(), which get_or_create asks for an "
+                f"object by {', '.join(map(repr, lookups[0]))}. If this means that there is none, "
+                f"{method}() has to return None for it instead."
+            )
+        raise
+    return _counted(adapter, method, found, len(lookups))
+
+
 def _checked(
     adapter: PersistenceAdapter[M], method: str, saved: Sequence[M], expected: int
 ) -> Sequence[M]:
-    if len(saved) != expected:
-        raise AdapterError(
-            f"{type(adapter).__name__}.{method}() returned {len(saved)} instances for {expected}; "
-            "it has to return one for each, in order."
-        )
+    saved = _counted(adapter, method, saved, expected)
     if any(instance is None for instance in saved):
         raise AdapterError(
             f"{type(adapter).__name__}.{method}() returned None; it has to return the instance "
             "that it stored."
         )
     return saved
+
+
+def _counted(
+    adapter: PersistenceAdapter[Any], method: str, answers: Sequence[R], expected: int
+) -> Sequence[R]:
+    if isinstance(answers, Sequence) and len(answers) == expected:
+        return answers
+    if isinstance(answers, Sequence):
+        returned = f"{len(answers)} {'answers' if method == 'find_many' else 'instances'}"
+    else:
+        returned = "None" if answers is None else f"an object of type {type(answers).__name__}"
+    raise AdapterError(
+        f"{type(adapter).__name__}.{method}() returned {returned} for {expected}; it has to return "
+        f"a list with one for each, in order{', None for none' * (method == 'find_many')}."
+    )
 
 
 # How deep in a graph the object is that is being built.
