@@ -254,7 +254,7 @@ class AsyncStepBuilder(builder.StepBuilder):
         if depth:
             # So that siblings draw their sequence numbers in order: this one may be early, having
             # had nothing to store on the way. The objects of a batch itself start in order.
-            engine.take_turn(depth + 0.5)
+            engine.take_turn(self.factory_meta.counter_reference, depth + 0.5)
         _storing.depth.set(depth + 1)
         try:
             return super().build(parent_step, force_sequence)
