@@ -6,6 +6,7 @@ for, so that no ORM is imported that nobody uses.
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from collections.abc import Iterator
@@ -117,11 +118,9 @@ def by_name(name: str) -> _Adapter:
     named = _named.get(name) or _Named(*_installed(name))
     if not isinstance(named.adapter, EntryPoint):
         return named.adapter
-    adapter: _Adapter
-    if named.factory:
-        adapter = named.adapter.load()  # an ImportError of ours says what to install
-    else:
-        adapter = _load_foreign(named.adapter, named.owner)
+    # Of ours, an ImportError says what to install.
+    load = EntryPoint.load if named.factory else functools.partial(_load_foreign, named.owner)
+    adapter: _Adapter = load(named.adapter)
     _named[name] = named._replace(adapter=adapter)
     return adapter
 
@@ -188,7 +187,7 @@ def _installed(name: str) -> tuple[EntryPoint, str]:
     return found[0], owners[0]
 
 
-def _load_foreign(entry_point: EntryPoint, owner: str) -> _Adapter:
+def _load_foreign(owner: str, entry_point: EntryPoint) -> _Adapter:
     adapter: _Adapter
     try:
         adapter = entry_point.load()
