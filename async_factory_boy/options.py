@@ -97,7 +97,7 @@ class CallOption(Generic[V]):
             raise ConfigurationError(
                 self.name,
                 "shares a call's keywords with the fields of models, so its name has to begin with "
-                f"that of its store and one underscore: redis_{self.name.strip('_')}, for example.",
+                "that of its store and one underscore, as redis_client does.",
                 owner=self.owner,
             )
         else:
