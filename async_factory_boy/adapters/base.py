@@ -39,9 +39,9 @@ class PersistenceAdapter(ABC, Generic[M]):
             adapter = ListAdapter([])
     ```
 
-    For each object that is created, a factory calls in this order:
+    To create an object, a factory calls in this order:
 
-    1. `check`, before it evaluates its first declaration;
+    1. `check`, before it evaluates its first declaration, unless it has in this call;
     2. with ``get_or_create``: `find`, and if there is nothing, `save_new`, which calls `build` and
        `save_many`; without it: `build` and `save`. For objects of a batch that are ready at the
        same time, these are `find_many` and `save_new`, or `build` and `save_many`;
@@ -123,8 +123,8 @@ class PersistenceAdapter(ABC, Generic[M]):
 
         Called when a factory is about to create, before it evaluates its first declaration: the
         place to find that a session is missing, that the ORM is not initialised, or that the
-        adapter is not for models of this kind. Called for each object, so it has to be quick.
-        Default: nothing.
+        adapter is not for models of this kind. A call asks once for each factory, unless other
+        options come into force. Default: nothing.
 
         Args:
             model: The factory's ``Meta.model``.

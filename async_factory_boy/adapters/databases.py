@@ -302,10 +302,10 @@ class DatabasesAdapter(PersistenceAdapter[M]):
                 await _save(database, layout, data)
         return data
 
-    async def save_many(self, data: Sequence[M]) -> Sequence[M]:
+    async def save_many(self, data: Sequence[M]) -> list[M]:
         # On one connection: to take it from the pool and give it back costs a statement, too.
         async with self.current_database().connection():
-            return await super().save_many(data)
+            return list(await super().save_many(data))
 
     async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
         async with self.current_database().transaction():

@@ -209,8 +209,8 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
             raise
         stored += [document["_id"] for document in documents]
 
-    async def save_many(self, data: Sequence[M]) -> Sequence[M]:
-        return await self.store(data, [])
+    async def save_many(self, data: Sequence[M]) -> list[M]:
+        return list(await self.store(data, []))
 
     async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
         instances = await build()

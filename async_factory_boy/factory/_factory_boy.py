@@ -252,7 +252,9 @@ class AsyncStepBuilder(builder.StepBuilder):
             factory_meta = _AwaitingMeta(factory_meta)
         super().__init__(factory_meta, extras, strategy)
         self._options: Mapping[str, Any] = {}
-        if extras and not issubclass(factory_meta.factory, base.BaseDictFactory | base.BaseListFactory):
+        if extras and not issubclass(
+            factory_meta.factory, base.BaseDictFactory | base.BaseListFactory
+        ):
             # Taken from extras, which factory_boy would pass on to the model.
             self._options = options.take(extras)
             _refuse_misspelt_options(factory_meta, extras)
