@@ -87,6 +87,7 @@ async def test_sqlalchemy(session: AsyncSession, factory: type[PersonFactory]) -
     assert person in session
     people = await factory.create_batch_async(3)
     assert sorted(one.id for one in people) == [one.id for one in people]
+    assert await factory.create_batch_async(0) == []
     assert await count(session) == 4
     await session.rollback()
     assert await count(session) == 0
@@ -139,6 +140,7 @@ async def test_beanie() -> None:
     found = await Note.get(note.id)
     assert found is not None
     assert found.title == "one"
+    assert await NoteFactory.create_batch_async(0) == []
     many = await Note.find(Note.title == "many").to_list()
     assert [one.id for one in many] == [one.id for one in notes]
 

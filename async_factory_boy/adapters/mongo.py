@@ -210,7 +210,7 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
         stored += [document["_id"] for document in documents]
 
     async def save_many(self, data: Sequence[M]) -> list[M]:
-        return list(await self.store(data, []))
+        return list(await self.store(data, [])) if data else []
 
     async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
         instances = await build()

@@ -200,7 +200,10 @@ class TortoiseAdapter(PersistenceAdapter[M]):
         async with _turn(connection):
             return await _insert(data, connection)
 
-    async def save_many(self, instances: Sequence[M]) -> Sequence[M]:
+    async def save_many(self, data: Sequence[M]) -> list[M]:
+        instances = list(data)
+        if not instances:
+            return []
         model = type(instances[0])
         connection = self.connection(model)
         executor = connection.executor_class(model=model, db=connection)
@@ -209,7 +212,7 @@ class TortoiseAdapter(PersistenceAdapter[M]):
             or any(type(instance) is not model for instance in instances)
             or not _saves_as_tortoise_does(model, executor)
         ):
-            return await super().save_many(instances)
+            return list(await super().save_many(instances))
         async with _turn(connection):
             await _insert_many(instances, executor)
         return instances
