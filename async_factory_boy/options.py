@@ -8,7 +8,7 @@ everything created from there. An adapter declares the options it reads with `Ca
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Hashable, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, cached_property
@@ -87,45 +87,12 @@ class CallOption(Generic[V]):
         self, check: Callable[[Any], object] | None = None, *, inherited: bool = True
     ) -> None:
         self._check = check
-        self._inherited = inherited
+        self.inherited = inherited
         self.name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
         self.owner = f"{owner.__module__}.{owner.__qualname__}"
-
-    def check_declaration(self) -> None:
-        """Raise if calls could not take the option by its name.
-
-        Raises:
-            ConfigurationError: When the name has no prefix, or is that of another option.
-        """
-        if hasattr(Batching, self.name):
-            taken = "is an option of the library itself"
-        elif not re.fullmatch(r"[^_]+(_[^_]+)+", self.name):
-            raise ConfigurationError(
-                self.name,
-                "shares a call's keywords with the fields of models, so its name has to begin with "
-                "that of its store and one underscore, as redis_client does.",
-                owner=self.owner,
-            )
-        else:
-            other = _known.get(self.name)
-            owner = other.owner if other is not None else _built_in.get(self.name, self.owner)
-            if owner == self.owner:
-                return
-            taken = f"is an option of {owner}"
-        raise ConfigurationError(
-            self.name,
-            f"{taken} already; give yours another name, prefixed with the name of its store.",
-            owner=self.owner,
-        )
-
-    def declare(self) -> None:
-        """Make the option known to calls and to `bind`."""
-        _known[self.name] = self
-        if not self._inherited:
-            _own.add(self.name)
 
     @overload
     def __get__(self, instance: None, owner: type) -> CallOption[V]: ...
@@ -158,6 +125,44 @@ def _check_progress(value: object) -> None:
         )
 
 
+def declare(options: Iterable[CallOption[Any]]) -> None:
+    """Make the options of an adapter known to calls and to `bind`: all of them, or none.
+
+    Raises:
+        ConfigurationError: When the name of one has no prefix, or belongs to another option.
+    """
+    options = list(options)
+    for option in options:
+        _check_name(option)
+    for option in options:
+        _known[option.name] = option
+        if not option.inherited:
+            _own.add(option.name)
+
+
+def _check_name(option: CallOption[Any]) -> None:
+    name = option.name
+    if hasattr(Batching, name):
+        owner = "the library itself"
+    elif not re.fullmatch(r"[^_]+(_[^_]+)+", name):
+        raise ConfigurationError(
+            name,
+            "shares a call's keywords with the fields of models, so its name has to begin with "
+            "that of its store and one underscore, as redis_client does.",
+            owner=option.owner,
+        )
+    else:
+        other = _known.get(name)
+        owner = other.owner if other is not None else _built_in.get(name, option.owner)
+    if owner != option.owner:
+        raise ConfigurationError(
+            name,
+            f"is an option of {owner} already; give yours another name, prefixed with the name of "
+            "its store.",
+            owner=option.owner,
+        )
+
+
 class Batching:
     """The options of the library itself, which say how batches are created."""
 
@@ -165,8 +170,7 @@ class Batching:
     pause_gc: CallOption[bool] = CallOption()
 
 
-Batching.progress.declare()
-Batching.pause_gc.declare()
+_known.update(progress=Batching.progress, pause_gc=Batching.pause_gc)
 batching = Batching()
 
 

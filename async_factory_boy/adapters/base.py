@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from async_factory_boy.exceptions import AdapterError, ConfigurationError
-from async_factory_boy.options import CallOption
+from async_factory_boy.options import CallOption, declare
 
 __all__ = ["PersistenceAdapter"]
 
@@ -83,16 +83,12 @@ class PersistenceAdapter(ABC, Generic[M]):
         super().__init_subclass__(**kwargs)
         _check_methods(cls)
         # Of its bases too: one that is no adapter, a mixin, has not been seen to.
-        options = [
+        declare(
             attribute
             for base in cls.__mro__
             for attribute in vars(base).values()
             if isinstance(attribute, CallOption)
-        ]
-        for option in options:
-            option.check_declaration()
-        for option in options:
-            option.declare()
+        )
 
     if not TYPE_CHECKING:  # where the arguments are those of __init__
 
