@@ -219,9 +219,7 @@ def for_object(given: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     in_force, by_bind = _bound.get(), _by_bind.get()
     hidden = {
-        name: by_bind.get(name)
-        for name in _own
-        if in_force.get(name) is not by_bind.get(name)
+        name: by_bind.get(name) for name in _own if in_force.get(name) is not by_bind.get(name)
     }
     return {**hidden, **given} if hidden else given
 
