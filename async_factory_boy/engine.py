@@ -22,6 +22,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Hashable, Sequence
+from contextvars import copy_context
 from operator import attrgetter
 from typing import Any, Generic, TypeVar, cast
 
@@ -47,6 +48,9 @@ class Request(ABC, Generic[R]):
     """Requests of the highest rank are performed first. The deeper in a graph an object is, the
     higher it ranks: then its siblings' parents are all waiting when their turn comes."""
 
+    build: Build | None = None
+    """What waits for it; ``None`` if that has ended, by returning it."""
+
     @property
     @abstractmethod
     def key(self) -> Hashable:
@@ -56,6 +60,34 @@ class Request(ABC, Generic[R]):
     @abstractmethod
     async def perform(cls, requests: Sequence[Any]) -> Sequence[R]:
         """Do the work of requests that share a key; return a result for each, in order."""
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Run, while performing it, a function that may wait: in the build that it is for."""
+        if self.build is None:
+            return await run(function)
+        errand: _Errand = await _drive(self.build, self.build.resume(_Errand(function)))
+        if errand.error is not None:
+            try:
+                raise errand.error
+            finally:
+                del errand  # or the frames of the exception would keep it alive
+        return cast("T", errand.value)
+
+
+class _Errand:
+    """A function that a build calls while it waits for a request."""
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self.function = function
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+    def do(self) -> _Errand:
+        try:
+            self.value = self.function()
+        except BaseException as error:
+            self.error = error
+        return self
 
 
 class _Turn(Request[None]):
@@ -74,11 +106,14 @@ class _Turn(Request[None]):
 
 
 class Build(greenlet):
-    """A build on its way: the greenlet it runs in, and what it waits for."""
+    """The greenlet that a build runs in."""
 
     # SQLAlchemy's await_only() looks for this name: with it, a hook may read a lazy relationship,
     # as code under AsyncSession.run_sync() may. See sqlalchemy/util/concurrency.py.
     __sqlalchemy_greenlet_provider__ = True
+
+    branch: _Branch | None = None
+    """What it is, if it was forked."""
 
     in_coroutine = False
     """Whether a coroutine that it waits for is running, in this greenlet."""
@@ -89,31 +124,7 @@ class Build(greenlet):
     task: object = None
     """The task that runs that coroutine."""
 
-    fork: _Fork | None = None
-    """What it was forked with."""
-
-    index = 0
-    """Its place among its siblings."""
-
-    path: tuple[int, ...] = ()
-    """Orders builds as a loop would run them."""
-
-    inside = False
-    """Whether it was forked from inside of a coroutine."""
-
-    holds = False
-    """Whether, as it is parked, it or a parent is inside of a coroutine."""
-
-    request: Request[Any] | None = None
-    forked: _Fork | None = None
-    """The builds that it waits for."""
-    stalled_on: asyncio.Future[Any] | None = None
-
-    # What it is resumed with, and when it has ended, what it ended with.
-    value: Any = None
-    error: BaseException | None = None
-
-    def resume(self, value: Any, error: BaseException | None) -> Any:
+    def resume(self, value: Any, error: BaseException | None = None) -> Any:
         """Let it go on until it waits or ends; return what it waits for, or has returned."""
         # It may be another greenlet each time: a task that is started eagerly in a hook begins in
         # that of the hook, and goes on in that of the event loop.
@@ -123,15 +134,11 @@ class Build(greenlet):
         if error is not None:
             # With the traceback spelt out: given the exception alone, greenlet drops it.
             return self.throw(type(error), error, error.__traceback__)
-        # A greenlet is started with arguments, and resumed with a value.
-        return self.switch(value) if self else self.switch()
+        return self.switch(value)
 
     def kill(self) -> None:
-        """Unwind it, and all that it has forked, where nothing can be awaited any more."""
-        if self.forked is not None:
-            for build in self.forked.builds:
-                build.kill()
-        while not self.dead:
+        """Unwind it where nothing can be awaited any more."""
+        while self:
             self.resume(None, GreenletExit())
 
 
@@ -216,13 +223,19 @@ def submit(request: Request[R]) -> R:
         RuntimeError: When called outside of a build (see `in_build`).
         BaseException: Whatever performing it raises, and the cancellation of the caller's task.
     """
-    return cast("R", _switch_to_driver(_current_build(), request))
+    build = request.build = _current_build()
+    answer = _switch_to_driver(build, request)
+    while isinstance(answer, _Errand):
+        answer = _switch_to_driver(build, answer.do())
+    return cast("R", answer)
 
 
 def fork(functions: Sequence[Callable[[], T]]) -> list[T]:
     """Run functions as builds of their own, from within a build, and return their results.
 
-    It is as if they were called one after the other, but that their requests make waves.
+    It is as if they were called one after the other, but that their requests make waves. The last
+    thing that a function does may be to return a request, in place of submitting it: the result is
+    the same, but no greenlet has to be kept for it.
 
     Raises:
         RuntimeError: When called outside of a build (see `in_build`).
@@ -230,7 +243,8 @@ def fork(functions: Sequence[Callable[[], T]]) -> list[T]:
             as by a cancellation.
     """
     build = _current_build()
-    return cast("list[T]", _switch_to_driver(build, _Fork(functions, build)))
+    inside = build.coroutines > 0
+    return cast("list[T]", _switch_to_driver(build, _Fork(functions, build.branch, inside)))
 
 
 def take_turn(place: Hashable, rank: float) -> None:
@@ -243,10 +257,11 @@ def take_turn(place: Hashable, rank: float) -> None:
         rank: As that of a `Request`: those of a higher rank are performed before.
     """
     build = getcurrent()
-    if isinstance(build, Build) and build.fork is not None:
-        if not build.fork.is_turn_of(build.index, place):
+    if isinstance(build, Build) and build.branch is not None:
+        fork, index = build.branch.fork, build.branch.index
+        if not fork.is_turn_of(index, place):
             submit(_Turn(rank))
-        build.fork.pass_by(build.index, place)
+        fork.pass_by(index, place)
 
 
 def _current_build() -> Build:
@@ -291,9 +306,9 @@ async def run(function: Callable[[], T]) -> T:
 
 
 async def _drive(build: Build, yielded: Any) -> Any:
-    """Drive a build that has been started to its end, doing what it asks for."""
+    """Do what a build asks for, until it ends or has done an errand."""
     try:
-        while True:
+        while build and not isinstance(yielded, _Errand):
             answer: Any = None
             error: BaseException | None = None
             try:
@@ -314,12 +329,11 @@ async def _drive(build: Build, yielded: Any) -> Any:
                 raise RuntimeError(_EXHAUSTED) from raised
             finally:
                 del answer, error  # or the frames of an exception would keep all that alive
-            if build.dead:
-                return yielded
     except GeneratorExit:
         # The coroutine was closed: nothing can be awaited from here on.
         build.kill()
         raise
+    return yielded
 
 
 class _Yield:
@@ -335,193 +349,280 @@ class _Yield:
 
 
 class _Fork:
-    """Builds that their parent waits for."""
+    """Branches that a build waits for.
 
-    def __init__(self, functions: Sequence[Callable[[], Any]], parent: Build) -> None:
-        self.functions = functions
+    Args:
+        functions: What each of them calls.
+        parent: The branch that the build is, if it is one.
+        inside: Whether a coroutine that the build waits for has forked them.
+    """
+
+    def __init__(
+        self, functions: Sequence[Callable[[], Any]], parent: _Branch | None, inside: bool
+    ) -> None:
         self.parent = parent
-        self.builds: list[Build] = []
-        self.running = len(functions)
-        self.failed: Build | None = None
-        """The first build, in order, that failed."""
+        self.inside: bool = inside or (parent is not None and parent.fork.inside)
+        path = () if parent is None else parent.path
+        self.branches = [
+            _Branch(function, self, index, (*path, index))
+            for index, function in enumerate(functions)
+        ]
+        self.size = self.running = len(functions)
+        self.context = copy_context()
+        self.failed: _Branch | None = None
+        """The first, in order, that failed."""
         self._passed: dict[Hashable, int] = {}
-        """For a place, the number of builds that have been there, each after all before it."""
+        """For a place, how many of them have been there, each after all before it."""
 
     def is_turn_of(self, index: int, place: Hashable) -> bool:
-        """Tell whether all builds before this one, and before its parents, have been at a place."""
+        """Tell whether all branches before that one, and before its parent, were at a place."""
         if self._passed.get(place, 0) != index:
             return False
         parent = self.parent
-        return index > 0 or parent.fork is None or parent.fork.is_turn_of(parent.index, place)
+        return index > 0 or parent is None or parent.fork.is_turn_of(parent.index, place)
 
     def pass_by(self, index: int, place: Hashable) -> None:
-        """Note that a build has been at a place."""
+        """Note that a branch was at a place."""
         if self._passed.get(place, 0) == index:
             self._passed[place] = index + 1
-            if index + 1 == len(self.functions) and self.parent.fork is not None:
+            if index + 1 == self.size and self.parent is not None:
                 self.parent.fork.pass_by(self.parent.index, place)
 
     def outcome(self) -> tuple[list[Any] | None, BaseException | None]:
-        """Return what the builds have returned, or else what the first that failed has raised."""
+        """Return what the branches have returned, or what the first that failed has raised."""
         if self.failed is not None:
             return None, self.failed.error
-        return [build.value for build in self.builds], None
+        return [branch.value for branch in self.branches], None
 
 
-_in_order = attrgetter("path")
+class _Branch:
+    """A forked build on its way.
+
+    Args:
+        function: What it calls.
+        fork: What it was forked with.
+        index: Its place there.
+        path: Orders branches as a loop would run them.
+    """
+
+    __slots__ = (
+        "build", "ended", "error", "fork", "forked", "function", "has_returned", "holds", "index",
+        "path", "request", "stalled_on", "value",
+    )  # fmt: skip
+
+    def __init__(
+        self, function: Callable[[], Any], fork: _Fork, index: int, path: tuple[int, ...]
+    ) -> None:
+        self.function = function
+        self.fork = fork
+        self.index = index
+        self.path = path
+        self.build: Build | None = None
+        """The greenlet that it runs in; ``None`` until it begins, and when it has returned."""
+        self.has_returned = False
+        """Whether its function has, if only a request."""
+        self.ended = False
+        self.holds = False
+        """Whether, as it is parked, it or a parent is inside of a coroutine."""
+        # What it waits for, if it is not ready to go on.
+        self.request: Request[Any] | None = None
+        self.forked: _Fork | None = None
+        self.stalled_on: asyncio.Future[Any] | None = None
+        # What it is resumed with, and when it has ended, what it ended with.
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+
+class _Returned:
+    """What the function that a greenlet was given has returned."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+
+def _work(function: Callable[[], Any]) -> None:
+    """Call one function after the other, as the driver hands them over.
+
+    A greenlet costs more than all the switching: Python maps memory for its frames. Those that
+    never wait, or whose last act is to return a request, can do with the same one.
+    """
+    driver: Any = cast("greenlet", getcurrent().parent)
+    while True:
+        function = driver.switch(_Returned(function()))
+        driver = cast("greenlet", getcurrent().parent)
+
+
+_path = attrgetter("path")
 
 
 class _Waves:
-    """Runs the builds of a fork, and those that they fork."""
+    """Runs the branches of a fork, and those that they fork."""
 
     def __init__(self) -> None:
-        self._ready: list[Build] = []
+        self._ready: list[_Branch] = []
         """In order, the next one last."""
-        self._parked: list[Build] = []
-        self._stalled: list[Build] = []
+        self._parked: list[_Branch] = []
+        self._stalled: list[_Branch] = []
+        self._idle: list[Build] = []
         self._one_by_one = False
         self._holders = 0
-        """How many of the parked builds are inside of a coroutine."""
+        """How many of the parked branches are inside of a coroutine."""
 
     async def run(self, fork: _Fork) -> None:
-        """Run the builds of a fork to their ends."""
+        """Run the branches of a fork to their ends."""
         self._start(fork)
         try:
             while fork.running:
                 if self._stalled:
                     self._resume_stalled()
                 if self._ready and not self._parked_is_next():
-                    build = self._ready.pop()
-                    awaitable = self._step(build)
+                    branch = self._ready.pop()
+                    awaitable = self._step(branch)
                     if awaitable is not None:
-                        await self._wait(build, awaitable)
+                        await self._wait(branch, awaitable)
                 elif self._parked:
                     await self._perform()
                 else:
                     await self._wait_for_stalled()
         except GeneratorExit:
-            for build in fork.builds:
-                build.kill()
+            self._kill(fork)
             raise
+        finally:
+            for build in self._idle:
+                build.kill()
 
     def _start(self, fork: _Fork) -> None:
-        parent = fork.parent
-        inside = parent.inside or parent.coroutines > 0
-        context = cast("Any", parent.gr_context)
-        for index, function in enumerate(fork.functions):
-            build = Build(function)
-            build.gr_context = context.copy()
-            build.fork = fork
-            build.index = index
-            build.path = (*parent.path, index)
-            build.inside = inside
-            fork.builds.append(build)
         # Before all that is ready, as their parent was the next.
-        self._ready.extend(reversed(fork.builds))
+        self._ready.extend(reversed(fork.branches))
 
-    def _step(self, build: Build) -> Awaitable[Any] | None:
-        """Let a build go on until it ends, is parked, or waits for what is returned."""
-        value, error = build.value, build.error
-        build.value = build.error = None
+    def _step(self, branch: _Branch) -> Awaitable[Any] | None:
+        """Let a branch go on until it ends, is parked, or waits for what is returned."""
+        if branch.has_returned:
+            self._finish(branch)
+            return None
+        value, error = branch.value, branch.error
+        branch.value = branch.error = None
         try:
-            yielded = build.resume(value, error)
+            yielded = self._resume_build(branch, value, error)
         except BaseException as raised:
-            build.error = raised
-            self._finish(build)
+            branch.build, branch.error = None, raised
+            self._finish(branch)
             return None
         finally:
             del value, error
-        if build.dead:
-            build.value = yielded
-            self._finish(build)
-        elif isinstance(yielded, Request):
-            build.request = yielded
-            build.holds = build.inside or build.coroutines > 0
-            self._parked.append(build)
-            self._holders += build.holds
+        if isinstance(yielded, _Returned):
+            self._idle.append(cast("Build", branch.build))
+            branch.build, branch.has_returned = None, True
+            yielded = yielded.value
+            if not isinstance(yielded, Request):
+                branch.value = yielded
+                self._finish(branch)
+                return None
+        if isinstance(yielded, Request):
+            self._park(branch, yielded)
         elif not isinstance(yielded, _Fork):
             return cast("Awaitable[Any]", yielded)
-        elif yielded.functions:
-            build.forked = yielded
+        elif yielded.running:
+            branch.forked = yielded
             self._start(yielded)
         else:
-            build.value = []
-            self._ready.append(build)
+            branch.value = []
+            self._ready.append(branch)
         return None
 
-    def _finish(self, build: Build) -> None:
-        """Note that a build has ended, and resume its parent if it was the last."""
-        fork = cast("_Fork", build.fork)
+    def _resume_build(self, branch: _Branch, value: Any, error: BaseException | None) -> Any:
+        if branch.build is not None:
+            return branch.build.resume(value, error)
+        if error is not None:
+            raise error  # before it has begun
+        branch.build = build = self._idle.pop() if self._idle else Build(_work)
+        build.branch = branch
+        build.gr_context = branch.fork.context.copy()
+        return build.resume(branch.function)
+
+    def _park(self, branch: _Branch, request: Request[Any]) -> None:
+        branch.request = request
+        branch.holds = branch.fork.inside or (
+            branch.build is not None and branch.build.coroutines > 0
+        )
+        self._parked.append(branch)
+        self._holders += branch.holds
+
+    def _finish(self, branch: _Branch) -> None:
+        """Note that a branch has ended, and resume its parent if it was the last."""
+        branch.ended = True
+        fork = branch.fork
         fork.running -= 1
         failed = fork.failed
-        if build.error is not None and (failed is None or build.index < failed.index):
+        if branch.error is not None and (failed is None or branch.index < failed.index):
             # Those after it would not have been called; those before it go on.
-            fork.failed = build
-            for later in fork.builds[build.index + 1 : None if failed is None else failed.index]:
+            fork.failed = branch
+            for later in fork.branches[branch.index + 1 : None if failed is None else failed.index]:
                 self._cancel(later)
         parent = fork.parent
-        if fork.running or parent.forked is not fork:
+        if fork.running or parent is None or parent.forked is not fork:
             return
         parent.forked = None
         if parent.error is None:  # else it was cancelled itself, in the meantime
             parent.value, parent.error = fork.outcome()
-        fork.builds.clear()
         self._resume(parent)
 
-    def _resume(self, build: Build) -> None:
-        out_of_order = bool(self._ready) and self._ready[-1].path < build.path
-        self._ready.append(build)
+    def _resume(self, branch: _Branch) -> None:
+        out_of_order = bool(self._ready) and self._ready[-1].path < branch.path
+        self._ready.append(branch)
         if out_of_order:
-            self._ready.sort(key=_in_order, reverse=True)
+            self._ready.sort(key=_path, reverse=True)
 
-    def _cancel(self, build: Build) -> None:
-        """Unwind a build: a sibling before it has failed."""
-        if build.dead:
+    def _cancel(self, branch: _Branch) -> None:
+        """Unwind a branch: a sibling before it has failed."""
+        if branch.ended:
             return
-        build.error = asyncio.CancelledError("a build before this one has failed")
-        if build.forked is not None:
-            for child in build.forked.builds:
+        branch.error = asyncio.CancelledError("a build before this one has failed")
+        if branch.forked is not None:
+            for child in branch.forked.branches:
                 self._cancel(child)
-        elif build.request is not None:
-            build.request = None
-            self._parked.remove(build)
-            self._holders -= build.holds
-            self._resume(build)
-        elif build.stalled_on is not None:
-            build.stalled_on.cancel()
-            self._resume_stalled([build])
+        elif branch.request is not None:
+            branch.request = None
+            self._parked.remove(branch)
+            self._holders -= branch.holds
+            self._resume(branch)
+        elif branch.stalled_on is not None:
+            branch.stalled_on.cancel()
+            self._resume_stalled([branch])
 
-    async def _wait(self, build: Build, awaitable: Awaitable[Any]) -> None:
-        """Wait for what a build waits for, unless it may be a sibling that has it."""
+    async def _wait(self, branch: _Branch, awaitable: Awaitable[Any]) -> None:
+        """Wait for what a branch waits for, unless it may be a sibling that has it."""
         future = awaitable.yielded if isinstance(awaitable, _Yield) else None
         # Only what is parked inside of a coroutine can hold something that others wait for: a lock.
         if self._holders and isinstance(future, asyncio.Future):
             # It usually is I/O, on a connection that nothing else may use meanwhile, so that
-            # nothing else is done. If it takes long, a build before this one may hold it.
+            # nothing else is done. If it takes long, a branch before this one may hold it.
             try:
                 done, _ = await asyncio.wait([future], timeout=STALL)
             except asyncio.CancelledError as error:
                 future.cancel()
-                build.error = error
-                self._resume(build)
+                branch.error = error
+                self._resume(branch)
                 return
             if not done:
-                # As in a loop, from now on: until it has ended, no other build goes on.
+                # As in a loop, from now on: until it has ended, no other goes on.
                 self._one_by_one = True
-                build.stalled_on = future
-                self._stalled.append(build)
+                branch.stalled_on = future
+                self._stalled.append(branch)
                 return
         try:
-            build.value = await awaitable
+            branch.value = await awaitable
         except GeneratorExit:
             raise
         except BaseException as error:
-            build.error = error
-        self._resume(build)
+            branch.error = error
+        self._resume(branch)
 
     async def _wait_for_stalled(self) -> None:
-        """Wait until one of the builds that wait for something else can go on."""
-        futures = [cast("asyncio.Future[Any]", build.stalled_on) for build in self._stalled]
+        """Wait until one of the branches that wait for something else can go on."""
+        futures = [cast("asyncio.Future[Any]", branch.stalled_on) for branch in self._stalled]
         try:
             await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError as error:
@@ -529,60 +630,67 @@ class _Waves:
             self._stalled[0].error = error
             self._resume_stalled([self._stalled[0]])
 
-    def _resume_stalled(self, builds: Sequence[Build] | None = None) -> None:
-        """Resume builds that wait for something else: these, or those that have got it."""
-        if builds is None:
-            builds = [one for one in self._stalled if one.stalled_on and one.stalled_on.done()]
-        for build in builds:
-            self._stalled.remove(build)
-            build.stalled_on = None
-            self._resume(build)
+    def _resume_stalled(self, branches: Sequence[_Branch] | None = None) -> None:
+        """Resume branches that wait for something else: these, or those that have got it."""
+        if branches is None:
+            branches = [one for one in self._stalled if one.stalled_on and one.stalled_on.done()]
+        for branch in branches:
+            self._stalled.remove(branch)
+            branch.stalled_on = None
+            self._resume(branch)
 
     def _parked_is_next(self) -> bool:
-        """Tell whether, one by one, a build that is parked goes on before any that is ready."""
+        """Tell whether, one by one, a branch that is parked goes on before any that is ready."""
         return (
             self._one_by_one
             and bool(self._parked)
-            and min(map(_in_order, self._parked)) < self._ready[-1].path
+            and min(map(_path, self._parked)) < self._ready[-1].path
         )
 
     async def _perform(self) -> None:
-        """Perform the requests of the highest rank, and resume the builds that made them."""
-        parked = sorted(self._parked, key=_in_order)
+        """Perform the requests of the highest rank, and resume the branches that made them."""
+        parked = sorted(self._parked, key=_path)
         if self._one_by_one:
             self._parked = parked[1:]
             await self._perform_wave(parked[:1])
             return
-        rank = max(cast("Request[Any]", build.request).rank for build in parked)
-        waves: dict[Hashable, list[Build]] = {}
+        rank = max(cast("Request[Any]", branch.request).rank for branch in parked)
+        waves: dict[Hashable, list[_Branch]] = {}
         self._parked = []
-        for build in parked:
-            request = cast("Request[Any]", build.request)
+        for branch in parked:
+            request = cast("Request[Any]", branch.request)
             if request.rank == rank:
-                waves.setdefault((type(request), request.key), []).append(build)
+                waves.setdefault((type(request), request.key), []).append(branch)
             else:
-                self._parked.append(build)
-        for builds in waves.values():
-            await self._perform_wave(builds)
+                self._parked.append(branch)
+        for branches in waves.values():
+            await self._perform_wave(branches)
 
-    async def _perform_wave(self, builds: Sequence[Build]) -> None:
-        requests = [cast("Request[Any]", build.request) for build in builds]
-        for build in builds:
-            build.request = None
-            self._holders -= build.holds
+    async def _perform_wave(self, branches: Sequence[_Branch]) -> None:
+        requests = [cast("Request[Any]", branch.request) for branch in branches]
+        for branch in branches:
+            branch.request = None
+            self._holders -= branch.holds
+        results: Sequence[Any] = [None] * len(branches)
+        failure: BaseException | None = None
         try:
             results = await requests[0].perform(requests)
         except GeneratorExit:
             raise
         except BaseException as error:
-            for build in builds:
-                build.error = error
-        else:
-            for build, result in zip(builds, results, strict=True):
-                build.value = result
-        # Before all that is ready, in the usual case that this is nothing.
-        for build in reversed(builds):
-            self._resume(build)
+            failure = error
+        # The last one first, as in the usual case nothing is ready that would come in between.
+        for branch, result in zip(reversed(branches), reversed(results), strict=True):
+            branch.value, branch.error = result, failure
+            self._resume(branch)
+        del failure  # which has this frame in its traceback
+
+    def _kill(self, fork: _Fork) -> None:
+        for branch in fork.branches:
+            if branch.forked is not None:
+                self._kill(branch.forked)
+            if branch.build is not None:
+                branch.build.kill()
 
 
 def _current_task() -> object:

@@ -265,10 +265,8 @@ def take(keywords: dict[str, Any], *, inherited_only: bool = False) -> dict[str,
     Raises:
         OptionError: When a value is not what the option's adapter needs.
     """
-    if not keywords:
-        return keywords
-    names = _known.keys() & keywords.keys()
-    taken = {name: keywords.pop(name) for name in (names - _own if inherited_only else names)}
+    names = [name for name in keywords if name in _known and not (inherited_only and name in _own)]
+    taken = {name: keywords.pop(name) for name in names}
     return _checked({name: value for name, value in taken.items() if value is not None})
 
 

@@ -163,7 +163,7 @@ class _ForkingRelatedFactoryList(declarations.RelatedFactoryList):
         one = functools.partial(declarations.RelatedFactory.call, self, instance, step, context)
         size = self.size if isinstance(self.size, int) else self.size()
         if step.builder.strategy == enums.CREATE_STRATEGY and engine.in_build():
-            return engine.fork([one] * size)
+            return engine.fork([_storing.as_last(one)] * size)
         return [one() for _ in range(size)]
 
 
@@ -251,10 +251,13 @@ class AsyncStepBuilder(builder.StepBuilder):
         if not isinstance(factory_meta.pre_declarations, AwaitingDeclarations):
             factory_meta = _AwaitingMeta(factory_meta)
         super().__init__(factory_meta, extras, strategy)
+        self.is_last = False
+        """Whether a request for the object can stand for it; see `_storing.as_last`."""
         self._options: Mapping[str, Any] = {}
-        if extras and not issubclass(
+        takes_options = not issubclass(
             factory_meta.factory, base.BaseDictFactory | base.BaseListFactory
-        ):
+        )
+        if extras and takes_options:
             # Taken from extras, which factory_boy would pass on to the model.
             self._options = options.take(extras)
             _refuse_misspelt_options(factory_meta, extras)
@@ -270,10 +273,17 @@ class AsyncStepBuilder(builder.StepBuilder):
             return self._build(parent_step, force_sequence)
 
     def _build(self, parent_step: Any, force_sequence: int | None) -> Any:
+        is_last = _storing.is_last()
         if self.strategy == enums.CREATE_STRATEGY and not isinstance(
             self.factory_meta, _AwaitingMeta
         ):
             self.factory_meta.check_create(self.extras)
+            self.is_last = (
+                is_last
+                and self.factory_meta.calls_nothing_after
+                and enums.BuilderPhase.POST_INSTANTIATION
+                not in map(enums.get_builder_phase, self.extras.values())
+            )
         depth = _storing.depth.get()
         if depth:
             # So that siblings draw their sequence numbers in order: this one may be early, having

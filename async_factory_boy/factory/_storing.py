@@ -25,17 +25,17 @@ class _Stores(engine.Request[M], Generic[M]):
     Args:
         adapter: Where to store the object.
         model: Its class.
-        build: Constructs it. Called only when it is this request's turn to use the store, because
-            an object that only exists may already be reached from others: were another task to
-            store those in between, this one would be stored with them, or refused.
+        construct: Makes the object. Called only when it is this request's turn to use the store,
+            because an object that only exists may already be reached from others: were another
+            task to store those in between, this one would be stored with them, or refused.
     """
 
     def __init__(
-        self, adapter: PersistenceAdapter[M], model: type[M], build: Callable[[], M]
+        self, adapter: PersistenceAdapter[M], model: type[M], construct: Callable[[], M]
     ) -> None:
         self.adapter = adapter
         self.model = model
-        self.build = build
+        self.construct = construct
         self.rank = depth.get()
         # What the hook that asks has entered (a transaction) may have ended when the call does.
         self.at_the_end = options.in_force()
@@ -46,6 +46,11 @@ class _Stores(engine.Request[M], Generic[M]):
     def key(self) -> Hashable:
         return id(self.adapter), self.model, self.in_force.identity
 
+    @classmethod
+    async def _built(cls, requests: Sequence[_Stores[M]]) -> list[M]:
+        # In a build, since the constructor of a model may read a lazy relationship.
+        return await requests[0].run(lambda: [request.construct() for request in requests])
+
 
 class Save(_Stores[M], Generic[M]):
     """Stores a new object."""
@@ -55,8 +60,7 @@ class Save(_Stores[M], Generic[M]):
         adapter = requests[0].adapter
         with options.restored(requests[0].in_force):
             async with adapter.exclusive():
-                # In a build, since the constructor of a model may read a lazy relationship.
-                instances = await engine.run(lambda: [request.build() for request in requests])
+                instances = await cls._built(requests)
                 if len(instances) == 1:
                     saved: Sequence[M] = [await adapter.save(instances[0])]
                     method = "save"
@@ -79,11 +83,11 @@ class GetOrCreate(_Stores[M], Generic[M]):
         self,
         adapter: PersistenceAdapter[M],
         model: type[M],
-        build: Callable[[], M],
+        construct: Callable[[], M],
         lookup: Mapping[str, Any],
         given: Mapping[str, Any],
     ) -> None:
-        super().__init__(adapter, model, build)
+        super().__init__(adapter, model, construct)
         self.lookup = lookup
         self.given = given
 
@@ -109,7 +113,7 @@ class GetOrCreate(_Stores[M], Generic[M]):
         cls, adapter: PersistenceAdapter[M], requests: Sequence[GetOrCreate[M]]
     ) -> Sequence[M]:
         async def build() -> list[M]:
-            return await engine.run(lambda: [request.build() for request in requests])
+            return await cls._built(requests)
 
         try:
             saved = await adapter.save_new(build)
@@ -358,20 +362,42 @@ def given(names: frozenset[str]) -> Generator[None]:
         _given.set(before)
 
 
-def store(
+def request(
     adapter: PersistenceAdapter[M],
     model: type[M],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     lookup: Mapping[str, Any],
-) -> M:
-    """Store an object of `model`, or find it if there is a `lookup`; called from a build."""
+) -> engine.Request[M]:
+    """Ask for an object of `model` to be stored, or found if there is a `lookup`."""
 
-    def build() -> M:
+    def construct() -> M:
         return adapter.build(model, args, kwargs)
 
     if not lookup:
-        return engine.submit(Save(adapter, model, build))
+        return Save(adapter, model, construct)
     names = _given.get()
     given = {name: value for name, value in lookup.items() if name in names}
-    return engine.submit(GetOrCreate(adapter, model, build, lookup, given))
+    return GetOrCreate(adapter, model, construct, lookup, given)
+
+
+# Whether the object that is built next is the last thing that a forked function does.
+_is_last: ContextVar[bool] = ContextVar("async_factory_boy_is_last", default=False)
+
+
+def as_last(function: Callable[[], M]) -> Callable[[], M]:
+    """Return a function to be forked: one whose last act is to build an object, all there is."""
+
+    def call() -> M:
+        _is_last.set(True)  # in the context of this branch, where nothing comes after
+        return function()
+
+    return call
+
+
+def is_last() -> bool:
+    """Tell whether the object to build is one of `as_last`; those that it is made of are not."""
+    last = _is_last.get()
+    if last:
+        _is_last.set(False)
+    return last

@@ -315,11 +315,40 @@ class AsyncFactoryOptions(base.FactoryOptions):
             top._counter = base._Counter(value)  # an async _setup_next_sequence need not be asked
         super().reset_sequence(value, force)
 
+    def request(
+        self, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> engine.Request[Any]:
+        """Return the request for an object of this factory."""
+        adapter = self.adapter_for_storing()
+        return _storing.request(adapter, model, args, kwargs, self.lookup(args, kwargs))
+
     def instantiate(self, step: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._adapter is None or not self._adapter.get_or_create:
-            return super().instantiate(step, args, kwargs)
+            return self._instantiate(step, args, kwargs)
         with _storing.given(frozenset(step.builder.extras)):
-            return super().instantiate(step, args, kwargs)
+            return self._instantiate(step, args, kwargs)
+
+    def _instantiate(self, step: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        # Not an AsyncStepBuilder, below a factory that is not ours.
+        if getattr(step.builder, "is_last", False):
+            return self.request(self.get_model_class(), args, kwargs)
+        return super().instantiate(step, args, kwargs)
+
+    @functools.cached_property
+    def calls_nothing_around(self) -> bool:
+        """Whether ``create()`` calls no code of the user's but what makes up the object."""
+        return all(
+            inspect.getattr_static(self.factory, name) is vars(AsyncFactory)[name]
+            for name in ("create", "_generate")
+        )
+
+    @functools.cached_property
+    def calls_nothing_after(self) -> bool:
+        """Whether nothing of the user's is called with an object once it is stored."""
+        own = inspect.getattr_static(self.factory, "_create") is vars(AsyncFactory)["_create"]
+        after = inspect.getattr_static(self.factory, "_after_postgeneration")
+        inherited = after is vars(base.BaseFactory)["_after_postgeneration"]
+        return own and inherited and not self.post_declarations.declarations
 
 
 _UNSET: Any = type("_Unset", (), {"__repr__": lambda self: "<unset>"})()
@@ -401,8 +430,7 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
         size = _size(cls, size)
         # Taken here once, not by each object of the batch.
         with options.scope(options.take(kwargs, inherited_only=True)):
-            create = functools.partial(cls.create, **kwargs)
-            return await _storing.call_batch(create, size, cls._meta.batch_size)
+            return await _storing.call_batch(cls._forked(kwargs), size, cls._meta.batch_size)
 
     @classmethod
     async def build_async(cls, **kwargs: Any) -> T:
@@ -513,7 +541,13 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
         """
         cls._refuse_outside_build("create_batch", "create_batch_async(size, ...)")
         with options.scope(options.take(kwargs, inherited_only=True)):
-            return engine.fork([functools.partial(cls.create, **kwargs)] * size)
+            return engine.fork([cls._forked(kwargs)] * size)
+
+    @classmethod
+    def _forked(cls, kwargs: dict[str, Any]) -> Callable[[], T]:
+        """Return what creates one of the objects of a batch."""
+        create = functools.partial(cls.create, **kwargs)
+        return _storing.as_last(create) if cls._meta.calls_nothing_around else create
 
     @classmethod
     def _refuse_outside_build(cls, method: str, instead: str) -> None:
@@ -546,9 +580,7 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
         if not awaits:
             # Reached outside of a build through a SubFactory of a factory that is not ours.
             cls._refuse_outside_build("create", "create_async(...)")
-        meta = cls._meta
-        adapter, lookup = meta.adapter_for_storing(), meta.lookup(args, kwargs)
-        store = functools.partial(_storing.store, adapter, model_class, args, kwargs, lookup)
+        store = functools.partial(engine.submit, cls._meta.request(model_class, args, kwargs))
         return engine.run(store) if awaits else store()
 
 
