@@ -80,9 +80,9 @@ def test_sync_method(name: str, parameters: list[str]) -> None:
     with pytest.raises(AdapterError) as caught:
         define(**{name: _sync(*parameters)})
     assert message(caught) == (
-        f"RedisAdapter.{name}() has to be a coroutine function; write async def "
-        f"{name}({', '.join(['self', *parameters])}). What blocks, call by await "
-        "asyncio.to_thread(...) in it."
+        f"RedisAdapter.{name}() has to be a coroutine function, which may await "
+        f"asyncio.to_thread(...) for what blocks; write async def {name}("
+        f"{', '.join(['self', *parameters])})."
     )
 
 
@@ -109,11 +109,11 @@ async def _generator(self: object, *arguments: object) -> Any:
 @pytest.mark.parametrize(
     ("name", "signature"),
     [
-        ("handles", "(cls, model)"),
-        ("check", "(self, model)"),
-        ("ambient", "(self, model)"),
-        ("build", "(self, model, args, kwargs)"),
-        ("exclusive", "(self)"),
+        ("handles", "@classmethod def handles(cls, model)"),
+        ("check", "def check(self, model)"),
+        ("ambient", "def ambient(self, model)"),
+        ("build", "def build(self, model, args, kwargs)"),
+        ("exclusive", "def exclusive(self)"),
     ],
 )
 def test_async_method(name: str, signature: str, function: Any) -> None:
@@ -121,8 +121,8 @@ def test_async_method(name: str, signature: str, function: Any) -> None:
     with pytest.raises(AdapterError) as caught:
         define(**{name: function})
     assert message(caught) == (
-        f"RedisAdapter.{name}() is never awaited, so it cannot be async; write def "
-        f"{name}{signature}, and leave I/O to the methods that are."
+        f"RedisAdapter.{name}() is never awaited, so it cannot be async, or do I/O; write "
+        f"{signature}."
     )
 
 
@@ -162,6 +162,35 @@ def test_wrong_parameters(name: str, function: Any, text: str | None) -> None:
         define(**{name: function})
     assert message(caught).startswith(f"RedisAdapter.{name}() ")
     assert text in message(caught)
+
+
+def test_handles_is_a_class_method() -> None:
+    """What is asked of the class is a class method."""
+    with pytest.raises(AdapterError) as caught:
+        define(handles=_sync("model"))
+    assert message(caught) == (
+        "RedisAdapter.handles() is asked of the class, so it has to be a class method; write "
+        "@classmethod def handles(cls, model)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("get_or_create", "email", "has to be a tuple of field names; write ('email',)."),
+        (
+            "conflicts",
+            [LookupError],
+            "has to be a tuple of exception classes, as Python's except takes it; write "
+            "(LookupError,).",
+        ),
+    ],
+)
+def test_not_a_tuple(name: str, value: object, text: str) -> None:
+    """The attributes of the protocol are tuples."""
+    with pytest.raises(AdapterError) as caught:
+        define(**{name: value})
+    assert message(caught) == f"RedisAdapter.{name} {text}"
 
 
 async def test_decorated_methods() -> None:
@@ -420,14 +449,20 @@ async def test_save_returns_none() -> None:
 
 
 async def test_no_find() -> None:
-    """get_or_create with an adapter that has no find() says what to write."""
+    """get_or_create with an adapter that has no find() is found before anything is evaluated."""
 
     class SavingAdapter(PersistenceAdapter[Any]):
         get_or_create = ("name",)
         save = DictAdapter.save
 
+    evaluated: list[object] = []
+
+    class Factory(factory_with(SavingAdapter)):
+        size = factory_boy.LazyFunction(lambda: evaluated.append(1))
+
     with pytest.raises(AdapterError) as caught:
-        await factory_with(SavingAdapter).create_async()
+        await Factory.create_async()
+    assert not evaluated
     assert message(caught) == (
         "SavingAdapter cannot look objects up, so get_or_create is not available with it; "
         "implement find(model, lookup), or leave get_or_create empty."

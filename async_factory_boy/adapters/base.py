@@ -82,6 +82,7 @@ class PersistenceAdapter(ABC, Generic[M]):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         _check_methods(cls)
+        _check_attributes(cls)
         # Of its bases too: one that is no adapter, a mixin, has not been seen to.
         declare(
             attribute
@@ -208,10 +209,7 @@ class PersistenceAdapter(ABC, Generic[M]):
         Raises:
             Exception: What the store raises, untouched; but not for want of an object.
         """
-        raise AdapterError(
-            f"{type(self).__name__} cannot look objects up, so get_or_create is not available "
-            "with it; implement find(model, lookup), or leave get_or_create empty."
-        )
+        raise _cannot_find(self)
 
     async def find_many(
         self, model: type[M], lookups: Sequence[Mapping[str, Any]]
@@ -314,36 +312,67 @@ def _check_methods(adapter: type[PersistenceAdapter[Any]]) -> None:
         method = inspect.getattr_static(adapter, name)
         if method is vars(PersistenceAdapter).get(name):
             continue
-        function = getattr(method, "__func__", method)
-        if not inspect.isfunction(function):
-            continue
-        is_async = inspect.iscoroutinefunction(function)
-        if name in _NOT_AWAITED:
-            if is_async or inspect.isasyncgenfunction(function):
-                raise AdapterError(
-                    f"{adapter.__name__}.{name}() is never awaited, so it cannot be async; write "
-                    f"{_signature(name, parameters)}, and leave I/O to the methods that are."
-                )
-        elif not is_async and not inspect.iscoroutinefunction(inspect.unwrap(function)):
+        problem = _problem(name, method)
+        if problem is not None:
+            kind = "" if name in _NOT_AWAITED else "async "
+            first = "self"
+            if name == "handles":
+                kind, first = "@classmethod ", "cls"
             raise AdapterError(
-                f"{adapter.__name__}.{name}() has to be a coroutine function; write "
-                f"async {_signature(name, parameters)}. What blocks, call by await "
-                "asyncio.to_thread(...) in it."
+                f"{adapter.__name__}.{name}() {problem}; write "
+                f"{kind}def {name}({', '.join([first, *parameters])})."
             )
-        first = [] if isinstance(method, staticmethod) else [None]
-        try:
-            inspect.signature(function).bind(*first, *parameters)
-        except TypeError:
-            raise AdapterError(
-                f"{adapter.__name__}.{name}() cannot be called with ({', '.join(parameters)}), "
-                f"as factories do; write {'' if name in _NOT_AWAITED else 'async '}"
-                f"{_signature(name, parameters)}."
-            ) from None
 
 
-def _signature(name: str, parameters: Sequence[str]) -> str:
-    first = "cls" if name == "handles" else "self"
-    return f"def {name}({', '.join([first, *parameters])})"
+def _problem(name: str, method: object) -> str | None:
+    function = getattr(method, "__func__", method)
+    if not inspect.isfunction(function):
+        return None  # what it does cannot be told without calling it
+    is_async = inspect.iscoroutinefunction(function)
+    if name in _NOT_AWAITED:
+        if is_async or inspect.isasyncgenfunction(function):
+            return "is never awaited, so it cannot be async, or do I/O"
+    elif not is_async and not inspect.iscoroutinefunction(inspect.unwrap(function)):
+        return (
+            "has to be a coroutine function, which may await asyncio.to_thread(...) for what blocks"
+        )
+    if name == "handles" and function is method:
+        return "is asked of the class, so it has to be a class method"
+    first = [] if isinstance(method, staticmethod) else [None]
+    try:
+        inspect.signature(function).bind(*first, *_PARAMETERS[name])
+    except TypeError:
+        return f"cannot be called with ({', '.join(_PARAMETERS[name])}), as factories do"
+    return None
+
+
+def _check_attributes(adapter: type[PersistenceAdapter[Any]]) -> None:
+    """Raise AdapterError for an attribute that factories would take for something else."""
+    fields = inspect.getattr_static(adapter, "get_or_create")
+    if isinstance(fields, str):
+        raise AdapterError(
+            f"{adapter.__name__}.get_or_create has to be a tuple of field names; "
+            f"write ({fields!r},)."
+        )
+    conflicts = inspect.getattr_static(adapter, "conflicts")
+    if isinstance(conflicts, list | set | frozenset):
+        raise AdapterError(
+            f"{adapter.__name__}.conflicts has to be a tuple of exception classes, as Python's "
+            f"except takes it; write ({', '.join(one.__name__ for one in conflicts)},)."
+        )
+
+
+def _cannot_find(adapter: PersistenceAdapter[Any]) -> AdapterError:
+    return AdapterError(
+        f"{type(adapter).__name__} cannot look objects up, so get_or_create is not available with "
+        "it; implement find(model, lookup), or leave get_or_create empty."
+    )
+
+
+def check_capable(adapter: PersistenceAdapter[Any]) -> None:
+    """Raise AdapterError if `adapter` is configured for what it has no method for."""
+    if adapter.get_or_create and type(adapter).find is PersistenceAdapter.find:
+        raise _cannot_find(adapter)
 
 
 def check_complete(adapter: type[PersistenceAdapter[Any]]) -> None:

@@ -14,6 +14,7 @@ from factory import base, enums
 
 from async_factory_boy import engine, options
 from async_factory_boy.adapters import PersistenceAdapter, by_name, candidates
+from async_factory_boy.adapters.base import check_capable
 from async_factory_boy.exceptions import (
     AbstractFactoryError,
     BatchSizeError,
@@ -257,8 +258,10 @@ class AsyncFactoryOptions(base.FactoryOptions):
                 raise self._no_value_for(field)
 
     def _check_adapter(self) -> None:
+        adapter = self.adapter_for_storing()
+        check_capable(adapter)
         try:
-            self.adapter_for_storing().check(self.model)
+            adapter.check(self.model)
         except ConfigurationError as error:
             raise self._in_words_of_meta(error) from None
         except MissingOptionError as error:
