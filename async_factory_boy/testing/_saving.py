@@ -37,10 +37,12 @@ class Saving:
         instead="Insert one row for each call of save().",
     )
     async def test_save_stores_once(self, subject: Subject) -> None:
-        await subject.save(subject.parent, name="one", size=1)
-        await subject.save(subject.parent, name="other", size=2)
-        assert await subject.names(subject.parent) == ["one", "other"]
+        parent = await subject.save(subject.parent, name="one", size=1)
+        assert await subject.names(subject.parent) == ["one"]
         assert await subject.names(subject.child) == []
+        await subject.save(subject.child, name="child", **{subject.relation: parent})
+        assert await subject.names(subject.parent) == ["one"]
+        assert await subject.names(subject.child) == ["child"]
 
     @promise(
         "save() must return the very object that it was given.",

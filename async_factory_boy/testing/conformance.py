@@ -21,7 +21,8 @@ __all__ = ["AdapterConformance"]
 _RUNNERS = ("asyncio", "anyio")
 
 
-class AdapterConformance(Saving, Finding, Calls, Factories, Connections):
+# pytest runs the tests of the last base first.
+class AdapterConformance(Connections, Factories, Calls, Finding, Saving):
     """Tests that an adapter keeps every promise of `PersistenceAdapter`.
 
     Subclass it, override its fixtures, and run pytest. Three fixtures have to be given: `parent`,
