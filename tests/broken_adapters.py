@@ -418,8 +418,15 @@ class FindsAnyWinner(SoundAdapter):
 
 @caught_by("test_build_constructs")
 class BuildsAsynchronously(SoundAdapter):
-    async def build(self, model: Any, args: Any, kwargs: Any) -> Any:  # type: ignore[override]
-        return model(*args, **kwargs)
+    pass
+
+
+async def _build(self: Any, model: Any, args: Any, kwargs: Any) -> Any:
+    return model(*args, **kwargs)
+
+
+# After the class is made, which refuses it.
+BuildsAsynchronously.build = _build  # type: ignore[assignment,method-assign]
 
 
 @caught_by("test_build_makes_a_new_object")
