@@ -292,7 +292,7 @@ MODULES = {
 }
 
 # Their examples need a server, or an ORM that is set up: the pages in docs/stores/ run the like.
-OTHER_STORES = ("tortoise", "beanie", "mongo", "databases")
+OTHER_STORES = ("tortoise", "beanie", "mongo", "databases", "conformance")
 
 # What an example may take as given, besides the names of its module and the installed packages.
 GIVEN = {
@@ -313,7 +313,10 @@ GIVEN = {
     "pytest": pytest,
     "session": None,
 }
-GIVEN_ELSEWHERE = {"collection", "database", "users"}
+GIVEN_ELSEWHERE = {
+    *("collection", "database", "users"),
+    *("Child", "MyAdapter", "Parent", "TABLES", "aiosqlite", "sqlite3"),
+}
 
 
 def docstrings(tree: ast.AST) -> Iterator[tuple[str, str]]:
