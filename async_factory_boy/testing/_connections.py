@@ -78,10 +78,7 @@ class Connections:
         # two transactions write at once.
         theirs = asyncio.create_task(create_theirs())
         try:
-            await asyncio.wait(
-                [theirs, asyncio.ensure_future(entered.wait())],
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            await _reached(entered, theirs)
             await subject.parent.create_async(name="mine")
             await subject.rollback()
         finally:
@@ -127,7 +124,7 @@ class Connections:
             return "never"
 
         call = asyncio.create_task(subject.child.create_async(name=LazyFunction(wait_forever)))
-        await entered.wait()
+        await _reached(entered, call)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
@@ -172,3 +169,12 @@ class Connections:
         await asyncio.gather(*(subject.child.create_async() for _ in range(3)))
         await subject.child.create_batch_async(2)
         assert len(await subject.rows(subject.child)) == 5
+
+
+async def _reached(event: asyncio.Event, call: asyncio.Task[Any]) -> None:
+    """Wait until `call` has set an event; raise its error if it ended before."""
+    waiting = asyncio.ensure_future(event.wait())
+    await asyncio.wait({waiting, call}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if call.done():
+        await call
