@@ -258,7 +258,7 @@ class FindsNothing(SoundAdapter):
         return None
 
 
-@caught_by("test_find_returns_the_object")
+@caught_by("test_find_returns_the_object", "test_get_or_create_of_a_part")
 class FindsWithoutAKey(SoundAdapter):
     async def find(self, model: type[Any], lookup: Mapping[str, Any]) -> Any:
         found = await super().find(model, lookup)
@@ -421,12 +421,11 @@ class BuildsAsynchronously(SoundAdapter):
     pass
 
 
-async def _build(self: Any, model: Any, args: Any, kwargs: Any) -> Any:
+async def _build(self: SoundAdapter, model: Any, args: Any, kwargs: Any) -> Any:
     return model(*args, **kwargs)
 
 
-# After the class is made, which refuses it.
-BuildsAsynchronously.build = _build  # type: ignore[assignment,method-assign]
+BuildsAsynchronously.build = _build  # type: ignore[method-assign]
 
 
 @caught_by("test_build_makes_a_new_object")
@@ -445,6 +444,13 @@ class StoresWhatItBuilds(SoundAdapter):
         built = super().build(model, args, kwargs)
         self.task = asyncio.create_task(self.insert([built]))
         return built
+
+
+@caught_by("test_handles")
+class HandlesEverything(SoundAdapter):
+    @classmethod
+    def handles(cls, model: type) -> bool:
+        return True
 
 
 @caught_by("test_check_passes")
@@ -541,6 +547,25 @@ class KeepsTheOptionOnTheClass(Remembers):
 class TakesNoTurns(SoundAdapter):
     def exclusive(self) -> AbstractAsyncContextManager[object]:
         return nullcontext()
+
+
+@caught_by("test_cancellation_while_waiting")
+class TakesATurnBeforeItWaits(SoundAdapter):
+    last: asyncio.Event | None = None
+
+    def exclusive(self) -> AbstractAsyncContextManager[object]:
+        return self.queued()
+
+    @asynccontextmanager
+    async def queued(self) -> AsyncGenerator[None]:
+        before, mine = self.last, asyncio.Event()
+        self.last = mine
+        if before is not None:
+            await before.wait()
+        try:
+            yield
+        finally:
+            mine.set()
 
 
 @caught_by("test_cancellation", "test_hooks", "test_gather")

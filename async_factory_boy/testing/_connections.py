@@ -134,6 +134,28 @@ class Connections:
         child = await subject.child.create_async(name="one")
         assert list(await subject.rows(subject.child)) == [subject.key(child)]
 
+    @promise(
+        "A call that is cancelled while it waits its turn must leave the turn to others.",
+        instead="Use an asyncio.Lock, or release in exclusive() what was taken so far.",
+    )
+    async def test_cancellation_while_waiting(self, subject: Subject) -> None:
+        turn_is_taken = asyncio.Event()
+
+        async def create() -> None:
+            await turn_is_taken.wait()
+            await subject.parent.create_async(name="cancelled")
+
+        call = asyncio.create_task(create())
+        async with subject.adapter(subject.parent):
+            turn_is_taken.set()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            call.cancel()
+            await asyncio.wait([call])
+        await subject.rollback()
+        await subject.parent.create_async(name="one")
+        assert "one" in await subject.names(subject.parent)
+
     @pytest.mark.parametrize("loop", ["first", "second"])
     @promise(
         "The adapter must work in one event loop after another.",
