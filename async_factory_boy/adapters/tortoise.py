@@ -68,6 +68,10 @@ T = TypeVar("T")
 _ROWS = 1000
 _PARAMETERS = 32_766
 
+# Characters and bytes of values per INSERT, where the driver puts them into the statement, which
+# MySQL and MariaDB limit (max_allowed_packet). What the drivers' executemany() goes by.
+_LENGTH = 1_024_000
+
 # Objects per SELECT, when many are looked up or loaded again.
 _PAGE = 500
 
@@ -488,8 +492,21 @@ class _Inserts(Generic[M]):
         for alike, alike_rows in groupby(self._rows(instances), lambda row: row[0]):
             size = min(_ROWS, _PARAMETERS // (len(self.names[alike.key_is_given]) or 1))
             while rows := list(islice(alike_rows, size)):
-                pages.append(_Page(alike, [row[1] for row in rows], [row[2] for row in rows]))
+                for some in self._of_bounded_length(rows):
+                    pages.append(_Page(alike, [row[1] for row in some], [row[2] for row in some]))
         return pages
+
+    def _of_bounded_length(self, rows: Sequence[_Row[M]]) -> Iterator[Sequence[_Row[M]]]:
+        start = 0
+        if self.executor.db.capabilities.dialect == "mysql":
+            length = 0
+            for end, (_, _, values) in enumerate(rows):
+                own = sum(len(value) for value in values if isinstance(value, str | bytes))
+                if length + own > _LENGTH and end > start:
+                    yield rows[start:end]
+                    start, length = end, 0
+                length += own
+        yield rows[start:]
 
     def _rows(self, instances: Iterable[M]) -> Iterator[_Row[M]]:
         converters = {
