@@ -114,6 +114,9 @@ class TortoiseAdapter(PersistenceAdapter[M]):
     the model: inside of ``in_transaction()``, that of the transaction. It never commits or rolls
     back the caller's transaction. Tasks may share a transaction: the adapter waits its turn.
 
+    The objects of a batch share INSERTs. Only where the database would not tell which key is whose,
+    or where the model overrides ``save()``, each has its own.
+
     What is built without storing may refer to objects that are not stored either, which the
     constructor of a model refuses. Such relations can be read, and when the objects are saved
     later, first those that are referred to, the keys are right.
