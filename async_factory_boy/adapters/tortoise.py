@@ -16,6 +16,7 @@ from collections.abc import (
 )
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, count, groupby, islice, pairwise, repeat
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
@@ -462,7 +463,8 @@ class _Alike(NamedTuple):
 _Row = tuple[_Alike, M, list[Any]]
 
 
-class _Page(NamedTuple, Generic[M]):
+@dataclass
+class _Page(Generic[M]):
     alike: _Alike
     instances: Sequence[M]
     rows: Sequence[Sequence[Any]]
