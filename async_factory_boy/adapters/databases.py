@@ -771,10 +771,10 @@ async def _insert_page(
         return
     by_key = {tuple(values[column.key] for column in key): values for values in found}
     for values in rows:
-        match = by_key.get(tuple(values[column.key] for column in key))
-        if match is None:  # given as something else than what is stored, or discarded
-            match = await _read_back(database, values, key, unknown)
-        values.update({name: match[name] for name in match if name not in values})
+        known = by_key.get(tuple(values[column.key] for column in key))
+        if known is None:  # given as something else than what is stored, or discarded
+            known = await _read_back(database, values, key, unknown)
+        values.update({name: known[name] for name in known if name not in values})
 
 
 async def _insert(database: Database, table: Table, values: dict[str, Any]) -> None:
