@@ -52,7 +52,8 @@ def compat(session: nox.Session) -> None:
 def motor(session: nox.Session) -> None:
     """Run the tests of Beanie and MongoDB with Beanie 1.30 on Motor."""
     session.install("-e", ".[all,motor]", "beanie==1.30.*", "--group", "test")
-    files = ["tests/test_beanie.py", "tests/test_mongo.py", "tests/test_behaviour.py"]
+    names = ["beanie", "mongo", "waves_mongodb", "behaviour", "equality"]
+    files = [f"tests/test_{name}.py" for name in names]
     session.run("pytest", "-n", "auto", *files, "-k", "beanie or mongo", *session.posargs)
 
 
