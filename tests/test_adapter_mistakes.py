@@ -317,6 +317,23 @@ async def test_option_of_a_mixin() -> None:
         assert await factory.create_async(mixed_client="c") == {"name": "x", "client": "c"}
 
 
+async def test_misspelt_option() -> None:
+    """A call's keyword that is nearly an option is refused, also if it was none before."""
+
+    class Factory(factory_with(DictAdapter)):
+        class Meta:
+            model = object
+
+    async def create() -> Any:
+        return await Factory.create_async(wardrobe_clint="c")
+
+    with pytest.raises(TypeError, match="takes no arguments"):
+        await create()
+    define(wardrobe_client=CallOption())
+    with pytest.raises(OptionError, match="Did you mean 'wardrobe_client'"):
+        await create()
+
+
 def test_option_that_is_set() -> None:
     """An option cannot be set on an adapter, which would hide what calls give."""
 
