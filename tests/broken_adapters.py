@@ -551,7 +551,7 @@ class TakesNoTurns(SoundAdapter):
 
 @caught_by("test_cancellation_while_waiting")
 class TakesATurnBeforeItWaits(SoundAdapter):
-    last: asyncio.Event | None = None
+    last: ClassVar[asyncio.Event | None] = None
 
     def exclusive(self) -> AbstractAsyncContextManager[object]:
         return self.queued()
@@ -559,7 +559,7 @@ class TakesATurnBeforeItWaits(SoundAdapter):
     @asynccontextmanager
     async def queued(self) -> AsyncGenerator[None]:
         before, mine = self.last, asyncio.Event()
-        self.last = mine
+        type(self).last = mine
         if before is not None:
             await before.wait()
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -139,6 +140,8 @@ class Connections:
         instead="Use an asyncio.Lock, or release in exclusive() what was taken so far.",
     )
     async def test_cancellation_while_waiting(self, subject: Subject) -> None:
+        # An adapter may leave exclusive() out where nothing is looked up.
+        exclusive = subject.get_or_create("name") if subject.can_find else subject.parent
         turn_is_taken = asyncio.Event()
 
         async def create() -> None:
@@ -146,7 +149,10 @@ class Connections:
             await subject.parent.create_async(name="cancelled")
 
         call = asyncio.create_task(create())
-        async with subject.adapter(subject.parent):
+        async with subject.adapter(exclusive) as adapter:
+            if isinstance(adapter.exclusive(), nullcontext):
+                call.cancel()
+                pytest.skip("the adapter has nobody wait: exclusive() holds nothing")
             turn_is_taken.set()
             await asyncio.sleep(0)
             await asyncio.sleep(0)

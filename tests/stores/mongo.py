@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import factory
 from pymongo import AsyncMongoClient, monitoring
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from async_factory_boy.factory import AsyncFactory
 from async_factory_boy.factory.mongo import AsyncMongoFactory
@@ -97,7 +97,7 @@ class DriverStore(Store):
 
     driver: ClassVar[type[Driver]]
     session_option: ClassVar[str]
-    conflict = DuplicateKeyError
+    conflict = (DuplicateKeyError, BulkWriteError)
 
     def __init__(self, database: Any, session: Any, commands: Commands) -> None:
         self.database = database
