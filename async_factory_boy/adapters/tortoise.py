@@ -242,14 +242,19 @@ class TortoiseAdapter(PersistenceAdapter[M]):
             for instance in await model.filter(_is_any_of(names, page)).using_db(connection):
                 values = tuple(getattr(instance, name) for name in names)
                 found.setdefault(values, []).append(instance)
-        matches = [found.pop(values, []) for values in wanted]
-        # What is found, but not by its values, the database has taken for equal where Python does
-        # not, such as "acme" and "ACME": it is asked for one by one. So is what is not unique, for
-        # the error of find().
-        return [
-            some[0] if len(some) == 1 else await self.find(model, lookup) if some or found else None
-            for lookup, some in zip(lookups, matches, strict=True)
-        ]
+        # The database may take for equal what Python does not, such as "acme" and "ACME".
+        is_otherwise_equal = bool(found.keys() - set(wanted))
+        answers: list[M | None] = []
+        for lookup, values in zip(lookups, wanted, strict=True):
+            matches = found.get(values, [])
+            if len(matches) == 1:
+                answers.append(matches[0])
+            elif matches or is_otherwise_equal:
+                # If it is not one: for the error of find().
+                answers.append(await self.find(model, lookup))
+            else:
+                answers.append(None)
+        return answers
 
     async def find_winner(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         connection = self.connection(model)
