@@ -727,6 +727,21 @@ async def test_some_rows_that_the_database_discards(database: Database) -> None:
         await ArticleFactory.create_batch_async(3, name=factory.Iterator(["yes", "no", "yes"]))
 
 
+async def test_looking_up_many_by_a_relationship(database: Database) -> None:
+    """The objects of a batch may be looked up by what they refer to."""
+
+    class Once(BookFactory):
+        class Meta:
+            databases_get_or_create = ("publisher",)
+
+    publishers = await PublisherFactory.create_batch_async(3)
+    first = await Once.create_async(publisher=publishers[1])
+    books = await Once.create_batch_async(3, publisher=factory.Iterator(publishers))
+    assert books[1].id == first.id
+    assert len(await _stored(database, Book)) == 3
+    assert all(publisher.shouted == publisher.name.upper() for publisher in publishers)
+
+
 async def test_looking_up_many(database: Database) -> None:
     """Many are found as one by one: by several columns, NULL, and the database's equality."""
     adapter = DatabasesAdapter[Any]()

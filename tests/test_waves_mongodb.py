@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 from typing import Any
 
@@ -106,6 +107,41 @@ async def test_refused_in_a_transaction(store: DriverStore) -> None:
     assert await store.rows(store.CompanyFactory) == []
     await store.CompanyFactory.create_batch_async(2)
     assert len(await store.rows(store.CompanyFactory)) == 2
+
+
+@on(STORES)
+async def test_cancellation(store: DriverStore) -> None:
+    """A batch that is cancelled leaves no greenlet, and a store that can be used again."""
+    entered = asyncio.Event()
+
+    async def forever() -> str:
+        entered.set()
+        await asyncio.Event().wait()
+        return "never"
+
+    batch = asyncio.create_task(
+        store.UserFactory.create_batch_async(5, name=factory.LazyFunction(forever))
+    )
+    await entered.wait()
+    batch.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await batch
+    assert not suspended_greenlets()
+    await store.rollback()
+    assert len(await store.UserFactory.create_batch_async(2)) == 2
+    assert len(await store.rows(store.UserFactory)) == 2
+
+
+@on(STORES)
+async def test_gather(store: DriverStore) -> None:
+    """Batches in several tasks share a session, and each keeps together what belongs together."""
+    batches = await asyncio.gather(
+        *(store.UserFactory.create_batch_async(20, company__size=n) for n in range(5))
+    )
+    sizes = {row["key"]: row["size"] for row in await store.rows(store.CompanyFactory)}
+    for n, users in enumerate(batches):
+        assert [sizes[store.get(user, "company_key")] for user in users] == [n] * 20
+    assert len(await store.rows(store.UserFactory)) == 100
 
 
 def overtaken(store: DriverStore, *names: str) -> Any:

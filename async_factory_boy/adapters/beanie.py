@@ -65,10 +65,10 @@ class BeanieAdapter(ClientSessionAdapter[M]):
             adapter = BeanieAdapter(get_or_create=("email",))
     ```
 
-    Event actions, ``validate_on_save``, state management and revision ids work as they do there.
-    Given a client session (``beanie_session``) that is in a transaction, the adapter stores and
-    looks up in it, and leaves it to the caller to commit or abort. Tasks may share a session: the
-    adapter waits its turn.
+    Event actions, ``validate_on_save``, state management and revision ids work as they do there,
+    also in a batch, which is one command. Given a client session (``beanie_session``) that is in a
+    transaction, the adapter stores and looks up in it, and leaves it to the caller to commit or
+    abort. Tasks may share a session: the adapter waits its turn.
 
     Args:
         get_or_create: Fields that identify a document. One that has their values is looked up

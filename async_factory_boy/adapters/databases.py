@@ -221,6 +221,9 @@ class DatabasesAdapter(PersistenceAdapter[M]):
     foreign key. Either comes back with all its columns set: the key, Python-side defaults (which
     databases itself leaves out), and what the server filled in.
 
+    Rows of a batch are inserted together where it can be told which key belongs to which, else one
+    by one.
+
     It uses the connection of the running task, and so takes part in the transaction that this task
     has begun by ``database.transaction()``. It commits nothing that it did not begin.
 

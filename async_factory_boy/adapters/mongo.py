@@ -379,7 +379,8 @@ class MongoAdapter(ClientSessionAdapter[M]):
 
     A new object that has no ``_id``, or has ``None`` there, is given an ``ObjectId``, as the driver
     would; the object has it too, if it has a place for it: the key ``_id`` of a dict, the field of
-    a dataclass, the field of a pydantic model whose alias is ``_id``.
+    a dataclass, the field of a pydantic model whose alias is ``_id``. The objects of a batch are
+    stored by one ``insert_many``.
 
     Args:
         collection: An async collection of PyMongo or Motor; or a callable without arguments
