@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from textwrap import dedent
 from typing import Any
 
@@ -128,7 +130,17 @@ class Suite:
         self.marks = f"async_ = pytest.mark.{asynchronous}\nsync = pytest.mark.{synchronous}\n"
         self.arguments = [
             *self.arguments,
-            *("-p", "no:cacheprovider", "-p", "no:pytest_cov", "-W", "error", "--tb=short"),
+            *(
+                "-p",
+                "no:cacheprovider",
+                "-p",
+                "no:pytest_cov",
+                "-p",
+                "no:randomly",
+                "-W",
+                "error",
+                "--tb=short",
+            ),
         ]
         if runner != "anyio":
             self.arguments += ["-o", "asyncio_default_fixture_loop_scope=function"]
@@ -646,3 +658,202 @@ def test_no_event_loop(pytester: pytest.Pytester) -> None:
             '@pytest.mark.usefixtures("anyio_backend").'
         ]
     )
+
+
+# Seeds and sequences.
+
+RECORDING = """
+    import json
+    from pathlib import Path
+
+    from models import CompanyFactory, UserFactory
+    from async_factory_boy.pytest_plugin import register
+
+    register(UserFactory)
+
+    @pytest.fixture
+    def record(request):
+        def record(*values):
+            with Path("data.jsonl").open("a") as file:
+                file.write(json.dumps([request.node.name, *values]) + "\\n")
+        return record
+
+    @pytest.fixture(scope="session")
+    def shared():
+        company = CompanyFactory.build()
+        return f"{company.name} in {company.country}"
+"""
+
+RECORDED = """
+    def test_1(user, record):
+        record(user.name, user.company.name, user.company.country)
+
+    def test_2(shared, user, record, faker):
+        record(user.name, user.company.name, shared, faker.name())
+
+    def test_3(user, shared, record):
+        record(shared, user.company.name, user.name)
+"""
+
+
+def test_same_data(suite: Suite) -> None:
+    """A test gives the same data alone, in any order, and under pytest-xdist.
+
+    But for the sequences of its workers, which have no number in common where that is asked for.
+    """
+    file = suite.pytester.path / "data.jsonl"
+
+    def recorded(*arguments: str) -> dict[str, list[str]]:
+        reset = ["-o", "factory_reset_sequences=true", "--factory-seed=1"]
+        result = suite.run(RECORDED, *reset, *arguments, conftest=RECORDING)
+        assert result.ret == 0
+        result.stdout.fnmatch_lines(["factories: --factory-seed=1"])
+        lines = file.read_text().splitlines()
+        file.unlink()
+        return {name: values for name, *values in map(json.loads, lines)}
+
+    full = recorded()
+    assert [len(set(values)) for values in full.values()] == [3, 4, 3]
+    assert full["test_1"][1] == full["test_2"][1] == full["test_3"][1] == "company0"
+    assert full["test_2"][2] == full["test_3"][0]
+    assert full["test_2"][2].startswith("company100000 in ")
+    assert len({full["test_1"][0], full["test_2"][0], full["test_3"][2]}) == 3
+    reverse = [f"test_it.py::test_{number}" for number in (3, 2, 1)]
+    assert recorded(*reverse) == full
+    assert recorded(reverse[0]) == {"test_3": full["test_3"]}
+
+    distributed = recorded("-n2", "-o", "factory_disjoint_sequences=true")
+    assert {distributed[test][1] for test in full} == {"company0", "company1"}
+    for values in (*full.values(), *distributed.values()):
+        del values[1]
+        values[:] = [re.sub(r"company\d+", "company", value) for value in values]
+    assert distributed == full
+
+
+BUILDING = """
+    import random
+    import factory
+    from async_factory_boy.factory import AsyncFactory
+    from async_factory_boy.adapters import PersistenceAdapter
+
+    class Thing:
+        def __init__(self, number, name, color):
+            self.values = (number, name, color)
+
+    class ThingFactory(AsyncFactory):
+        class Meta:
+            model = Thing
+
+        number = factory.Sequence(lambda n: n)
+        name = factory.Faker("name")
+        color = factory.Iterator(["red", "green", "blue"])
+
+    built = []
+
+    @pytest.mark.parametrize("run", [1, 2])
+    def test_again(run):
+        built.append(ThingFactory.build().values)
+        assert [number for number, _, _ in built] == list(range(len(built)))
+        assert [color for _, _, color in built] == ["red", "green"][:len(built)]
+        assert len({name for _, name, _ in built}) == len(built)
+        assert random.getstate() == state
+
+    state = random.getstate()
+"""
+
+
+def test_defaults(suite: Suite) -> None:
+    """Without options, the seed is another in each run, and sequences and iterators go on.
+
+    Python's own generator is left alone. Where only test modules have factories, the seed is shown
+    at the end.
+    """
+    here = suite.run(BUILDING, database="import pytest")
+    elsewhere = suite.pytester.runpytest_subprocess(*suite.arguments)
+    seeds = []
+    for result in (here, elsewhere):
+        result.assert_outcomes(passed=2)
+        seeds += re.findall(r"(?m)^factories: --factory-seed=(\d+)$", str(result.stdout))
+    assert len(set(seeds)) == 2
+    elsewhere.stdout.fnmatch_lines(["test_it.py ..*", "factories: *", "*2 passed*"])
+
+
+def test_no_effect(pytester: pytest.Pytester) -> None:
+    """In a suite that does not use it, the plugin shows nothing, and imports neither us nor an ORM.
+
+    Nor does it touch the random data of factory_boy.
+    """
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test():
+            loaded = {name.partition(".")[0] for name in sys.modules}
+            assert not loaded & {"factory", "sqlalchemy", "tortoise", "greenlet", "beanie"}
+            ours = {name for name in sys.modules if name.startswith("async_factory_boy")}
+            assert ours == {
+                "async_factory_boy",
+                "async_factory_boy.pytest_plugin",
+                "async_factory_boy.pytest_plugin.seeding",
+                "async_factory_boy.sequences",
+            }
+        """
+    )
+    result = pytester.runpytest_subprocess("-p", "no:randomly", "-p", "no:pytest_cov")
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("factories: *")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--factory-seed=last"],
+            "--factory-seed takes an integer, such as the header of a run shows; got 'last'.",
+        ),
+        (
+            ["-o", "factory_seed=1.5"],
+            "The ini option factory_seed takes an integer, such as the header of a run shows; got "
+            "'1.5'.",
+        ),
+        (
+            ["--factory-seed=1", "-p", "randomly"],
+            "pytest-randomly seeds factory_boy in this run, and so --factory-seed (or the ini "
+            "option factory_seed) would have no effect: use --randomly-seed instead, or add "
+            "--randomly-dont-reset-seed.",
+        ),
+    ],
+)
+def test_seed_refused(pytester: pytest.Pytester, arguments: list[str], message: str) -> None:
+    """A seed that cannot be used ends the run before it begins."""
+    if "randomly" not in arguments:
+        arguments = [*arguments, "-p", "no:randomly"]
+    result = pytester.runpytest(*arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {message}"])
+
+
+def test_pytest_randomly(suite: Suite) -> None:
+    """With pytest-randomly, its seed is the one; unless it is told to seed nothing."""
+    suite.arguments = [one for one in suite.arguments if one != "no:randomly"]
+    suite.arguments.insert(suite.arguments.index("-W"), "randomly")
+    tests = """
+        import factory.random
+        import random
+
+        @pytest.mark.parametrize("run", [1, 2])
+        def test(run):
+            same = factory.random.randgen.getstate() == random.getstate()
+            assert same is EXPECTED
+    """
+    result = suite.run(tests.replace("EXPECTED", "True"), database="import pytest")
+    result.assert_outcomes(passed=2)
+    result.stdout.no_fnmatch_line("factories: *")
+    result = suite.run(
+        tests.replace("EXPECTED", "False"),
+        "--randomly-dont-reset-seed",
+        "--factory-seed=3",
+        database="import pytest",
+    )
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["factories: --factory-seed=3"])

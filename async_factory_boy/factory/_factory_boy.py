@@ -19,7 +19,7 @@ from typing import Any
 
 from factory import base, builder, declarations, enums
 
-from async_factory_boy import engine, options
+from async_factory_boy import engine, options, sequences
 from async_factory_boy.exceptions import OptionError, SyncCallError
 from async_factory_boy.factory import _storing
 
@@ -205,6 +205,36 @@ class AwaitingDeclarations(builder.DeclarationSet):
         return builder.DeclarationWithContext(
             name=key, declaration=self._awaiting[key], context=self.contexts[key]
         )
+
+
+class Counter(base._Counter):
+    """Counts the objects of a factory."""
+
+    def next(self) -> int:
+        return sequences.actual(super().next())
+
+
+def exchange_counters(
+    factory: type[base.BaseFactory[Any]], counters: Mapping[Any, Any]
+) -> dict[Any, Any]:
+    """Give a factory and all derived ones other counters, and have their iterators begin anew.
+
+    Args:
+        factory: The factory.
+        counters: What an earlier call returned. A factory that is not in there begins anew.
+
+    Returns:
+        The counters they had.
+    """
+    meta = factory._meta
+    before = {meta: meta._counter}
+    meta._counter = counters.get(meta)
+    for declaration in meta.base_declarations.values():
+        if isinstance(declaration, declarations.Iterator):
+            declaration.reset()
+    for derived in factory.__subclasses__():
+        before |= exchange_counters(derived, counters)
+    return before
 
 
 class _AwaitingMeta:

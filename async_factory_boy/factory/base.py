@@ -27,6 +27,7 @@ from async_factory_boy.factory import _storing
 from async_factory_boy.factory._factory_boy import (
     AsyncStepBuilder,
     AwaitingDeclarations,
+    Counter,
     awaited,
 )
 
@@ -302,13 +303,13 @@ class AsyncFactoryOptions(base.FactoryOptions):
             first = self.factory._setup_next_sequence()
             # Where that had to wait, another task may have been here.
             if self._counter is None:
-                self._counter = base._Counter(first)
+                self._counter = Counter(first)
         super()._initialize_counter()
 
     def reset_sequence(self, value: int | None = None, force: bool = False) -> None:
         top = self.counter_reference
         if value is not None and top._counter is None and (force or top is self):
-            top._counter = base._Counter(value)  # an async _setup_next_sequence need not be asked
+            top._counter = Counter(value)  # an async _setup_next_sequence need not be asked
         super().reset_sequence(value, force)
 
     def instantiate(self, step: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

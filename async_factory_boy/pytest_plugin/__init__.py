@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from async_factory_boy.pytest_plugin import seeding
+
 if TYPE_CHECKING:
     from async_factory_boy.pytest_plugin.fixtures import LazyFixture, register
 
@@ -36,6 +38,15 @@ def __getattr__(name: str) -> Any:
     from async_factory_boy.pytest_plugin import fixtures
 
     return getattr(fixtures, name)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("async-factory-boy", "factories")
+    seeding.add_options(parser, group)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    seeding.configure(config)
 
 
 @pytest.hookimpl(tryfirst=True)
