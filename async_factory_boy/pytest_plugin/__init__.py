@@ -1,6 +1,8 @@
 """The pytest plugin: fixtures made of factories, seeds, and a report on what is created.
 
 ```python
+from async_factory_boy.pytest_plugin import register
+
 register(UserFactory)
 
 
