@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Hashable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
-from types import MappingProxyType
+from functools import cache, cached_property
 from typing import Any, Generic, TypeVar, overload
 
 from async_factory_boy.exceptions import ConfigurationError, OptionError, closest
@@ -20,16 +19,26 @@ __all__ = ["CallOption", "bind"]
 
 V = TypeVar("V")
 
-_bound: ContextVar[Mapping[str, Any]] = ContextVar(
-    "async_factory_boy_options",
-    default=MappingProxyType({}),
-)
+
+class InForce(dict[str, Any]):
+    """The options that hold for some code; each change makes another."""
+
+    @cached_property
+    def identity(self) -> Hashable:
+        """What is equal for options that are the very same objects."""
+        return frozenset((name, id(value)) for name, value in self.items())
+
+    def over(self, options: Mapping[str, Any]) -> InForce:
+        """Return these with `options` put over them, or these if that changes nothing."""
+        if all(name in self and self[name] is value for name, value in options.items()):
+            return self
+        return InForce({**self, **options})
+
+
+_bound: ContextVar[InForce] = ContextVar("async_factory_boy_options", default=InForce())  # noqa: B039
 
 # What `bind` gave: it holds again where a value that is for one object only does not reach.
-_by_bind: ContextVar[Mapping[str, Any]] = ContextVar(
-    "async_factory_boy_bound",
-    default=MappingProxyType({}),
-)
+_by_bind: ContextVar[InForce] = ContextVar("async_factory_boy_bound", default=InForce())  # noqa: B039
 
 # The names of the options whose values are not inherited.
 _own: set[str] = set()
@@ -168,7 +177,7 @@ def bind(**options: Any) -> Generator[None]:
                 f"Known options: {', '.join(sorted(_known))}."
             )
     before = _by_bind.get()
-    _by_bind.set({**before, **options})
+    _by_bind.set(before.over(options))
     try:
         with scope(_checked(options)):
             yield
@@ -184,12 +193,23 @@ class scope:  # noqa: N801 (used like a function; a generator would take twice a
 
     def __enter__(self) -> None:
         self._before = _bound.get()
-        _bound.set({**self._before, **self._options})
+        _bound.set(self._before.over(self._options))
 
     def __exit__(self, *error: object) -> None:
         # Not reset(token): pytest's plugins may tear a fixture down in a copy of the context it
         # was set up in, where a token is refused.
         _bound.set(self._before)
+
+
+class restored(scope):  # noqa: N801 (likewise)
+    """Have those hold that were in force elsewhere, in place of those in force."""
+
+    def __init__(self, in_force: InForce) -> None:
+        self._in_force = in_force
+
+    def __enter__(self) -> None:
+        self._before = _bound.get()
+        _bound.set(self._in_force)
 
 
 def for_object(given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -199,9 +219,7 @@ def for_object(given: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     in_force, by_bind = _bound.get(), _by_bind.get()
     hidden = {
-        name: by_bind.get(name)
-        for name in _own & in_force.keys()
-        if in_force[name] is not by_bind.get(name)
+        name: by_bind.get(name) for name in _own if in_force.get(name) is not by_bind.get(name)
     }
     return {**hidden, **given} if hidden else given
 
@@ -216,19 +234,14 @@ def take(keywords: dict[str, Any], *, inherited_only: bool = False) -> dict[str,
     Raises:
         OptionError: When a value is not what the option's adapter needs.
     """
-    names = _known.keys() & keywords.keys()
-    taken = {name: keywords.pop(name) for name in (names - _own if inherited_only else names)}
+    names = [name for name in keywords if name in _known and not (inherited_only and name in _own)]
+    taken = {name: keywords.pop(name) for name in names}
     return _checked({name: value for name, value in taken.items() if value is not None})
 
 
-def in_force() -> Mapping[str, Any]:
+def in_force() -> InForce:
     """Return the options that hold for the code that asks."""
     return _bound.get()
-
-
-def identity(in_force: Mapping[str, Any]) -> Hashable:
-    """Return what is equal for options that are the very same objects."""
-    return frozenset((name, id(value)) for name, value in in_force.items())
 
 
 @cache
