@@ -700,6 +700,7 @@ def test_same_data(suite: Suite) -> None:
     """A test gives the same data alone, in any order, and under pytest-xdist.
 
     But for the sequences of its workers, which have no number in common where that is asked for.
+    What the workers created is in one report.
     """
     file = suite.pytester.path / "data.jsonl"
 
@@ -722,7 +723,15 @@ def test_same_data(suite: Suite) -> None:
     assert recorded(*reverse) == full
     assert recorded(reverse[0]) == {"test_3": full["test_3"]}
 
-    distributed = recorded("-n2", "-o", "factory_disjoint_sequences=true")
+    distributed = recorded(
+        "-n2", "-o", "factory_disjoint_sequences=true", "--factory-report-json=report.json"
+    )
+    report = json.loads((suite.pytester.path / "report.json").read_text())
+    assert {one["factory"]: one["created"] for one in report["factories"]} == {
+        "models.UserFactory": 3,
+        "models.CompanyFactory": 3,
+    }
+    assert len(report["tests"]) == 3
     assert {distributed[test][1] for test in full} == {"company0", "company1"}
     for values in (*full.values(), *distributed.values()):
         del values[1]
@@ -793,7 +802,9 @@ def test_no_effect(pytester: pytest.Pytester) -> None:
             ours = {name for name in sys.modules if name.startswith("async_factory_boy")}
             assert ours == {
                 "async_factory_boy",
+                "async_factory_boy.observing",
                 "async_factory_boy.pytest_plugin",
+                "async_factory_boy.pytest_plugin.reporting",
                 "async_factory_boy.pytest_plugin.seeding",
                 "async_factory_boy.sequences",
             }
@@ -817,6 +828,10 @@ def test_no_effect(pytester: pytest.Pytester) -> None:
             "'1.5'.",
         ),
         (
+            ["--factory-report-json=no/such.json"],
+            "--factory-report-json takes a file in a directory that exists; got 'no/such.json'.",
+        ),
+        (
             ["--factory-seed=1", "-p", "randomly"],
             "pytest-randomly seeds factory_boy in this run, and so --factory-seed (or the ini "
             "option factory_seed) would have no effect: use --randomly-seed instead, or add "
@@ -824,8 +839,8 @@ def test_no_effect(pytester: pytest.Pytester) -> None:
         ),
     ],
 )
-def test_seed_refused(pytester: pytest.Pytester, arguments: list[str], message: str) -> None:
-    """A seed that cannot be used ends the run before it begins."""
+def test_option_refused(pytester: pytest.Pytester, arguments: list[str], message: str) -> None:
+    """A seed or file that cannot be used ends the run before it begins."""
     if "randomly" not in arguments:
         arguments = [*arguments, "-p", "no:randomly"]
     result = pytester.runpytest(*arguments)
@@ -857,3 +872,105 @@ def test_pytest_randomly(suite: Suite) -> None:
     )
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["factories: --factory-seed=3"])
+
+
+# The report.
+
+CREATING = """
+    import asyncio
+    import time
+
+    class SlowFactory(UserFactory):
+        class Params:
+            slow = factory.LazyFunction(lambda: time.sleep(0.05))
+
+        @factory.post_generation
+        async def wait(user, create, extracted, **kwargs):
+            await asyncio.sleep(0.05)
+
+    register(CompanyFactory)
+
+    async def test_many():
+        await UserFactory.create_batch_async(5)
+
+    async def test_slow(company):
+        await SlowFactory.create_async(company=company)
+        UserFactory.build(company=None)
+
+    async def test_failing(session):
+        with pytest.raises(ZeroDivisionError):
+            await UserFactory.create_async(
+                name=factory.LazyAttribute(lambda user: user.company.id / 0)
+            )
+
+    def test_none():
+        pass
+"""
+
+
+def test_report(suite: Suite) -> None:
+    """The report tells which factories took how long for what, and which tests created most."""
+    file = suite.pytester.path / "report.json"
+    result = suite.run(CREATING, "--factory-report=1", "--factory-report-json=report.json")
+    result.assert_outcomes(passed=4)
+    result.stdout.fnmatch_lines(
+        [
+            "*= factories =*",
+            "                     created  built  waves  building  storing  share",
+            "test_it.SlowFactory        1      0      1    0.1? s   ?.?? s  *%",
+            "all factories             13      1      5    ?.?? s   ?.?? s  *%",
+            "(2 more factories)",
+            "",
+            "                       created  seconds",
+            "test_it.py::test_many       10   ?.?? s",
+            f"all of it: {file}",
+        ]
+    )
+    report = json.loads(file.read_text())
+    counts = {
+        one["factory"]: (one["created"], one["built"], one["waves"]) for one in report["factories"]
+    }
+    assert counts == {
+        "test_it.SlowFactory": (1, 0, 1),
+        "models.UserFactory": (5, 1, 1),
+        "models.CompanyFactory": (7, 0, 3),
+    }
+    for one in report["factories"]:
+        assert one["building"] > 0
+        assert one["storing"] > 0
+        seconds = one["building"] + one["storing"]
+        assert one["share"] == pytest.approx(seconds / report["test_seconds"])
+    assert 0.1 <= report["factories"][0]["building"] < report["test_seconds"]
+    assert {one["test"]: one["created"] for one in report["tests"]} == {
+        "test_it.py::test_many": 10,
+        "test_it.py::test_slow": 2,
+        "test_it.py::test_failing": 1,
+    }
+    (slow,) = [one for one in report["tests"] if one["test"] == "test_it.py::test_slow"]
+    assert {name: part["created"] for name, part in slow["factories"].items()} == {
+        "test_it.SlowFactory": 1,
+        "models.UserFactory": 0,
+        "models.CompanyFactory": 1,
+    }
+
+
+@pytest.mark.parametrize("value", ["tests", "-1"])
+def test_report_refused(pytester: pytest.Pytester, value: str) -> None:
+    """The number of factories to show is a number, and not the path that comes next."""
+    result = pytester.runpytest(f"--factory-report={value}", "-p", "no:randomly")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [
+            "*: error: argument --factory-report: takes the number of factories to show, as in "
+            f"--factory-report=10; got '{value}'. (Without a number, write it after the paths of "
+            "the tests.)"
+        ]
+    )
+
+
+def test_report_without_factories(pytester: pytest.Pytester) -> None:
+    """A report on no factories says so."""
+    pytester.makepyfile("def test(): pass")
+    result = pytester.runpytest("--factory-report", "-p", "no:randomly", "-p", "no:asyncio")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*= factories =*", "No async factory was used."])

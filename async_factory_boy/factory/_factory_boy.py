@@ -19,7 +19,7 @@ from typing import Any
 
 from factory import base, builder, declarations, enums
 
-from async_factory_boy import engine, options, sequences
+from async_factory_boy import engine, observing, options, sequences
 from async_factory_boy.exceptions import OptionError, SyncCallError
 from async_factory_boy.factory import _storing
 
@@ -321,7 +321,10 @@ class AsyncStepBuilder(builder.StepBuilder):
             engine.take_turn(self.factory_meta.counter_reference, depth + 0.5)
         _storing.depth.set(depth + 1)
         try:
-            return super().build(parent_step, force_sequence)
+            if observing.observer is None:
+                return super().build(parent_step, force_sequence)
+            with observing.observer.building(self.factory_meta.factory, self.strategy):
+                return super().build(parent_step, force_sequence)
         finally:
             _storing.depth.set(depth)
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar, cast
 
 from factory import base, enums
 
-from async_factory_boy import engine, options
+from async_factory_boy import engine, observing, options
 from async_factory_boy.adapters import PersistenceAdapter, by_name, candidates
 from async_factory_boy.exceptions import (
     AbstractFactoryError,
@@ -321,7 +321,10 @@ class AsyncFactoryOptions(base.FactoryOptions):
     ) -> engine.Request[Any]:
         """Return the request for an object of this factory."""
         adapter = self.adapter_for_storing()
-        return _storing.request(adapter, model, args, kwargs, self.lookup(args, kwargs))
+        request = _storing.request(adapter, model, args, kwargs, self.lookup(args, kwargs))
+        if observing.observer is not None:
+            request.factory = self.factory
+        return request
 
     def instantiate(self, step: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._adapter is None or not self._adapter.get_or_create:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from async_factory_boy.pytest_plugin import seeding
+from async_factory_boy.pytest_plugin import reporting, seeding
 
 if TYPE_CHECKING:
     from async_factory_boy.pytest_plugin.fixtures import LazyFixture, register
@@ -45,10 +45,12 @@ def __getattr__(name: str) -> Any:
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("async-factory-boy", "factories")
     seeding.add_options(parser, group)
+    reporting.add_options(group)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     seeding.configure(config)
+    reporting.configure(config)
 
 
 @pytest.hookimpl(tryfirst=True)
