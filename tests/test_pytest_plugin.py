@@ -810,7 +810,9 @@ def test_no_effect(pytester: pytest.Pytester) -> None:
             }
         """
     )
-    result = pytester.runpytest_subprocess("-p", "no:randomly", "-p", "no:pytest_cov")
+    result = pytester.runpytest_subprocess(
+        "--assert=plain", "-p", "no:randomly", "-p", "no:pytest_cov"
+    )
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("factories: *")
 
