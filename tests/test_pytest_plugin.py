@@ -125,23 +125,14 @@ class Suite:
 
     def __init__(self, pytester: pytest.Pytester, runner: str = "asyncio-auto") -> None:
         self.pytester = pytester
-        self.fixture, self.arguments = RUNNERS[runner]
+        self.fixture, arguments = RUNNERS[runner]
+        self.arguments = [*arguments]
         asynchronous, synchronous = MARKS[runner]
         self.marks = f"async_ = pytest.mark.{asynchronous}\nsync = pytest.mark.{synchronous}\n"
-        self.arguments = [
-            *self.arguments,
-            *(
-                "-p",
-                "no:cacheprovider",
-                "-p",
-                "no:pytest_cov",
-                "-p",
-                "no:randomly",
-                "-W",
-                "error",
-                "--tb=short",
-            ),
-        ]
+        # Without what the runs do not need, and would import anew each time.
+        unused = ("cacheprovider", "pytest_cov", "randomly", "hypothesispytest")
+        without = [argument for plugin in unused for argument in ("-p", f"no:{plugin}")]
+        self.arguments += [*without, "-W", "error", "--tb=short", "--assert=plain"]
         if runner != "anyio":
             self.arguments += ["-o", "asyncio_default_fixture_loop_scope=function"]
 
@@ -811,7 +802,7 @@ def test_no_effect(pytester: pytest.Pytester) -> None:
         """
     )
     result = pytester.runpytest_subprocess(
-        "--assert=plain", "-p", "no:randomly", "-p", "no:pytest_cov"
+        *("--assert=plain", "-p", "no:randomly", "-p", "no:pytest_cov", "-p", "no:hypothesispytest")
     )
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("factories: *")
@@ -852,8 +843,8 @@ def test_option_refused(pytester: pytest.Pytester, arguments: list[str], message
 
 def test_pytest_randomly(suite: Suite) -> None:
     """With pytest-randomly, its seed is the one; unless it is told to seed nothing."""
-    suite.arguments = [one for one in suite.arguments if one != "no:randomly"]
-    suite.arguments.insert(suite.arguments.index("-W"), "randomly")
+    place = suite.arguments.index("no:randomly")
+    suite.arguments[place] = "randomly"
     tests = """
         import factory.random
         import random
@@ -970,9 +961,8 @@ def test_report_refused(pytester: pytest.Pytester, value: str) -> None:
     )
 
 
-def test_report_without_factories(pytester: pytest.Pytester) -> None:
+def test_report_without_factories(suite: Suite) -> None:
     """A report on no factories says so."""
-    pytester.makepyfile("def test(): pass")
-    result = pytester.runpytest("--factory-report", "-p", "no:randomly", "-p", "no:asyncio")
+    result = suite.run("def test(): pass", "--factory-report", database="import pytest")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*= factories =*", "No async factory was used."])
