@@ -34,6 +34,14 @@ def lowest(session: nox.Session) -> None:
 
 
 @nox.session
+def nightly(session: nox.Session) -> None:
+    """Compare batches with loops for 500 random graphs of each store, not 50."""
+    session.install(*PROJECT, "--group", "test")
+    graphs = {"GRAPHS": "500"}
+    session.run("pytest", "-n", "auto", "tests/test_equality.py", *session.posargs, env=graphs)
+
+
+@nox.session
 def compat(session: nox.Session) -> None:
     """Run factory_boy's own tests with every create() going through create_async()."""
     session.install("-e", ".", "pytest", "pip")

@@ -7,7 +7,8 @@ everything created from there. An adapter declares the options it reads with `Ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Hashable, Mapping
+import re
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, cached_property
@@ -45,16 +46,18 @@ _own: set[str] = set()
 
 # The options of the adapters in this distribution are known before those are imported: a graph
 # may reach a store through SubFactory("path.to.Factory") only after `bind` named its option.
-_known: dict[str, CallOption[Any] | None] = dict.fromkeys(
-    [
-        "sqlalchemy_session",
-        "tortoise_using_db",
-        "beanie_session",
-        "mongo_collection",
-        "mongo_session",
-        "databases_database",
-    ]
-)
+_built_in = {
+    name: f"async_factory_boy.adapters.{adapter}"
+    for name, adapter in {
+        "sqlalchemy_session": "sqlalchemy.SQLAlchemyAdapter",
+        "tortoise_using_db": "tortoise.TortoiseAdapter",
+        "beanie_session": "beanie.BeanieAdapter",
+        "mongo_collection": "mongo.MongoAdapter",
+        "mongo_session": "mongo.MongoAdapter",
+        "databases_database": "databases.DatabasesAdapter",
+    }.items()
+}
+_known: dict[str, CallOption[Any] | None] = dict.fromkeys(_built_in)
 
 
 class CallOption(Generic[V]):
@@ -62,7 +65,7 @@ class CallOption(Generic[V]):
 
     The attribute's name is the option's name; prefix it with the name of the store, since it
     shares a call's keywords with the fields of the model. Read on an adapter instance, it is the
-    value in force, or ``None``.
+    value in force, or ``None``. It is never set there: one instance serves many calls at once.
 
     ```python
     class RedisAdapter(PersistenceAdapter[M]):
@@ -84,30 +87,12 @@ class CallOption(Generic[V]):
         self, check: Callable[[Any], object] | None = None, *, inherited: bool = True
     ) -> None:
         self._check = check
-        self._inherited = inherited
+        self.inherited = inherited
         self.name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
         self.owner = f"{owner.__module__}.{owner.__qualname__}"
-
-    def declare(self) -> None:
-        """Make the option known to calls and to `bind`.
-
-        Raises:
-            ConfigurationError: When another adapter has an option of that name.
-        """
-        other = _known.get(self.name)
-        if other is not None and other.owner != self.owner:
-            raise ConfigurationError(
-                self.name,
-                f"is an option of {other.owner} already; give yours another name, prefixed with "
-                "the name of its store.",
-                owner=self.owner,
-            )
-        _known[self.name] = self
-        if not self._inherited:
-            _own.add(self.name)
 
     @overload
     def __get__(self, instance: None, owner: type) -> CallOption[V]: ...
@@ -117,6 +102,14 @@ class CallOption(Generic[V]):
         if instance is None:
             return self
         return _bound.get().get(self.name)
+
+    def __set__(self, instance: object, value: object) -> None:
+        raise ConfigurationError(
+            self.name,
+            "cannot be set, since it would hide what calls and bind() give. Keep a value to fall "
+            "back on in another attribute, and read that where this one is None.",
+            owner=self.owner,
+        )
 
     def check(self, value: Any) -> None:
         """Raise `OptionError` if the adapter could not use `value`."""
@@ -132,6 +125,44 @@ def _check_progress(value: object) -> None:
         )
 
 
+def declare(options: Iterable[CallOption[Any]]) -> None:
+    """Make the options of an adapter known to calls and to `bind`: all of them, or none.
+
+    Raises:
+        ConfigurationError: When the name of one has no prefix, or belongs to another option.
+    """
+    options = list(options)
+    for option in options:
+        _check_name(option)
+    for option in options:
+        _known[option.name] = option
+        if not option.inherited:
+            _own.add(option.name)
+
+
+def _check_name(option: CallOption[Any]) -> None:
+    name = option.name
+    if hasattr(Batching, name):
+        owner = "the library itself"
+    elif not re.fullmatch(r"[^_]+(_[^_]+)+", name):
+        raise ConfigurationError(
+            name,
+            "shares a call's keywords with the fields of models, so its name has to begin with "
+            "that of its store and one underscore, as redis_client does.",
+            owner=option.owner,
+        )
+    else:
+        other = _known.get(name)
+        owner = other.owner if other is not None else _built_in.get(name, option.owner)
+    if owner != option.owner:
+        raise ConfigurationError(
+            name,
+            f"is an option of {owner} already; give yours another name, prefixed with the name of "
+            "its store.",
+            owner=option.owner,
+        )
+
+
 class Batching:
     """The options of the library itself, which say how batches are created."""
 
@@ -139,8 +170,7 @@ class Batching:
     pause_gc: CallOption[bool] = CallOption()
 
 
-Batching.progress.declare()
-Batching.pause_gc.declare()
+_known.update(progress=Batching.progress, pause_gc=Batching.pause_gc)
 batching = Batching()
 
 
@@ -174,7 +204,8 @@ def bind(**options: Any) -> Generator[None]:
         if name not in _known:
             raise OptionError(
                 f"bind() got an unknown option {name!r}.{closest(name, _known)} "
-                f"Known options: {', '.join(sorted(_known))}."
+                f"Known options: {', '.join(sorted(_known))}. Those of an adapter are known once "
+                "its module is imported."
             )
     before = _by_bind.get()
     _by_bind.set(before.over(options))

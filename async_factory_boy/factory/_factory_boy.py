@@ -45,6 +45,9 @@ def awaited(value: Any, subject: str, instead: str) -> Any:
     raise SyncCallError(f"{subject} is async, and cannot be awaited here; write {instead}.")
 
 
+_OF_FACTORIES = (declarations.SubFactory, declarations.RelatedFactory)
+
+
 class _Awaiting(declarations.BaseDeclaration):
     """Evaluates a declaration, and awaits the result."""
 
@@ -54,6 +57,8 @@ class _Awaiting(declarations.BaseDeclaration):
         self._declaration = _with_awaiting_parts(name, declaration)
         self.FACTORY_BUILDER_PHASE = declaration.FACTORY_BUILDER_PHASE
         self.CAPTURE_OVERRIDES = getattr(declaration, "CAPTURE_OVERRIDES", False)
+        # What a factory makes is no awaitable, though some models do have an __await__().
+        self._awaits_result = type(declaration) not in _OF_FACTORIES
         # The others pass their overrides on to a factory, which awaits them.
         self._uses_overrides = getattr(declaration, "UNROLL_CONTEXT_BEFORE_EVALUATION", False)
 
@@ -63,14 +68,16 @@ class _Awaiting(declarations.BaseDeclaration):
             return engine.synchronously(lambda: self.evaluate_pre(instance, step, overrides))
         if overrides:
             overrides = self._awaited_overrides(overrides, step)
-        return self._awaited(self._declaration.evaluate_pre(instance, step, overrides), step)
+        value = self._declaration.evaluate_pre(instance, step, overrides)
+        return self._awaited(value, step) if self._awaits_result else value
 
     def evaluate_post(self, instance: Any, step: Any, overrides: dict[str, Any]) -> Any:
         if overrides:
             overrides = self._awaited_overrides(overrides, step)
             if "" in overrides:
                 overrides[""] = self._awaited(overrides[""], step)
-        return self._awaited(self._declaration.evaluate_post(instance, step, overrides), step)
+        value = self._declaration.evaluate_post(instance, step, overrides)
+        return self._awaited(value, step) if self._awaits_result else value
 
     def _awaited_overrides(self, overrides: dict[str, Any], step: Any) -> dict[str, Any]:
         if self.CAPTURE_OVERRIDES and "" in overrides:

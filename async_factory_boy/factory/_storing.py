@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import functools
 import gc
+import sys
 from abc import abstractmethod
-from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Hashable, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from async_factory_boy import engine, observing, options
 from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.adapters.base import deferred_commits
-from async_factory_boy.exceptions import AdapterError
+from async_factory_boy.exceptions import AdapterError, AsyncFactoryError
 
 M = TypeVar("M")
+R = TypeVar("R")
 
 
 class _Stores(engine.Request[M], Generic[M]):
@@ -49,17 +51,20 @@ class _Stores(engine.Request[M], Generic[M]):
         return id(self.adapter), self.model, self.in_force.identity
 
     @classmethod
-    async def perform(cls, requests: Sequence[_Stores[M]]) -> Sequence[M]:
-        if observing.observer is None:
-            return await cls._store(requests)
-        factories = [request.factory for request in requests]
-        with observing.observer.storing(factories, requests[0].adapter):
-            return await cls._store(requests)
+    def perform(cls, requests: Sequence[_Stores[M]]) -> Coroutine[Any, Any, Sequence[M]]:
+        return (cls._store if observing.observer is None else cls._store_observed)(requests)
 
     @classmethod
     @abstractmethod
     async def _store(cls, requests: Sequence[Any]) -> Sequence[M]:
         """Do the work of requests that share a key."""
+
+    @classmethod
+    async def _store_observed(cls, requests: Sequence[_Stores[M]]) -> Sequence[M]:
+        factories = [request.factory for request in requests]
+        observer = cast("observing.Observer", observing.observer)
+        with observer.storing(factories, requests[0].adapter):
+            return await cls._store(requests)
 
     @classmethod
     async def _built(cls, requests: Sequence[_Stores[M]]) -> list[M]:
@@ -113,10 +118,7 @@ class GetOrCreate(_Stores[M], Generic[M]):
         with options.restored(requests[0].in_force):
             async with adapter.exclusive():
                 lookups = [request.lookup for request in distinct.requests]
-                if len(lookups) == 1:
-                    found: Sequence[M | None] = [await adapter.find(model, lookups[0])]
-                else:
-                    found = await adapter.find_many(model, lookups)
+                found = await _found(adapter, model, lookups)
                 missing = [
                     request
                     for request, instance in zip(distinct.requests, found, strict=True)
@@ -181,20 +183,51 @@ class _Distinct(Generic[M]):
         return [instances[place] for place in self._places]
 
 
+async def _found(
+    adapter: PersistenceAdapter[M], model: type[M], lookups: Sequence[Mapping[str, Any]]
+) -> Sequence[M | None]:
+    method = "find" if len(lookups) == 1 else "find_many"
+    try:
+        if len(lookups) == 1:
+            return [await adapter.find(model, lookups[0])]
+        found = await adapter.find_many(model, lookups)
+    except Exception as error:
+        # Any may be the store's own, which passes untouched; but it may be a "not found" as well.
+        if sys.version_info >= (3, 11) and not isinstance(error, AsyncFactoryError):
+            error.add_note(
+                f"Raised by {type(adapter).__name__}.{method}(), which get_or_create asks for an "
+                f"object by {', '.join(map(repr, lookups[0]))}. If this means that there is none, "
+                f"{method}() has to return None for it instead."
+            )
+        raise
+    return _counted(adapter, method, found, len(lookups))
+
+
 def _checked(
     adapter: PersistenceAdapter[M], method: str, saved: Sequence[M], expected: int
 ) -> Sequence[M]:
-    if len(saved) != expected:
-        raise AdapterError(
-            f"{type(adapter).__name__}.{method}() returned {len(saved)} instances for {expected}; "
-            "it has to return one for each, in order."
-        )
+    saved = _counted(adapter, method, saved, expected)
     if any(instance is None for instance in saved):
         raise AdapterError(
             f"{type(adapter).__name__}.{method}() returned None; it has to return the instance "
             "that it stored."
         )
     return saved
+
+
+def _counted(
+    adapter: PersistenceAdapter[Any], method: str, answers: Sequence[R], expected: int
+) -> Sequence[R]:
+    if isinstance(answers, Sequence) and len(answers) == expected:
+        return answers
+    if isinstance(answers, Sequence):
+        returned = f"{len(answers)} {'answers' if method == 'find_many' else 'instances'}"
+    else:
+        returned = "None" if answers is None else f"an object of type {type(answers).__name__}"
+    raise AdapterError(
+        f"{type(adapter).__name__}.{method}() returned {returned} for {expected}; it has to return "
+        f"a list with one for each, in order{', None for none' * (method == 'find_many')}."
+    )
 
 
 # How deep in a graph the object is that is being built.

@@ -14,6 +14,7 @@ from factory import base, enums
 
 from async_factory_boy import engine, observing, options
 from async_factory_boy.adapters import PersistenceAdapter, by_name, candidates
+from async_factory_boy.adapters.base import check_capable
 from async_factory_boy.exceptions import (
     AbstractFactoryError,
     BatchSizeError,
@@ -176,7 +177,7 @@ class AsyncFactoryOptions(base.FactoryOptions):
             if isinstance(given, type) and issubclass(given, PersistenceAdapter):
                 return given(**keywords)
         except ConfigurationError as error:
-            raise self._in_words_of_meta(error) from None
+            raise self._in_words_of_meta(error) from error.__cause__
         if given is None:
             return None
         if not isinstance(given, PersistenceAdapter):
@@ -215,19 +216,19 @@ class AsyncFactoryOptions(base.FactoryOptions):
         if self._adapter is not None:
             return self._adapter
         name = self.factory.__name__
-        for adapter, dedicated in candidates(self.model):
+        for adapter, instead in candidates(self.model):
             module = self.factory.__module__
             # Attributed to the module of the factory, which is the place to change: the caller of
             # create_async() is out of sight in a build, and may be another factory.
             warnings.warn_explicit(
-                f"{name} sets no Meta.adapter; {adapter.__name__} is inferred from its model. "
-                f"Subclass {dedicated} instead, or set Meta.adapter.",
+                f"{name} sets no Meta.adapter; {type(adapter).__name__} is inferred from its "
+                f"model. {instead}",
                 DeprecationWarning,
                 filename=getattr(sys.modules.get(module), "__file__", None) or module,
                 lineno=getattr(self.factory, "__firstlineno__", 1),
                 module=module,
             )
-            return adapter()
+            return adapter
         raise ConfigurationError(
             "adapter",
             f"is not set, and none of the known adapters is for the model {self.model!r}. Set it "
@@ -258,8 +259,10 @@ class AsyncFactoryOptions(base.FactoryOptions):
                 raise self._no_value_for(field)
 
     def _check_adapter(self) -> None:
+        adapter = self.adapter_for_storing()
+        check_capable(adapter)
         try:
-            self.adapter_for_storing().check(self.model)
+            adapter.check(self.model)
         except ConfigurationError as error:
             raise self._in_words_of_meta(error) from None
         except MissingOptionError as error:
