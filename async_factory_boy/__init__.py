@@ -7,20 +7,24 @@ Start at `async_factory_boy.factory.sqlalchemy.AsyncSQLAlchemyModelFactory`, or 
 your ORM; `async_factory_boy.factory.AsyncFactory` is what they share.
 """
 
-from importlib.metadata import version as _version
+from typing import TYPE_CHECKING, Any
 
-from async_factory_boy.exceptions import (
-    AbstractFactoryError,
-    AdapterError,
-    AsyncFactoryError,
-    BatchSizeError,
-    ConfigurationError,
-    MissingOptionError,
-    OptionError,
-    SyncCallError,
-    UnknownStrategyError,
-)
-from async_factory_boy.options import bind
+if TYPE_CHECKING:
+    from async_factory_boy.exceptions import (
+        AbstractFactoryError,
+        AdapterError,
+        AsyncFactoryError,
+        BatchSizeError,
+        ConfigurationError,
+        FixtureError,
+        MissingOptionError,
+        OptionError,
+        SyncCallError,
+        UnknownStrategyError,
+    )
+    from async_factory_boy.options import bind
+
+    __version__: str
 
 __all__ = [
     "AbstractFactoryError",
@@ -28,6 +32,7 @@ __all__ = [
     "AsyncFactoryError",
     "BatchSizeError",
     "ConfigurationError",
+    "FixtureError",
     "MissingOptionError",
     "OptionError",
     "SyncCallError",
@@ -35,4 +40,24 @@ __all__ = [
     "bind",
 ]
 
-__version__ = _version("async-factory-boy")
+
+def __getattr__(name: str) -> Any:
+    # Imported when asked for: pytest imports the plugin, and with it this package, in every run of
+    # every project that has it installed, and `import factory` imports SQLAlchemy and Django.
+    from importlib import import_module
+
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("async-factory-boy")
+    elif name in __all__:
+        module = "options" if name == "bind" else "exceptions"
+        value = getattr(import_module(f"{__name__}.{module}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

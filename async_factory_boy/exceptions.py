@@ -18,6 +18,7 @@ __all__ = [
     "AsyncFactoryError",
     "BatchSizeError",
     "ConfigurationError",
+    "FixtureError",
     "MissingOptionError",
     "OptionError",
     "SyncCallError",
@@ -55,6 +56,13 @@ class BatchSizeError(AsyncFactoryError, ValueError):
 
 class AdapterError(AsyncFactoryError, TypeError):
     """An adapter broke the protocol, or lacks a capability that a factory asks of it."""
+
+
+class FixtureError(AsyncFactoryError, TypeError):
+    """No pytest fixture can be made of what `register` was given, or a test asks it for too much.
+
+    See `async_factory_boy.pytest_plugin`.
+    """
 
 
 class ConfigurationError(AsyncFactoryError, TypeError):

@@ -13,6 +13,8 @@ from async_factory_boy import bind
 from tests.servers import Servers
 from tests.stores.base import Store
 
+pytest_plugins = ["pytester", "async_factory_boy.pytest_plugin"]
+
 
 @pytest.fixture(scope="session")
 def servers() -> Generator[Servers]:

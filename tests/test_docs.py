@@ -107,10 +107,10 @@ def _without_ours(environ: Mapping[str, str]) -> dict[str, str]:
         for name, value in environ.items()
         if name not in SERVERS and not name.startswith("PYTEST_")
     }
-    # Of the plugins of this test run, readers have pytest-asyncio.
+    # Of the plugins of this test run, readers have pytest-asyncio and ours.
     return reader | {
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
-        "PYTEST_PLUGINS": "pytest_asyncio.plugin",
+        "PYTEST_PLUGINS": "pytest_asyncio.plugin,async_factory_boy.pytest_plugin",
     }
 
 

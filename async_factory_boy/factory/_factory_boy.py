@@ -19,7 +19,7 @@ from typing import Any
 
 from factory import base, builder, declarations, enums
 
-from async_factory_boy import engine, options
+from async_factory_boy import engine, observing, options, sequences
 from async_factory_boy.exceptions import OptionError, SyncCallError
 from async_factory_boy.factory import _storing
 
@@ -236,6 +236,36 @@ class AwaitingDeclarations(builder.DeclarationSet):
         )
 
 
+class Counter(base._Counter):
+    """Counts the objects of a factory."""
+
+    def next(self) -> int:
+        return sequences.actual(super().next())
+
+
+def exchange_counters(
+    factory: type[base.BaseFactory[Any]], counters: Mapping[Any, Any]
+) -> dict[Any, Any]:
+    """Give a factory and all derived ones other counters, and have their iterators begin anew.
+
+    Args:
+        factory: The factory.
+        counters: What an earlier call returned. A factory that is not in there begins anew.
+
+    Returns:
+        The counters they had.
+    """
+    meta = factory._meta
+    before = {meta: meta._counter}
+    meta._counter = counters.get(meta)
+    for declaration in meta.base_declarations.values():
+        if isinstance(declaration, declarations.Iterator):
+            declaration.reset()
+    for derived in factory.__subclasses__():
+        before |= exchange_counters(derived, counters)
+    return before
+
+
 class _AwaitingMeta:
     """The ``_meta`` of a factory that is not ours, with declarations that await."""
 
@@ -298,7 +328,10 @@ class AsyncStepBuilder(builder.StepBuilder):
             engine.take_turn(self.factory_meta.counter_reference, depth + 0.5)
         _storing.depth.set(depth + 1)
         try:
-            return super().build(parent_step, force_sequence)
+            if observing.observer is None:
+                return super().build(parent_step, force_sequence)
+            with observing.observer.building(self.factory_meta.factory, self.strategy):
+                return super().build(parent_step, force_sequence)
         finally:
             _storing.depth.set(depth)
 

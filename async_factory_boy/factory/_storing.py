@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import gc
 import sys
-from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Coroutine, Generator, Hashable, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
-from async_factory_boy import engine, options
+from async_factory_boy import engine, observing, options
 from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.adapters.base import deferred_commits
 from async_factory_boy.exceptions import AdapterError, AsyncFactoryError
@@ -42,9 +43,28 @@ class _Stores(engine.Request[M], Generic[M]):
         self.in_force = self.at_the_end.over(adapter.ambient(model))
         self.call = _call.get()
 
+    factory: object = None
+    """What asks for the object; noted only while somebody observes."""
+
     @property
     def key(self) -> Hashable:
         return id(self.adapter), self.model, self.in_force.identity
+
+    @classmethod
+    def perform(cls, requests: Sequence[_Stores[M]]) -> Coroutine[Any, Any, Sequence[M]]:
+        return (cls._store if observing.observer is None else cls._store_observed)(requests)
+
+    @classmethod
+    @abstractmethod
+    async def _store(cls, requests: Sequence[Any]) -> Sequence[M]:
+        """Do the work of requests that share a key."""
+
+    @classmethod
+    async def _store_observed(cls, requests: Sequence[_Stores[M]]) -> Sequence[M]:
+        factories = [request.factory for request in requests]
+        observer = cast("observing.Observer", observing.observer)
+        with observer.storing(factories, requests[0].adapter):
+            return await cls._store(requests)
 
     @classmethod
     async def _built(cls, requests: Sequence[_Stores[M]]) -> list[M]:
@@ -56,7 +76,7 @@ class Save(_Stores[M], Generic[M]):
     """Stores a new object."""
 
     @classmethod
-    async def perform(cls, requests: Sequence[Save[M]]) -> Sequence[M]:
+    async def _store(cls, requests: Sequence[Save[M]]) -> Sequence[M]:
         adapter = requests[0].adapter
         with options.restored(requests[0].in_force):
             async with adapter.exclusive():
@@ -92,7 +112,7 @@ class GetOrCreate(_Stores[M], Generic[M]):
         self.given = given
 
     @classmethod
-    async def perform(cls, requests: Sequence[GetOrCreate[M]]) -> Sequence[M]:
+    async def _store(cls, requests: Sequence[GetOrCreate[M]]) -> Sequence[M]:
         adapter, model = requests[0].adapter, requests[0].model
         distinct = _Distinct(requests)
         with options.restored(requests[0].in_force):
@@ -246,9 +266,16 @@ class _Use:
 
     async def finish(self) -> None:
         if type(self.adapter).finish is not PersistenceAdapter.finish:
-            with options.restored(self.in_force):
-                async with self.adapter.exclusive():
-                    await self.adapter.finish(list(self.instances.values()))
+            if observing.observer is None:
+                await self._finish()
+            else:
+                with observing.observer.finishing(self.adapter):
+                    await self._finish()
+
+    async def _finish(self) -> None:
+        with options.restored(self.in_force):
+            async with self.adapter.exclusive():
+                await self.adapter.finish(list(self.instances.values()))
 
     async def complete(self) -> None:
         if type(self.adapter).complete is not PersistenceAdapter.complete:
@@ -368,7 +395,7 @@ def request(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     lookup: Mapping[str, Any],
-) -> engine.Request[M]:
+) -> _Stores[M]:
     """Ask for an object of `model` to be stored, or found if there is a `lookup`."""
 
     def construct() -> M:

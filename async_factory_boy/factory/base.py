@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar, cast
 
 from factory import base, enums
 
-from async_factory_boy import engine, options
+from async_factory_boy import engine, observing, options
 from async_factory_boy.adapters import PersistenceAdapter, by_name, candidates
 from async_factory_boy.adapters.base import check_capable
 from async_factory_boy.exceptions import (
@@ -28,6 +28,7 @@ from async_factory_boy.factory import _storing
 from async_factory_boy.factory._factory_boy import (
     AsyncStepBuilder,
     AwaitingDeclarations,
+    Counter,
     awaited,
 )
 
@@ -309,13 +310,13 @@ class AsyncFactoryOptions(base.FactoryOptions):
             first = self.factory._setup_next_sequence()
             # Where that had to wait, another task may have been here.
             if self._counter is None:
-                self._counter = base._Counter(first)
+                self._counter = Counter(first)
         super()._initialize_counter()
 
     def reset_sequence(self, value: int | None = None, force: bool = False) -> None:
         top = self.counter_reference
         if value is not None and top._counter is None and (force or top is self):
-            top._counter = base._Counter(value)  # an async _setup_next_sequence need not be asked
+            top._counter = Counter(value)  # an async _setup_next_sequence need not be asked
         super().reset_sequence(value, force)
 
     def request(
@@ -323,7 +324,10 @@ class AsyncFactoryOptions(base.FactoryOptions):
     ) -> engine.Request[Any]:
         """Return the request for an object of this factory."""
         adapter = self.adapter_for_storing()
-        return _storing.request(adapter, model, args, kwargs, self.lookup(args, kwargs))
+        request = _storing.request(adapter, model, args, kwargs, self.lookup(args, kwargs))
+        if observing.observer is not None:
+            request.factory = self.factory
+        return request
 
     def instantiate(self, step: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._adapter is None or not self._adapter.get_or_create:

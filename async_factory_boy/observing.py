@@ -1,0 +1,30 @@
+"""Where what factories do can be watched; pytest's report does so.
+
+The module imports nothing, because pytest's plugin sets `observer` before factories are imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+
+class Observer(Protocol):
+    """Is told what factories do, while they do it.
+
+    What is called a factory is its class, which this module cannot import.
+    """
+
+    def building(self, factory: Any, strategy: str) -> AbstractContextManager[object]:
+        """Watch an object being built, what it is made of and its hooks included."""
+
+    def storing(self, factories: Sequence[Any], adapter: object) -> AbstractContextManager[object]:
+        """Watch a wave: a store being asked for objects at once, each with its factory."""
+
+    def finishing(self, adapter: object) -> AbstractContextManager[object]:
+        """Watch an adapter finish what a call has stored."""
+
+
+observer: Observer | None = None
+"""Who watches. Nobody does, unless somebody sets this."""

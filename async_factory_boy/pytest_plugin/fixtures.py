@@ -1,0 +1,553 @@
+"""Fixtures made of factories: `register`, and the hooks that serve what it registers.
+
+The fixture of a model is async, and has to run where the test runs: it is handed to the plugin that
+runs the test, pytest-asyncio or anyio's. An async fixture cannot ask for another one while it runs,
+so all that it needs is found by a synchronous fixture before.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, NoReturn, TypeVar, cast, overload
+
+import pytest
+from factory import declarations
+from factory.base import BaseDictFactory, BaseFactory, BaseListFactory
+
+from async_factory_boy.exceptions import FixtureError, MissingOptionError, closest
+from async_factory_boy.factory import AsyncFactory
+
+__all__ = ["LazyFixture", "register"]
+
+F = TypeVar("F", bound="type[AsyncFactory[Any]]")
+
+SEPARATOR = "__"
+
+_WITH_FACTORY = (declarations.SubFactory, declarations.RelatedFactory)
+
+# The attribute of a fixture function that tells it is ours, with a `_Model`.
+_MODEL = "_async_factory_boy_model"
+
+
+class LazyFixture:
+    """Stands for the value of a fixture, where a value is given outside of a test.
+
+    ```python
+    register(UserFactory, "colleague", company=LazyFixture("acme"))
+
+
+    @pytest.mark.parametrize("user__company", [None, LazyFixture("acme")])
+    async def test_company(user): ...
+    ```
+
+    Args:
+        fixture: The name of a fixture, or a function that is called with the fixtures that its
+            arguments name.
+    """
+
+    def __init__(self, fixture: str | Callable[..., Any]) -> None:
+        self.fixture = fixture
+
+    def evaluate(self, request: pytest.FixtureRequest) -> Any:
+        """Return the value in the test that `request` belongs to."""
+        if isinstance(self.fixture, str):
+            return request.getfixturevalue(self.fixture)
+        names = inspect.signature(self.fixture).parameters
+        return self.fixture(**{name: request.getfixturevalue(name) for name in names})
+
+    def __repr__(self) -> str:
+        return f"LazyFixture({self.fixture!r})"
+
+
+class _Model(NamedTuple):
+    """What a fixture was made of."""
+
+    name: str
+    """The name of the model's fixture."""
+
+    factory: Any
+    overrides: Mapping[str, Any]
+
+    def attributes(self) -> dict[str, Any]:
+        """Return what the factory declares, with the overrides, by name."""
+        return {**_declarations(self.factory), **self.overrides}
+
+    def path_to(self, attribute: str) -> str:
+        return f"{self.name}{SEPARATOR}{attribute}"
+
+
+def _declarations(factory: Any) -> dict[str, Any]:
+    """Return what a factory declares, as it is written there: not as its traits change it."""
+    meta = factory._meta
+    names = (
+        *meta.parameters,
+        *meta.pre_declarations.declarations,
+        *meta.post_declarations.declarations,
+    )
+    declared = {**meta.pre_declarations.declarations, **meta.parameters, **meta.base_declarations}
+    return {name: declared[name] for name in names}
+
+
+@overload
+def register(factory_class: F, /, _name: str | None = None, **overrides: Any) -> F: ...
+@overload
+def register(
+    factory_class: None = None, /, _name: str | None = None, **overrides: Any
+) -> Callable[[F], F]: ...
+def register(
+    factory_class: Any = None, /, _name: str | None = None, **overrides: Any
+) -> type[AsyncFactory[Any]] | Callable[[F], F]:
+    """Make fixtures of a factory, in the module or class whose body calls this.
+
+    ```python
+    register(UserFactory)
+    register(UserFactory, "admin", role="admin")
+
+
+    @pytest.mark.parametrize("user__name", ["Ada"])
+    async def test_names(user, admin, user_factory):
+        assert user.name == "Ada"
+        await user_factory.create_async(name="Grace")
+    ```
+
+    They are ``user_factory``, the class; ``user``, an object that is created in the test's database
+    (with whatever is bound when the fixture is set up); and for each declaration a fixture such as
+    ``user__name``, to be overridden. Without arguments, or with keywords only, it is a decorator.
+
+    Args:
+        factory_class: The factory.
+        _name: The name of the model's fixture. By default, that of the model: ``user`` for
+            ``User``. Where the model is a builtin, such as ``dict``, or no class, that of the
+            factory: ``user`` for ``UserFactory``.
+        **overrides: Values or declarations to use in place of those of the factory.
+
+    Returns:
+        The factory.
+
+    Raises:
+        FixtureError: When no fixture can be made of it: it is abstract, it is no `AsyncFactory`, or
+            the name is taken.
+    """
+    frame = sys._getframe(1)
+    if frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+        _fail(
+            "register() was called in a function, where pytest finds no fixtures; call it in the "
+            "body of a conftest.py, a test module or a test class."
+        )
+    namespace = frame.f_locals
+    if factory_class is None:
+        return lambda factory: _register(factory, _name, overrides, namespace)
+    return _register(factory_class, _name, overrides, namespace)  # type: ignore[no-any-return]
+
+
+def _register(
+    factory: Any, name: str | None, overrides: Mapping[str, Any], namespace: dict[str, Any]
+) -> Any:
+    _check_factory(factory)
+    model = _Model(name or model_name(factory), factory, overrides)
+    if not model.name.isidentifier():
+        _fail(
+            f"register({factory.__name__}, {name!r}): a fixture needs a name that is an "
+            'identifier, such as "admin".'
+        )
+    factory_name = _underscore(factory.__name__)
+    if model.name == factory_name:
+        _fail(
+            f"register({factory.__name__}) would make two fixtures called {model.name!r}, one for "
+            "the factory and one for the model; give the second a name: "
+            f'register({factory.__name__}, "some_name").'
+        )
+    _check_name(model, model.name, namespace)
+    fixtures: dict[str, Callable[..., Any]] = {}
+    if not _is_fixture_of(namespace.get(factory_name), factory):
+        _check_name(model, factory_name, namespace)
+        fixtures[factory_name] = _factory_fixture(model)
+    for attribute in model.attributes():
+        fixtures[model.path_to(attribute)] = _attribute_fixture(model, attribute)
+    fixtures[f"_{model.name}{SEPARATOR}given"] = _given_fixture(model)
+    fixtures[model.name] = _for_pytest_asyncio(_model_fixture(model))
+    for fixture_name, function in fixtures.items():
+        if fixture_name in namespace:
+            continue  # an attribute's, which is overridden already
+        setattr(function, _MODEL, model)
+        # In a class it would become a method, and be called with the instance.
+        of_class = "__qualname__" in namespace
+        fixture: Any = pytest.fixture(name=fixture_name)
+        namespace[fixture_name] = fixture(staticmethod(function) if of_class else function)
+    return factory
+
+
+def _check_factory(factory: Any) -> None:
+    name = getattr(factory, "__name__", repr(factory))
+    if not isinstance(factory, type) or not issubclass(factory, BaseFactory):
+        _fail(f"register() takes a factory class; got {factory!r}.")
+    if not issubclass(factory, AsyncFactory):
+        _fail(
+            f"register({name}): {name} is a synchronous factory, whose objects are stored without "
+            "an event loop. Derive it from AsyncFactory or from the dedicated factory of your ORM, "
+            "or register it with pytest-factoryboy."
+        )
+    if factory._meta.abstract:
+        _fail(
+            f"register({name}): {name} is abstract, so it has no objects; set {name}.Meta.model "
+            "and leave Meta.abstract out, or register a factory that is derived from it."
+        )
+
+
+def _check_name(model: _Model, name: str, namespace: Mapping[str, Any]) -> None:
+    if name not in namespace:
+        return
+    factory = model.factory.__name__
+    taken = _model_of(namespace[name])
+    owner = namespace.get("__qualname__") or namespace["__name__"]
+    what = (
+        f"register({taken.factory.__name__}) has made already"
+        if taken is not None
+        else f"{owner.rpartition('.')[2]} has already, as {namespace[name]!r}"
+    )
+    instead = (
+        f'give the second one another name: register({factory}, "another_{name}")'
+        if name == model.name
+        else f"rename {factory}, or the other"
+    )
+    _fail(f"register({factory}) makes a fixture {name!r}, which {what}; {instead}.")
+
+
+def _fail(message: str) -> NoReturn:
+    __tracebackhide__ = True
+    raise FixtureError(message)
+
+
+def _model_of(fixture: object) -> _Model | None:
+    """Return what a fixture was made of, if it is one of ours."""
+    return getattr(inspect.unwrap(cast("Any", fixture)), _MODEL, None)
+
+
+def _is_fixture_of(fixture: object, factory: object) -> bool:
+    model = _model_of(fixture)
+    return model is not None and model.factory is factory
+
+
+def model_name(factory: Any) -> str:
+    """Return the name of the fixture for the objects of a factory, unless it is given another."""
+    model = factory._meta.model
+    if isinstance(model, type) and model.__module__ != "builtins":
+        return _underscore(model.__name__)
+    return _underscore(factory.__name__.removesuffix("Factory")) or _underscore(factory.__name__)
+
+
+def _underscore(name: str) -> str:
+    """Return a CamelCase name in lower case, its words joined by underscores."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+# The fixtures.
+
+
+def _depending_on(names: Iterable[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Have pytest pass the fixtures of these names to a function that takes keywords."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in names]
+        function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+def _factory_fixture(model: _Model) -> Callable[..., Any]:
+    def factory_fixture() -> Any:
+        return model.factory
+
+    factory_fixture.__doc__ = f"The factory class {model.factory.__name__}."
+    return factory_fixture
+
+
+def _attribute_fixture(model: _Model, attribute: str) -> Callable[..., Any]:
+    value = model.attributes()[attribute]
+
+    def attribute_fixture(request: pytest.FixtureRequest) -> Any:
+        related = _related(model, attribute, request.node)
+        if related is None or _is_in_progress(request, related):
+            return value
+        if _is_changed(request, model, attribute):
+            return value  # for an object of its own, which has what is changed
+        with _resolving(request, model):
+            return request.getfixturevalue(related.name)
+
+    attribute_fixture.__doc__ = f"What {model.name}.{attribute} is made with."
+    return attribute_fixture
+
+
+def _given_fixture(model: _Model) -> Callable[..., Any]:
+    """Return a fixture of the keywords that the model's fixture gives to the factory."""
+    declarations = _declarations(model.factory)
+    attributes = {model.path_to(attribute): attribute for attribute in model.attributes()}
+
+    @_depending_on(["request", *attributes])
+    def given_fixture(request: pytest.FixtureRequest, **values: Any) -> dict[str, Any]:
+        given = {attributes[path]: value for path, value in values.items()}
+        for path in _nested(request, model):
+            given[path] = request.getfixturevalue(model.path_to(path))
+        return {
+            name: value.evaluate(request) if isinstance(value, LazyFixture) else value
+            for name, value in given.items()
+            # What is not overridden is the factory's to evaluate.
+            if name not in declarations or value is not declarations[name]
+        }
+
+    return given_fixture
+
+
+def _model_fixture(model: _Model) -> Callable[..., Any]:
+    factory_name = _underscore(model.factory.__name__)
+    given_name = f"_{model.name}{SEPARATOR}given"
+
+    @_depending_on([factory_name, given_name])
+    async def model_fixture(**fixtures: Any) -> Any:
+        __tracebackhide__ = True
+        try:
+            return await fixtures[factory_name].create_async(**fixtures[given_name])
+        except MissingOptionError as error:
+            raise MissingOptionError(
+                f"{error} The fixture {model.name!r} takes what is bound when it is set up: bind "
+                "in an autouse fixture, or in one that the test names before it."
+            ) from None
+
+    model_fixture.__doc__ = f"An object that {model.factory.__name__} has created."
+    return model_fixture
+
+
+# Which fixtures there are for a test.
+
+
+def _definitions(node: Any, name: str) -> Sequence[Any]:
+    """Return the definitions of a fixture that a test can see, the one that holds last."""
+    # pytest has no public way to ask for these; pytest-factoryboy takes the same one.
+    return node.session._fixturemanager.getfixturedefs(name, node) or ()
+
+
+def _related(model: _Model, attribute: str, node: Any) -> _Model | None:
+    """Return the registered model whose fixture is a SubFactory's object, if there is one."""
+    factory = _factory_of(model.attributes()[attribute], declarations.SubFactory)
+    if factory is None:
+        return None
+    name = model_name(factory)
+    for definition in reversed(_definitions(node, name)):
+        # Where it is overridden by a fixture that is not ours, that one is the object.
+        found = _model_of(definition.func)
+        if (
+            found is not None
+            and found.name == name
+            and found.factory._meta.model is (factory._meta.model)
+        ):
+            return found if name != model.name else None  # a user's parent is another user
+    return None
+
+
+def _factory_of(declaration: object, kind: Any) -> Any:
+    return declaration.get_factory() if isinstance(declaration, kind) else None
+
+
+_IN_PROGRESS = pytest.StashKey[list[str]]()
+
+
+def _is_in_progress(request: pytest.FixtureRequest, model: _Model) -> bool:
+    return model.name in request.node.stash.get(_IN_PROGRESS, ())
+
+
+@contextmanager
+def _resolving(request: pytest.FixtureRequest, model: _Model) -> Generator[None]:
+    """Note that a fixture is being made, to stop where its SubFactories lead back to it."""
+    names = request.node.stash.setdefault(_IN_PROGRESS, [])
+    names.append(model.name)
+    try:
+        yield
+    finally:
+        names.pop()
+
+
+def _is_changed(request: pytest.FixtureRequest, model: _Model, attribute: str) -> bool:
+    """Tell whether a test overrides something within an attribute, or switches a trait of it on."""
+    if any(path.startswith(attribute + SEPARATOR) for path in _nested(request, model)):
+        return True
+    for name, trait in model.factory._meta.parameters.items():
+        if isinstance(trait, declarations.Trait) and any(
+            path.partition(SEPARATOR)[0] == attribute for path in trait.overrides
+        ):
+            value = request.getfixturevalue(model.path_to(name))
+            if value is not trait and value:
+                return True
+    return False
+
+
+def _nested(request: pytest.FixtureRequest, model: _Model) -> list[str]:
+    """Return what a test overrides within the attributes of a model, such as company__name.
+
+    By parametrisation, by a fixture, or in the call of `register`.
+    """
+    prefix = model.name + SEPARATOR
+    parametrized = getattr(getattr(request.node, "callspec", None), "params", {})
+    names = [name.removeprefix(prefix) for name in parametrized if name.startswith(prefix)]
+    names += [
+        path
+        for path in (*model.overrides, *_paths(model.factory))
+        if path not in names and _definitions(request.node, prefix + path)
+    ]
+    return [name for name in names if SEPARATOR in name]
+
+
+@functools.cache
+def _paths(factory: Any) -> tuple[str, ...]:
+    """Return the paths of all that is declared within the SubFactories of a factory."""
+
+    def within(one: Any, outer: tuple[Any, ...]) -> Iterator[str]:
+        for attribute, declaration in _declarations(one).items():
+            inner = _factory_of(declaration, _WITH_FACTORY)
+            if inner is not None and inner not in outer:
+                for path in (*_declarations(inner), *within(inner, (*outer, inner))):
+                    yield attribute + SEPARATOR + path
+
+    return tuple(within(factory, (factory,)))
+
+
+# Hooks.
+
+
+def let_parametrize(metafunc: pytest.Metafunc) -> None:
+    """Let tests parametrise what the fixtures that they use depend on.
+
+    Called by the hook ``pytest_generate_tests``, before any other. Whether a user has the company
+    of a fixture is seen only when the test runs; pytest wants to know before.
+    """
+    models = _models_for(metafunc)
+    if not models:
+        return
+    for name in _parametrized(metafunc):
+        if name in metafunc.fixturenames:
+            continue
+        for model in models.values():
+            if name.startswith(model.name + SEPARATOR):
+                _check_path(metafunc, model, name)
+                metafunc.fixturenames.append(name)
+                break
+    _add_fixtures_with_params(metafunc, models)
+
+
+def _models_for(metafunc: pytest.Metafunc) -> dict[str, _Model]:
+    """Return the models that the fixtures of a test lead to, by the names of their fixtures."""
+    models: dict[str, _Model] = {}
+    names = list(metafunc.fixturenames)
+    while names:
+        name = names.pop()
+        for definition in _definitions(metafunc.definition, name)[-1:]:
+            model = _model_of(definition.func)
+            if model is None or model.name != name or name in models:
+                continue
+            models[name] = model
+            related = (
+                _related(model, attribute, metafunc.definition) for attribute in model.attributes()
+            )
+            names += [one.name for one in related if one is not None]
+    return models
+
+
+def _parametrized(metafunc: pytest.Metafunc) -> list[str]:
+    names: list[str] = []
+    for marker in metafunc.definition.iter_markers("parametrize"):
+        given = marker.args[0] if marker.args else marker.kwargs.get("argnames", ())
+        names += [name.strip() for name in given.split(",")] if isinstance(given, str) else given
+    return names
+
+
+def _check_path(metafunc: pytest.Metafunc, model: _Model, name: str) -> None:
+    """Raise if a factory has no attribute of the name that a test is parametrised with."""
+    factory, known = model.factory, model.attributes()
+    path = name.removeprefix(model.name + SEPARATOR)
+    while path not in known:
+        attribute, _, path = path.partition(SEPARATOR)
+        if attribute not in known:
+            _fail(
+                f"{metafunc.definition.nodeid} is parametrised with {name!r}, but "
+                f"{factory.__name__} declares no {attribute!r}.{closest(attribute, known)} "
+                f"It declares {', '.join(sorted(known)) or 'nothing'}. Declare it there, or take "
+                f"the fixture {_underscore(model.factory.__name__)!r} and create the object in "
+                "the test."
+            )
+        declaration = known[attribute]
+        inner = _factory_of(declaration, _WITH_FACTORY)
+        if inner is None or issubclass(inner, BaseDictFactory | BaseListFactory):
+            if isinstance(declaration, declarations.BaseDeclaration):
+                return  # it takes what it knows of: a post_generation hook, its keywords
+            _fail(
+                f"{metafunc.definition.nodeid} is parametrised with {name!r}, but "
+                f"{factory.__name__}.{attribute} is {declaration!r}, which has no attributes; "
+                f"parametrise {model.path_to(attribute)!r} instead."
+            )
+        factory, known = inner, _declarations(inner)
+
+
+def _add_fixtures_with_params(metafunc: pytest.Metafunc, models: Mapping[str, _Model]) -> None:
+    names = [name for name in models if name not in metafunc.fixturenames]
+    seen: set[str] = set()
+    while names:
+        name = names.pop()
+        definitions = _definitions(metafunc.definition, name)
+        if name in seen or name in metafunc.fixturenames or not definitions:
+            continue
+        seen.add(name)
+        names += definitions[-1].argnames
+        if definitions[-1].params is not None:
+            metafunc.fixturenames.append(name)
+            metafunc._arg2fixturedefs[name] = definitions
+
+
+def hand_to_the_runner(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, Any, Any]:
+    """Have the plugin that runs a test set up the fixture of a model, which is async.
+
+    A wrapper of the hook ``pytest_fixture_setup``.
+    """
+    __tracebackhide__ = True
+    model = _model_of(fixturedef.func)
+    if model is None or model.name != fixturedef.argname:
+        return (yield)
+    plugins = request.config.pluginmanager
+    if "anyio_backend" in request.fixturenames:  # which anyio's plugin goes by
+        function = _model_fixture(model)
+    elif plugins.has_plugin("asyncio") or plugins.has_plugin("pytest_asyncio.plugin"):
+        # The session is used by the test as well: so the object has to be made on its loop.
+        marker = request.node.get_closest_marker("asyncio")
+        function = _for_pytest_asyncio(
+            _model_fixture(model), marker.kwargs.get("loop_scope") if marker is not None else None
+        )
+    else:
+        _fail(
+            f"The fixture {model.name!r} is created in an event loop, and {request.node.nodeid} "
+            "has none: install pytest-asyncio; or, with anyio's plugin, mark the test with "
+            "@pytest.mark.anyio, or if it is synchronous, with "
+            '@pytest.mark.usefixtures("anyio_backend").'
+        )
+    definition = cast("Any", fixturedef)
+    registered, definition.func = definition.func, function
+    try:
+        return (yield)
+    finally:
+        definition.func = registered
+
+
+def _for_pytest_asyncio(
+    function: Callable[..., Any], loop_scope: str | None = None
+) -> Callable[..., Any]:
+    """Return a function, marked as an async fixture that pytest-asyncio is to run."""
+    if "pytest_asyncio" in sys.modules:
+        import pytest_asyncio
+
+        pytest_asyncio.fixture(loop_scope=cast("Any", loop_scope))(function)
+    return function

@@ -1,0 +1,356 @@
+"""The report on what factories did in a test run: ``--factory-report``."""
+
+from __future__ import annotations
+
+import json
+import threading
+from argparse import ArgumentTypeError
+from collections import Counter, defaultdict
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, astuple, dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import pytest
+
+from async_factory_boy import observing
+
+
+def add_options(group: pytest.OptionGroup) -> None:
+    group.addoption(
+        "--factory-report",
+        metavar="N",
+        nargs="?",
+        const=10,
+        type=_number,
+        help="show the N factories that took longest, and the N tests that created most (default "
+        "of N: 10; 0 for all)",
+    )
+    group.addoption(
+        "--factory-report-json",
+        metavar="FILE",
+        help="write what --factory-report shows to a file as JSON, all of it",
+    )
+
+
+def _number(value: str) -> int:
+    try:
+        number = int(value)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise ArgumentTypeError(
+            "takes the number of factories to show, as in --factory-report=10; got "
+            f"{value!r}. (Without a number, write it after the paths of the tests.)"
+        )
+    return number
+
+
+def configure(config: pytest.Config) -> None:
+    """Begin to observe, if the options ask for a report."""
+    shown, file = config.getoption("factory_report"), config.getoption("factory_report_json")
+    if shown is None and file is None:
+        return
+    path = config.invocation_params.dir / file if file else None
+    if path is not None and not path.parent.is_dir():
+        raise pytest.UsageError(
+            f"--factory-report-json takes a file in a directory that exists; got {file!r}."
+        )
+    report = Report(config, shown, path)
+    config.pluginmanager.register(report, "async_factory_boy_report")
+    observing.observer = report
+    config.add_cleanup(report.stop)
+
+
+@dataclass
+class Figures:
+    """What a factory did. Times are in seconds."""
+
+    built: int = 0
+    created: int = 0
+    waves: int = 0
+    building: float = 0.0
+    storing: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        return self.building + self.storing
+
+    def add(self, other: Figures) -> None:
+        for name, value in asdict(other).items():
+            setattr(self, name, getattr(self, name) + value)
+
+
+class _Clock(threading.local):
+    """Charges time to the object that is being built, or whose hook is waited for.
+
+    Builds wait for the store and for each other, each in a greenlet: so the clock follows the
+    switches between these. Within each, objects are built within objects.
+    """
+
+    def __init__(self) -> None:
+        self._stacks: WeakKeyDictionary[Any, list[Figures]] = WeakKeyDictionary()
+        self._running: Figures | None = None
+        self._since = 0.0
+        self._storing = 0
+        self._outer: Any = None  # another that follows them
+        self._follows = False
+        self.charged = 0.0
+        """All seconds that were charged to anything so far."""
+
+    def enter(self, figures: Figures) -> None:
+        self._follow_switches()
+        self._stack().append(figures)
+        self._run(figures)
+
+    def leave(self) -> None:
+        stack = self._stack()
+        stack.pop()
+        self._run(stack[-1] if stack else None)
+
+    @contextmanager
+    def pause(self) -> Generator[None]:
+        """Charge only what runs in the ``with`` block: not what is waited for there."""
+        self._run(None)
+        self._storing += 1
+        try:
+            yield
+        finally:
+            self._storing -= 1
+
+    def _stack(self) -> list[Figures]:
+        from greenlet import getcurrent
+
+        return self._stacks.setdefault(getcurrent(), [])
+
+    def _run(self, figures: Figures | None) -> None:
+        now = perf_counter()
+        if self._running is not None:
+            self._running.building += now - self._since
+            self.charged += now - self._since
+        self._running, self._since = figures, now
+
+    def _follow_switches(self) -> None:
+        if not self._follows:
+            from greenlet import gettrace, settrace
+
+            self._outer = gettrace()
+            settrace(self._switched)
+            self._follows = True
+
+    def stop(self) -> None:
+        if self._follows:
+            from greenlet import settrace
+
+            settrace(self._outer)
+            self._follows = False
+
+    def _switched(self, event: str, greenlets: tuple[Any, Any]) -> None:
+        if self._outer is not None:
+            self._outer(event, greenlets)
+        origin, target = greenlets
+        stack = self._stacks.get(target)
+        if stack:
+            self._run(stack[-1])
+        elif self._storing or not self._stacks.get(origin):
+            self._run(None)
+        # Else a build has gone over to the event loop, to wait for something of its own.
+
+
+class Report:
+    """Observes factories, and tells what they did.
+
+    Args:
+        config: That of the run.
+        shown: How many factories and tests to show; 0 for all, ``None`` for none.
+        path: The file to write.
+    """
+
+    def __init__(self, config: pytest.Config, shown: int | None, path: Path | None) -> None:
+        self.config = config
+        self.shown = shown
+        self.path = path
+        self.test = ""
+        """The test that runs."""
+        self.test_seconds = 0.0
+        self.figures: defaultdict[tuple[str, str], Figures] = defaultdict(Figures)
+        """For each factory and test."""
+        self._clock = _Clock()
+        self._factories: dict[int, str] = {}
+        """Which factory used an adapter last."""
+
+    def stop(self) -> None:
+        observing.observer = None
+        self._clock.stop()
+
+    # What is observed.
+
+    @contextmanager
+    def building(self, factory: Any, strategy: str) -> Generator[None]:
+        if factory.__module__ == "factory.base":
+            yield  # of a factory.Dict, which is part of another object
+            return
+        figures = self.figures[_name(factory), self.test]
+        self._clock.enter(figures)
+        try:
+            yield
+        finally:
+            self._clock.leave()
+        if strategy == "create":
+            figures.created += 1
+        else:
+            figures.built += 1
+
+    @contextmanager
+    def storing(self, factories: Sequence[Any], adapter: object) -> Generator[None]:
+        counts = Counter(map(_name, factories))
+        self._factories[id(adapter)] = next(iter(counts))
+        for name in counts:
+            self.figures[name, self.test].waves += 1
+        with self._stored({name: count / len(factories) for name, count in counts.items()}):
+            yield
+
+    @contextmanager
+    def finishing(self, adapter: object) -> Generator[None]:
+        name = self._factories.get(id(adapter))
+        with self._stored({} if name is None else {name: 1.0}):
+            yield
+
+    @contextmanager
+    def _stored(self, shares: dict[str, float]) -> Generator[None]:
+        with self._clock.pause():
+            begin, charged = perf_counter(), self._clock.charged
+            try:
+                yield
+            finally:
+                # What was built meanwhile, such as the objects to be stored, is charged as such.
+                seconds = perf_counter() - begin - (self._clock.charged - charged)
+                for name, share in shares.items():
+                    self.figures[name, self.test].storing += seconds * share
+
+    # What pytest tells.
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        self.test = item.nodeid
+        try:
+            return (yield)
+        finally:
+            self.test = ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.test_seconds += report.duration
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        if hasattr(self.config, "workeroutput"):
+            self.config.workeroutput["factory_report"] = [
+                (*names, *astuple(figures)) for names, figures in self.figures.items()
+            ]
+        elif self.path is not None:
+            self.path.write_text(json.dumps(self.as_dict(), indent=2) + "\n")
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        for factory, test, *figures in getattr(node, "workeroutput", {}).get("factory_report", ()):
+            self.figures[factory, test].add(Figures(*figures))
+
+    # What is told.
+
+    def by_factory(self) -> list[tuple[str, Figures]]:
+        """Return each factory with what it did, those first that took longest."""
+        sums = _sums((factory, figures) for (factory, _), figures in self.figures.items())
+        return sorted(sums.items(), key=lambda item: -item[1].seconds)
+
+    def by_test(self) -> list[tuple[str, Figures]]:
+        """Return each test with what factories did for it, those first that created most."""
+        sums = _sums((test, figures) for (_, test), figures in self.figures.items() if test)
+        return sorted(sums.items(), key=lambda item: (-item[1].created, -item[1].seconds))
+
+    def share(self, figures: Figures) -> float:
+        """Return the part of the time of all tests that was spent on something."""
+        return figures.seconds / self.test_seconds if self.test_seconds else 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all that is known, to be written as JSON."""
+        return {
+            "test_seconds": self.test_seconds,
+            "factories": [
+                {"factory": name, **asdict(figures), "share": self.share(figures)}
+                for name, figures in self.by_factory()
+            ],
+            "tests": [
+                {
+                    "test": test,
+                    **asdict(figures),
+                    "factories": {
+                        factory: asdict(part)
+                        for (factory, other), part in self.figures.items()
+                        if other == test
+                    },
+                }
+                for test, figures in self.by_test()
+            ],
+        }
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.shown is None:
+            return
+        terminalreporter.section("factories")
+        factories, tests = self.by_factory(), self.by_test()
+        if not factories:
+            terminalreporter.write_line("No async factory was used.")
+            return
+        total = Figures()
+        for _, figures in factories:
+            total.add(figures)
+        rows: list[tuple[str, ...]]
+        rows = [("", "created", "built", "waves", "building", "storing", "share")]
+        rows += [
+            (
+                name,
+                f"{one.created:,}",
+                f"{one.built:,}",
+                f"{one.waves:,}",
+                f"{one.building:.2f} s",
+                f"{one.storing:.2f} s",
+                f"{self.share(one):.0%}",
+            )
+            for name, one in [*factories[: self.shown or None], ("all factories", total)]
+        ]
+        for line in _table(rows):
+            terminalreporter.write_line(line)
+        if len(factories) > self.shown > 0:
+            terminalreporter.write_line(f"({len(factories) - self.shown} more factories)")
+        terminalreporter.write_line("")
+        rows = [("", "created", "seconds")]
+        rows += [
+            (test, f"{one.created:,}", f"{one.seconds:.2f} s")
+            for test, one in tests[: self.shown or None]
+        ]
+        for line in _table(rows):
+            terminalreporter.write_line(line)
+        if self.path is not None:
+            terminalreporter.write_line(f"all of it: {self.path}")
+
+
+def _name(factory: Any) -> str:
+    return f"{factory.__module__}.{factory.__qualname__}"
+
+
+def _sums(parts: Iterable[tuple[str, Figures]]) -> dict[str, Figures]:
+    sums: defaultdict[str, Figures] = defaultdict(Figures)
+    for name, figures in parts:
+        sums[name].add(figures)
+    return sums
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> Iterable[str]:
+    """Yield the lines of a table, whose first column is text, and whose others are numbers."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for first, *others in rows:
+        numbers = zip(others, widths[1:], strict=True)
+        yield "  ".join([first.ljust(widths[0]), *(one.rjust(width) for one, width in numbers)])

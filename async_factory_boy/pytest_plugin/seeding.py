@@ -1,0 +1,196 @@
+"""Random data and sequences that are the same in each run of a test."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Generator, Mapping
+from typing import Any
+
+import pytest
+
+from async_factory_boy import sequences
+
+
+def add_options(parser: pytest.Parser, group: pytest.OptionGroup) -> None:
+    group.addoption(
+        "--factory-seed",
+        metavar="SEED",
+        help="the integer that each test's random data is derived from, as the header of an "
+        "earlier run showed it (default: the ini option factory_seed, or another in each run)",
+    )
+    parser.addini("factory_seed", "the default of --factory-seed", default=None)
+    parser.addini(
+        "factory_reset_sequences",
+        "have the sequences and iterators of all async factories begin anew in each test",
+        type="bool",
+        default=False,
+    )
+    parser.addini(
+        "factory_disjoint_sequences",
+        "have the sequences of each of pytest-xdist's workers give numbers of their own",
+        type="bool",
+        default=False,
+    )
+
+
+def configure(config: pytest.Config) -> None:
+    """Register what the options ask for."""
+    _number_the_worker(config)
+    if config.getini("factory_reset_sequences"):
+        config.pluginmanager.register(_Sequences(), "async_factory_boy_sequences")
+    given = _given_seed(config)
+    if config.pluginmanager.has_plugin("randomly") and config.getoption(
+        "randomly_reset_seed", default=False
+    ):
+        if given is not None:
+            raise pytest.UsageError(
+                "pytest-randomly seeds factory_boy in this run, and so --factory-seed (or the ini "
+                "option factory_seed) would have no effect: use --randomly-seed instead, or add "
+                "--randomly-dont-reset-seed."
+            )
+        return
+    from_controller = getattr(config, "workerinput", {}).get("factory_seed")
+    seed = given if given is not None else from_controller
+    seeding = Seeding(config, random.getrandbits(32) if seed is None else seed, given is not None)
+    config.pluginmanager.register(seeding, "async_factory_boy_seeding")
+
+
+def _given_seed(config: pytest.Config) -> int | None:
+    for source, value in (
+        ("--factory-seed", config.getoption("factory_seed")),
+        ("The ini option factory_seed", config.getini("factory_seed")),
+    ):
+        if value:
+            try:
+                return int(value)
+            except ValueError:
+                raise pytest.UsageError(
+                    f"{source} takes an integer, such as the header of a run shows; got {value!r}."
+                ) from None
+    return None
+
+
+def _number_the_worker(config: pytest.Config) -> None:
+    worker = getattr(config, "workerinput", {}).get("workerid", "")
+    if config.getini("factory_disjoint_sequences") and worker.startswith("gw"):
+        sequences.worker = int(worker.removeprefix("gw"))
+        config.add_cleanup(lambda: setattr(sequences, "worker", None))
+
+
+def _has_factories() -> bool:
+    """Tell whether this run has imported async factories so far."""
+    return "async_factory_boy.factory" in sys.modules
+
+
+class Seeding:
+    """Has each test begin with random data that depends on the seed and the test alone.
+
+    Args:
+        config: That of the run.
+        seed: The seed.
+        given: Whether it was asked for. Else only runs that have async factories are seeded.
+    """
+
+    def __init__(self, config: pytest.Config, seed: int, given: bool) -> None:
+        self.config = config
+        self.seed = seed
+        self.given = given
+        self.used = False
+        self.shown = False
+
+    def pytest_report_header(self) -> str | None:
+        if not (self.given or _has_factories()):
+            return None
+        self.shown = True
+        return self._line()
+
+    def _line(self) -> str:
+        return f"factories: --factory-seed={self.seed}"
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        self._reseed(item.nodeid)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+    ) -> Generator[None, Any, Any]:
+        """Keep what other tests use as well from depending on the test that comes first."""
+        if fixturedef.scope == "function" or not _has_factories():
+            return (yield)
+        import faker.generator
+        from factory.random import randgen
+
+        generators = (randgen, faker.generator.random)
+        states = [generator.getstate() for generator in generators]
+        self._reseed(f"{request.node.nodeid} {fixturedef.argname} {getattr(request, 'param', '')}")
+        try:
+            return (yield)
+        finally:
+            for generator, state in zip(generators, states, strict=True):
+                generator.setstate(state)
+
+    def _reseed(self, name: str) -> None:
+        if self.given or _has_factories():
+            from factory.random import reseed_random
+
+            reseed_random(f"{self.seed} {name}")
+            self.used = True
+
+    # Where only test modules import factories, the header is too early, and under pytest-xdist only
+    # the workers know.
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        wanted = terminalreporter.verbosity >= 0 or any(
+            terminalreporter.stats.get(outcome) for outcome in ("failed", "error")
+        )
+        if self.used and not self.shown and wanted:
+            terminalreporter.write_line(self._line())
+
+    def pytest_sessionfinish(self) -> None:
+        if hasattr(self.config, "workeroutput"):
+            self.config.workeroutput["factory_seed_used"] = self.used
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        node.workerinput["factory_seed"] = self.seed
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        self.used |= getattr(node, "workeroutput", {}).get("factory_seed_used", False)
+
+
+class _Sequences:
+    """Has the sequences begin anew in each test.
+
+    The numbers of objects that several tests use are out of the way of those of each test.
+    """
+
+    OFFSET = 100_000
+
+    def __init__(self) -> None:
+        self.shared: Mapping[Any, Any] = {}
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        self._exchange({})
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
+        if fixturedef.scope == "function":
+            return (yield)
+        of_test, of_outer = self._exchange(self.shared), sequences.offset
+        sequences.offset = self.OFFSET
+        try:
+            return (yield)
+        finally:
+            self.shared, sequences.offset = self._exchange(of_test), of_outer
+
+    def _exchange(self, counters: Mapping[Any, Any]) -> Mapping[Any, Any]:
+        if not _has_factories():
+            return {}
+        from async_factory_boy.factory import AsyncFactory
+        from async_factory_boy.factory._factory_boy import exchange_counters
+
+        return exchange_counters(AsyncFactory, counters)

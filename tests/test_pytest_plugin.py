@@ -1,0 +1,968 @@
+"""The pytest plugin, in runs of pytest of its own on a real database."""
+
+from __future__ import annotations
+
+import json
+import re
+from textwrap import dedent
+from typing import Any
+
+import aiosqlite  # noqa: F401
+import factory
+import pytest
+
+import async_factory_boy.factory.sqlalchemy  # noqa: F401
+from async_factory_boy import FixtureError
+from async_factory_boy.adapters.sqlalchemy import SQLAlchemyAdapter
+from async_factory_boy.factory import AsyncFactory
+from async_factory_boy.pytest_plugin import register
+
+# The runs are in this process, and forget what they import: so what is slow to import is here.
+factory.Faker("name").evaluate(None, None, {"locale": None})
+
+MODELS = """
+    from __future__ import annotations
+
+    import factory
+    from sqlalchemy import ForeignKey
+    from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+    from async_factory_boy.factory.sqlalchemy import AsyncSQLAlchemyModelFactory
+
+
+    class Base(DeclarativeBase):
+        pass
+
+
+    class Company(Base):
+        __tablename__ = "company"
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+        country: Mapped[str | None]
+
+
+    class User(Base):
+        __tablename__ = "user"
+
+        id: Mapped[int] = mapped_column(primary_key=True)
+        name: Mapped[str]
+        role: Mapped[str]
+        note: Mapped[str | None]
+        company_id: Mapped[int | None] = mapped_column(ForeignKey(Company.id))
+        company: Mapped[Company | None] = relationship(lazy="selectin")
+        parent_id: Mapped[int | None] = mapped_column(ForeignKey("user.id"))
+        parent: Mapped[User | None] = relationship(remote_side=[id], lazy="selectin")
+
+
+    class CompanyFactory(AsyncSQLAlchemyModelFactory[Company]):
+        class Meta:
+            model = Company
+
+        name = factory.Sequence(lambda n: f"company{n}")
+        country = factory.Faker("country")
+
+
+    class UserFactory(AsyncSQLAlchemyModelFactory[User]):
+        class Meta:
+            model = User
+
+        class Params:
+            boss = factory.Trait(role="boss")
+            alone = factory.Trait(company=None)
+
+        name = factory.Faker("name")
+        role = "user"
+        company = factory.SubFactory(CompanyFactory)
+
+        @factory.post_generation
+        def noted(user, create, extracted, **kwargs):
+            user.note = f"{extracted} {kwargs}" if extracted or kwargs else None
+
+
+    class ChildFactory(UserFactory):
+        parent = factory.SubFactory(UserFactory)
+"""
+
+DATABASE = """
+    import pytest
+    from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+    from async_factory_boy import bind
+    from models import Base
+
+    FIXTURE
+
+    @fixture(autouse=True)
+    async def session():
+        engine = create_async_engine("sqlite+aiosqlite://")
+        async with engine.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+        async with AsyncSession(engine) as session:
+            with bind(sqlalchemy_session=session):
+                yield session
+        await engine.dispose()
+"""
+
+RUNNERS = {
+    "asyncio-auto": ("fixture = pytest.fixture", ["-o", "asyncio_mode=auto"]),
+    "asyncio-strict": ("from pytest_asyncio import fixture", ["-o", "asyncio_mode=strict"]),
+    "anyio": ("fixture = pytest.fixture", ["-p", "no:asyncio"]),
+    "anyio-beside-asyncio": ("fixture = pytest.fixture", ["-o", "asyncio_mode=strict"]),
+}
+
+# How an async test is marked, and a synchronous one that has async fixtures.
+MARKS = {
+    "asyncio-auto": ("usefixtures('request')", "usefixtures('request')"),
+    "asyncio-strict": ("asyncio", "usefixtures('request')"),
+    "anyio": ("anyio", 'usefixtures("anyio_backend")'),
+    "anyio-beside-asyncio": ("anyio", 'usefixtures("anyio_backend")'),
+}
+
+
+class Suite:
+    """A project with two models and their factories, whose tests are given."""
+
+    def __init__(self, pytester: pytest.Pytester, runner: str = "asyncio-auto") -> None:
+        self.pytester = pytester
+        self.fixture, arguments = RUNNERS[runner]
+        self.arguments = [*arguments]
+        asynchronous, synchronous = MARKS[runner]
+        self.marks = f"async_ = pytest.mark.{asynchronous}\nsync = pytest.mark.{synchronous}\n"
+        # Without what the runs do not need, and would import anew each time.
+        unused = ("cacheprovider", "pytest_cov", "randomly", "hypothesispytest")
+        without = [argument for plugin in unused for argument in ("-p", f"no:{plugin}")]
+        self.arguments += [*without, "-W", "error", "--tb=short", "--assert=plain"]
+        if runner != "anyio":
+            self.arguments += ["-o", "asyncio_default_fixture_loop_scope=function"]
+
+    def run(
+        self, tests: str, *arguments: str, conftest: str = "", database: str = DATABASE
+    ) -> pytest.RunResult:
+        """Run pytest on a test module, and whatever is to be in its conftest.py."""
+        backend = '\n\n@pytest.fixture\ndef anyio_backend():\n    return "asyncio"\n'
+        self.pytester.makepyfile(
+            models=dedent(MODELS),
+            conftest=dedent(database).replace("FIXTURE", self.fixture) + backend + dedent(conftest),
+            test_it=(
+                "import pytest\nfrom async_factory_boy.pytest_plugin import register, LazyFixture\n"
+                "from models import *\n\n" + self.marks + dedent(tests)
+            ),
+        )
+        return self.pytester.runpytest(*self.arguments, *arguments)
+
+    def passes(self, tests: str, *arguments: str, passed: int, conftest: str = "") -> None:
+        """Check that so many tests pass, and all of them."""
+        self.run(tests, *arguments, conftest=conftest).assert_outcomes(passed=passed)
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester) -> Suite:
+    return Suite(pytester)
+
+
+@pytest.fixture(params=list(RUNNERS))
+def suite_of_each(pytester: pytest.Pytester, request: pytest.FixtureRequest) -> Suite:
+    return Suite(pytester, request.param)
+
+
+# Fixtures.
+
+
+def test_register(suite_of_each: Suite) -> None:
+    """Both fixtures are there, in async tests and in sync ones, whichever plugin runs them."""
+    suite_of_each.passes(
+        """
+        from sqlalchemy import inspect, select
+
+        register(UserFactory)
+        register(UserFactory, "admin", role="admin")
+
+
+        @async_
+        async def test_async(user, user_factory, admin, session):
+            assert user_factory is UserFactory
+            assert (user.role, admin.role) == ("user", "admin")
+            assert await session.scalar(select(User).where(User.id == user.id)) is user
+            assert inspect(admin).session is session.sync_session
+            assert (await user_factory.create_async()).id not in (user.id, admin.id)
+
+
+        @sync
+        def test_sync(user):
+            assert user.id == 1 and user.company.id == 1
+
+
+        @async_
+        @pytest.mark.parametrize("user__name", ["Ada", "Grace"])
+        async def test_parametrised(user, user__name):
+            assert user.name == user__name
+
+
+        class TestInClass:
+            register(CompanyFactory)
+
+            @pytest.fixture
+            def user__role(self):
+                return "guest"
+
+            @async_
+            async def test_overridden(self, user, company):
+                assert user.role == "guest"
+                assert user.company is company
+        """,
+        passed=5,
+    )
+
+
+def test_loop_scope_is_that_of_the_test(suite: Suite) -> None:
+    """A test that runs on the module's loop gets objects that were made there."""
+    suite.passes(
+        """
+        import asyncio
+        import pytest_asyncio
+        from async_factory_boy.factory import AsyncFactory
+        from async_factory_boy.adapters import PersistenceAdapter
+
+        loops = []
+
+        class Adapter(PersistenceAdapter):
+            async def save(self, instance):
+                loops.append(asyncio.get_running_loop())
+                return instance
+
+        class Thing:
+            pass
+
+        @register
+        class ThingFactory(AsyncFactory):
+            class Meta:
+                model = Thing
+                adapter = Adapter
+
+        @pytest.mark.asyncio(loop_scope="module")
+        async def test_module(thing):
+            assert loops.pop() is asyncio.get_running_loop()
+
+        @pytest.mark.asyncio
+        async def test_function(thing):
+            assert loops.pop() is asyncio.get_running_loop()
+        """,
+        passed=2,
+    )
+
+
+def test_overrides(suite: Suite) -> None:
+    """An attribute is overridden by parametrisation or a fixture, of any kind, at any depth."""
+    suite.passes(
+        """
+        register(UserFactory)
+        register(UserFactory, "worker", company__name="ACME")
+        register(UserFactory, "boss", boss=True)
+
+        @pytest.mark.parametrize("user__company__name", ["ACME"])
+        @pytest.mark.parametrize(("user__role", "user__boss"), [("nobody", True)])
+        def test_parametrised(user):
+            assert (user.company.name, user.role) == ("ACME", "nobody")
+
+        @pytest.mark.parametrize("user__boss", [True])
+        def test_trait(user, boss):
+            assert (user.role, boss.role) == ("boss", "boss")
+
+        @pytest.mark.parametrize("user__noted", ["given"])
+        @pytest.mark.parametrize("user__noted__times", [3])
+        def test_post_generation(user):
+            assert user.note == "given {'times': 3}"
+
+        def test_values_of_the_attributes(user, user__role, worker, worker__role):
+            assert user__role == worker__role == "user"
+            assert (worker.company.name, user.note) == ("ACME", None)
+
+        @pytest.mark.parametrize("user__name", [factory.Sequence(lambda n: f"number{n}")])
+        def test_declaration(user):
+            assert user.name.startswith("number")
+
+        class TestFixtures:
+            @pytest.fixture
+            async def user__company(self):
+                return await CompanyFactory.create_async(name="by a fixture")
+
+            @pytest.fixture(params=["a", "b"])
+            def user__role(self, request):
+                return request.param
+
+            def test(self, user, user__role):
+                assert (user.company.name, user.role) == ("by a fixture", user__role)
+
+        class TestWithin:
+            @pytest.fixture
+            async def user__company__name(self, company_factory):
+                return "from " + (await company_factory.create_async(name="there")).name
+
+            register(CompanyFactory)
+
+            def test(self, user, worker):
+                assert user.company.name == "from there"
+                assert worker.company.name == "ACME"
+        """,
+        passed=8,
+    )
+
+
+def test_registered_fixtures_are_used(suite: Suite) -> None:
+    """What a SubFactory would create is the object of a fixture, if one is registered for it."""
+    suite.passes(
+        """
+        register(UserFactory)
+        register(UserFactory, "homeless", company=None)
+        register(UserFactory, "colleague", company=LazyFixture(lambda acme: acme))
+        register(ChildFactory, "child")
+
+        def test_company(user, company):
+            assert user.company is company
+
+        def test_only_the_user(user):
+            assert user.company.id == 1
+
+        @pytest.mark.parametrize("company__name", ["ACME"])
+        async def test_its_attributes(user, session):
+            assert user.company.name == "ACME"
+
+        @pytest.mark.parametrize("user__company__name", ["ACME"])
+        def test_a_company_of_its_own(user, company):
+            assert user.company.name == "ACME" != company.name
+
+        @pytest.mark.parametrize("user__alone", [True])
+        def test_no_company(user, homeless, company):
+            assert user.company is homeless.company is None
+
+        @pytest.mark.parametrize("user__company", [LazyFixture("acme")])
+        def test_lazy(user, colleague, acme, company):
+            assert user.company is colleague.company is acme is not company
+
+        def test_of_a_model_of_the_same_name(child, user):
+            assert child.parent is user
+
+        class TestOverridden:
+            @pytest.fixture
+            async def company(self):
+                return await CompanyFactory.create_async(name="another")
+
+            def test(self, user):
+                assert user.company.name == "another"
+
+        class TestParams:
+            @pytest.fixture(params=["a", "b"])
+            def company__name(self, request):
+                return request.param
+
+            def test(self, user, request):
+                assert user.company.name == request.node.callspec.params["company__name"]
+        """,
+        conftest="""
+        from async_factory_boy.pytest_plugin import register
+        from models import CompanyFactory
+
+        register(CompanyFactory)
+        register(CompanyFactory, "acme", name="ACME")
+        """,
+        passed=10,
+    )
+
+
+def test_circles(suite: Suite) -> None:
+    """Where SubFactories lead back to a fixture that is being made, the factory goes on alone."""
+    suite.passes(
+        """
+        from async_factory_boy.factory import AsyncFactory
+        from async_factory_boy.adapters import PersistenceAdapter
+
+        class Adapter(PersistenceAdapter):
+            async def save(self, instance):
+                return instance
+
+        class Chicken:
+            def __init__(self, egg):
+                self.egg = egg
+
+        class Egg:
+            def __init__(self, chicken):
+                self.chicken = chicken
+
+        @register
+        class ChickenFactory(AsyncFactory):
+            class Meta:
+                model = Chicken
+                adapter = Adapter
+
+            egg = factory.SubFactory(f"{__name__}.EggFactory", chicken=None)
+
+        @register
+        @register(_name="second_egg")
+        class EggFactory(AsyncFactory):
+            class Meta:
+                model = Egg
+                adapter = Adapter
+
+            chicken = factory.SubFactory(ChickenFactory)
+
+        def test_from_egg(egg, chicken):
+            assert egg.chicken is chicken
+            assert chicken.egg.chicken is None
+
+        def test_from_chicken(chicken, egg):
+            assert chicken.egg is egg
+
+        def test_second(second_egg, chicken):
+            assert second_egg.chicken is chicken
+        """,
+        passed=3,
+    )
+
+
+def test_other_overrides(suite: Suite) -> None:
+    """A fixture of an attribute may come before register(); that of the factory is overridden."""
+    suite.passes(
+        """
+        @pytest.fixture
+        def user__name():
+            return "Ada"
+
+        @register(role="guest")
+        class GuestFactory(UserFactory):
+            pass
+
+        register(CompanyFactory, "acme")
+
+        class TestFactory:
+            @pytest.fixture
+            def company_factory(self):
+                class AcmeFactory(CompanyFactory):
+                    name = "ACME"
+
+                return AcmeFactory
+
+            def test(self, user, acme, guest_factory):
+                assert (user.name, user.role, acme.name) == ("Ada", "guest", "ACME")
+                assert guest_factory is GuestFactory
+        """,
+        passed=1,
+    )
+
+
+# Bad input to register().
+
+
+class NoModelFactory(AsyncFactory[Any]):
+    pass
+
+
+class SyncFactory(factory.Factory[Any]):
+    class Meta:
+        model = dict
+
+
+class TableFactory(AsyncFactory[Any]):
+    class Meta:
+        model = dict
+        adapter = SQLAlchemyAdapter
+
+
+class Thing:
+    pass
+
+
+class thing(AsyncFactory[Any]):  # noqa: N801
+    class Meta:
+        model = Thing
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            (NoModelFactory,),
+            "register(NoModelFactory): NoModelFactory is abstract, so it has no objects; set "
+            "NoModelFactory.Meta.model and leave Meta.abstract out, or register a factory that is "
+            "derived from it.",
+        ),
+        (
+            (SyncFactory,),
+            "register(SyncFactory): SyncFactory is a synchronous factory, whose objects are "
+            "stored without an event loop. Derive it from AsyncFactory or from the dedicated "
+            "factory of your ORM, or register it with pytest-factoryboy.",
+        ),
+        ((Thing,), f"register() takes a factory class; got {Thing!r}."),
+        (("admin",), "register() takes a factory class; got 'admin'."),
+        (
+            (TableFactory, "the admin"),
+            "register(TableFactory, 'the admin'): a fixture needs a name that is an identifier, "
+            'such as "admin".',
+        ),
+        (
+            (thing,),
+            "register(thing) would make two fixtures called 'thing', one for the factory and one "
+            'for the model; give the second a name: register(thing, "some_name").',
+        ),
+    ],
+)
+def test_register_refuses(arguments: tuple[Any, ...], message: str) -> None:
+    """What has no fixture is refused where it is registered, with what to write instead."""
+    with pytest.raises(FixtureError) as caught:
+
+        class TestSomething:
+            register(*arguments)
+
+    assert str(caught.value) == message
+
+
+def test_register_refuses_a_taken_name() -> None:
+    """A name is registered once in a module or class, and never put over something else."""
+    with pytest.raises(FixtureError) as caught:
+
+        class TestTwice:
+            register(TableFactory)
+            register(TableFactory)
+
+    assert str(caught.value) == (
+        "register(TableFactory) makes a fixture 'table', which register(TableFactory) has made "
+        'already; give the second one another name: register(TableFactory, "another_table").'
+    )
+    with pytest.raises(FixtureError) as caught:
+
+        class TestTaken:
+            table = 1
+            register(TableFactory)
+
+    assert str(caught.value) == (
+        "register(TableFactory) makes a fixture 'table', which TestTaken has "
+        "already, as 1; give the second one another name: "
+        'register(TableFactory, "another_table").'
+    )
+
+
+def test_register_refuses_a_function() -> None:
+    """Within a function nobody would find the fixtures."""
+    with pytest.raises(FixtureError) as caught:
+        register(TableFactory)
+
+    assert str(caught.value) == (
+        "register() was called in a function, where pytest finds no fixtures; call it in the body "
+        "of a conftest.py, a test module or a test class."
+    )
+
+
+def test_unknown_attributes(suite: Suite) -> None:
+    """A test that is parametrised with what the factory does not declare is not collected."""
+    result = suite.run(
+        """
+        register(UserFactory)
+
+        class TestOne:
+            @pytest.mark.parametrize("user__nmae", [1])
+            def test(self, user): ...
+
+        class TestWithin:
+            @pytest.mark.parametrize("user__company__nmae", [1])
+            def test(self, user): ...
+
+        class TestWithinAValue:
+            @pytest.mark.parametrize("user__role__name", [1])
+            def test(self, user): ...
+
+        class TestOwn:
+            @pytest.mark.parametrize("user__kind", [1])
+            def test(self, user, user__kind): ...
+
+        class TestOther:
+            @pytest.mark.parametrize("kind", [1])
+            def test(self, user): ...
+        """,
+        "--continue-on-collection-errors",
+    )
+    result.assert_outcomes(passed=1, errors=4)
+    parametrised = "E*FixtureError: test_it.py::{}::test is parametrised with '{}', but {}"
+    instead = (
+        "Declare it there, or take the fixture 'user_factory' and create the object in the test."
+    )
+    result.stdout.fnmatch_lines(
+        [
+            parametrised.format(
+                "TestOne",
+                "user__nmae",
+                "UserFactory declares no 'nmae'. Did you mean 'name'? It declares alone, boss, "
+                f"company, name, noted, role. {instead}",
+            ),
+            parametrised.format(
+                "TestWithin",
+                "user__company__nmae",
+                "CompanyFactory declares no 'nmae'. Did you mean 'name'? It declares country, "
+                f"name. {instead}",
+            ),
+            parametrised.format(
+                "TestWithinAValue",
+                "user__role__name",
+                "UserFactory.role is 'user', which has no attributes; parametrise 'user__role' "
+                "instead.",
+            ),
+            "*function uses no argument 'kind'",
+        ]
+    )
+
+
+def test_no_session(suite: Suite) -> None:
+    """Without a session, the error names the fixture, and where to bind one."""
+    result = suite.run(
+        """
+        register(UserFactory)
+
+        def test(user): ...
+        """,
+        database="import pytest",
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E*MissingOptionError: No async session provided* The fixture 'user' takes what is "
+            "bound when it is set up: bind in an autouse fixture, or in one that the test names "
+            "before it.",
+        ]
+    )
+
+
+def test_no_event_loop(pytester: pytest.Pytester) -> None:
+    """Where nothing runs async fixtures, the error says how to have one do so."""
+    result = Suite(pytester, "anyio").run(
+        """
+        register(UserFactory)
+
+        def test(user): ...
+        """,
+        database="import pytest",
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E*FixtureError: The fixture 'user' is created in an event loop, and "
+            "test_it.py::test has none: install pytest-asyncio; or, with anyio's plugin, mark the "
+            "test with @pytest.mark.anyio, or if it is synchronous, with "
+            '@pytest.mark.usefixtures("anyio_backend").'
+        ]
+    )
+
+
+# Seeds and sequences.
+
+RECORDING = """
+    import json
+    from pathlib import Path
+
+    from models import CompanyFactory, UserFactory
+    from async_factory_boy.pytest_plugin import register
+
+    register(UserFactory)
+
+    @pytest.fixture
+    def record(request):
+        def record(*values):
+            with Path("data.jsonl").open("a") as file:
+                file.write(json.dumps([request.node.name, *values]) + "\\n")
+        return record
+
+    @pytest.fixture(scope="session")
+    def shared():
+        company = CompanyFactory.build()
+        return f"{company.name} in {company.country}"
+"""
+
+RECORDED = """
+    def test_1(user, record):
+        record(user.name, user.company.name, user.company.country)
+
+    def test_2(shared, user, record, faker):
+        record(user.name, user.company.name, shared, faker.name())
+
+    def test_3(user, shared, record):
+        record(shared, user.company.name, user.name)
+"""
+
+
+def test_same_data(suite: Suite) -> None:
+    """A test gives the same data alone, in any order, and under pytest-xdist.
+
+    But for the sequences of its workers, which have no number in common where that is asked for.
+    What the workers created is in one report.
+    """
+    file = suite.pytester.path / "data.jsonl"
+
+    def recorded(*arguments: str) -> dict[str, list[str]]:
+        reset = ["-o", "factory_reset_sequences=true", "--factory-seed=1"]
+        result = suite.run(RECORDED, *reset, *arguments, conftest=RECORDING)
+        assert result.ret == 0
+        result.stdout.fnmatch_lines(["factories: --factory-seed=1"])
+        lines = file.read_text().splitlines()
+        file.unlink()
+        return {name: values for name, *values in map(json.loads, lines)}
+
+    full = recorded()
+    assert [len(set(values)) for values in full.values()] == [3, 4, 3]
+    assert full["test_1"][1] == full["test_2"][1] == full["test_3"][1] == "company0"
+    assert full["test_2"][2] == full["test_3"][0]
+    assert full["test_2"][2].startswith("company100000 in ")
+    assert len({full["test_1"][0], full["test_2"][0], full["test_3"][2]}) == 3
+    reverse = [f"test_it.py::test_{number}" for number in (3, 2, 1)]
+    assert recorded(*reverse) == full
+    assert recorded(reverse[0]) == {"test_3": full["test_3"]}
+
+    distributed = recorded(
+        "-n2", "-o", "factory_disjoint_sequences=true", "--factory-report-json=report.json"
+    )
+    report = json.loads((suite.pytester.path / "report.json").read_text())
+    assert {one["factory"]: one["created"] for one in report["factories"]} == {
+        "models.UserFactory": 3,
+        "models.CompanyFactory": 3,
+    }
+    assert len(report["tests"]) == 3
+    assert {distributed[test][1] for test in full} == {"company0", "company1"}
+    for values in (*full.values(), *distributed.values()):
+        del values[1]
+        values[:] = [re.sub(r"company\d+", "company", value) for value in values]
+    assert distributed == full
+
+
+BUILDING = """
+    import random
+    import factory
+    from async_factory_boy.factory import AsyncFactory
+    from async_factory_boy.adapters import PersistenceAdapter
+
+    class Thing:
+        def __init__(self, number, name, color):
+            self.values = (number, name, color)
+
+    class ThingFactory(AsyncFactory):
+        class Meta:
+            model = Thing
+
+        number = factory.Sequence(lambda n: n)
+        name = factory.Faker("name")
+        color = factory.Iterator(["red", "green", "blue"])
+
+    built = []
+
+    @pytest.mark.parametrize("run", [1, 2])
+    def test_again(run):
+        built.append(ThingFactory.build().values)
+        assert [number for number, _, _ in built] == list(range(len(built)))
+        assert [color for _, _, color in built] == ["red", "green"][:len(built)]
+        assert len({name for _, name, _ in built}) == len(built)
+        assert random.getstate() == state
+
+    state = random.getstate()
+"""
+
+
+def test_defaults(suite: Suite) -> None:
+    """Without options, the seed is another in each run, and sequences and iterators go on.
+
+    Python's own generator is left alone. Where only test modules have factories, the seed is shown
+    at the end.
+    """
+    here = suite.run(BUILDING, database="import pytest")
+    elsewhere = suite.pytester.runpytest_subprocess(*suite.arguments)
+    seeds = []
+    for result in (here, elsewhere):
+        result.assert_outcomes(passed=2)
+        seeds += re.findall(r"(?m)^factories: --factory-seed=(\d+)$", str(result.stdout))
+    assert len(set(seeds)) == 2
+    elsewhere.stdout.fnmatch_lines(["test_it.py ..*", "factories: *", "*2 passed*"])
+
+
+def test_no_effect(pytester: pytest.Pytester) -> None:
+    """In a suite that does not use it, the plugin shows nothing, and imports neither us nor an ORM.
+
+    Nor does it touch the random data of factory_boy.
+    """
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test():
+            loaded = {name.partition(".")[0] for name in sys.modules}
+            assert not loaded & {"factory", "sqlalchemy", "tortoise", "greenlet", "beanie"}
+            ours = {name for name in sys.modules if name.startswith("async_factory_boy")}
+            assert ours == {
+                "async_factory_boy",
+                "async_factory_boy.observing",
+                "async_factory_boy.pytest_plugin",
+                "async_factory_boy.pytest_plugin.reporting",
+                "async_factory_boy.pytest_plugin.seeding",
+                "async_factory_boy.sequences",
+            }
+        """
+    )
+    result = pytester.runpytest_subprocess(
+        *("--assert=plain", "-p", "no:randomly", "-p", "no:pytest_cov", "-p", "no:hypothesispytest")
+    )
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("factories: *")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--factory-seed=last"],
+            "--factory-seed takes an integer, such as the header of a run shows; got 'last'.",
+        ),
+        (
+            ["-o", "factory_seed=1.5"],
+            "The ini option factory_seed takes an integer, such as the header of a run shows; got "
+            "'1.5'.",
+        ),
+        (
+            ["--factory-report-json=no/such.json"],
+            "--factory-report-json takes a file in a directory that exists; got 'no/such.json'.",
+        ),
+        (
+            ["--factory-seed=1", "-p", "randomly"],
+            "pytest-randomly seeds factory_boy in this run, and so --factory-seed (or the ini "
+            "option factory_seed) would have no effect: use --randomly-seed instead, or add "
+            "--randomly-dont-reset-seed.",
+        ),
+    ],
+)
+def test_option_refused(pytester: pytest.Pytester, arguments: list[str], message: str) -> None:
+    """A seed or file that cannot be used ends the run before it begins."""
+    if "randomly" not in arguments:
+        arguments = [*arguments, "-p", "no:randomly"]
+    result = pytester.runpytest(*arguments)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {message}"])
+
+
+def test_pytest_randomly(suite: Suite) -> None:
+    """With pytest-randomly, its seed is the one; unless it is told to seed nothing."""
+    place = suite.arguments.index("no:randomly")
+    suite.arguments[place] = "randomly"
+    tests = """
+        import factory.random
+        import random
+
+        @pytest.mark.parametrize("run", [1, 2])
+        def test(run):
+            same = factory.random.randgen.getstate() == random.getstate()
+            assert same is EXPECTED
+    """
+    result = suite.run(tests.replace("EXPECTED", "True"), database="import pytest")
+    result.assert_outcomes(passed=2)
+    result.stdout.no_fnmatch_line("factories: *")
+    result = suite.run(
+        tests.replace("EXPECTED", "False"),
+        "--randomly-dont-reset-seed",
+        "--factory-seed=3",
+        database="import pytest",
+    )
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["factories: --factory-seed=3"])
+
+
+# The report.
+
+CREATING = """
+    import asyncio
+    import time
+
+    class SlowFactory(UserFactory):
+        class Params:
+            slow = factory.LazyFunction(lambda: time.sleep(0.05))
+
+        @factory.post_generation
+        async def wait(user, create, extracted, **kwargs):
+            await asyncio.sleep(0.05)
+
+    register(CompanyFactory)
+
+    async def test_many():
+        await UserFactory.create_batch_async(5)
+
+    async def test_slow(company):
+        await SlowFactory.create_async(company=company)
+        UserFactory.build(company=None)
+
+    async def test_failing(session):
+        with pytest.raises(ZeroDivisionError):
+            await UserFactory.create_async(
+                name=factory.LazyAttribute(lambda user: user.company.id / 0)
+            )
+
+    def test_none():
+        pass
+"""
+
+
+def test_report(suite: Suite) -> None:
+    """The report tells which factories took how long for what, and which tests created most."""
+    file = suite.pytester.path / "report.json"
+    result = suite.run(CREATING, "--factory-report=1", "--factory-report-json=report.json")
+    result.assert_outcomes(passed=4)
+    result.stdout.fnmatch_lines(
+        [
+            "*= factories =*",
+            "                     created  built  waves  building  storing  share",
+            "test_it.SlowFactory        1      0      1    0.1? s   ?.?? s  *%",
+            "all factories             13      1      5    ?.?? s   ?.?? s  *%",
+            "(2 more factories)",
+            "",
+            "                       created  seconds",
+            "test_it.py::test_many       10   ?.?? s",
+            f"all of it: {file}",
+        ]
+    )
+    report = json.loads(file.read_text())
+    counts = {
+        one["factory"]: (one["created"], one["built"], one["waves"]) for one in report["factories"]
+    }
+    assert counts == {
+        "test_it.SlowFactory": (1, 0, 1),
+        "models.UserFactory": (5, 1, 1),
+        "models.CompanyFactory": (7, 0, 3),
+    }
+    for one in report["factories"]:
+        assert one["building"] > 0
+        assert one["storing"] > 0
+        seconds = one["building"] + one["storing"]
+        assert one["share"] == pytest.approx(seconds / report["test_seconds"])
+    assert 0.1 <= report["factories"][0]["building"] < report["test_seconds"]
+    assert {one["test"]: one["created"] for one in report["tests"]} == {
+        "test_it.py::test_many": 10,
+        "test_it.py::test_slow": 2,
+        "test_it.py::test_failing": 1,
+    }
+    (slow,) = [one for one in report["tests"] if one["test"] == "test_it.py::test_slow"]
+    assert {name: part["created"] for name, part in slow["factories"].items()} == {
+        "test_it.SlowFactory": 1,
+        "models.UserFactory": 0,
+        "models.CompanyFactory": 1,
+    }
+
+
+@pytest.mark.parametrize("value", ["tests", "-1"])
+def test_report_refused(pytester: pytest.Pytester, value: str) -> None:
+    """The number of factories to show is a number, and not the path that comes next."""
+    result = pytester.runpytest(f"--factory-report={value}", "-p", "no:randomly")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        [
+            "*: error: argument --factory-report: takes the number of factories to show, as in "
+            f"--factory-report=10; got '{value}'. (Without a number, write it after the paths of "
+            "the tests.)"
+        ]
+    )
+
+
+def test_report_without_factories(suite: Suite) -> None:
+    """A report on no factories says so."""
+    result = suite.run("def test(): pass", "--factory-report", database="import pytest")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*= factories =*", "No async factory was used."])
