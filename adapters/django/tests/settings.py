@@ -9,6 +9,12 @@ INSTALLED_APPS = [
 DATABASES = {
     "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
     "postgresql": {"ENGINE": "django.db.backends.postgresql", "NAME": ""},
+    # Another connection to the same.
+    "postgresql2": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "",
+        "TEST": {"MIRROR": "postgresql"},
+    },
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
