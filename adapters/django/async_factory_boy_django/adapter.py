@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import FieldDoesNotExist
 from django.db import IntegrityError, connections, router, transaction
-from django.db.models import Field, ForeignKey, Model, Q
+from django.db.models import Field, ForeignKey, Manager, Model, Q
 from django.db.models.manager import BaseManager
 from django.db.models.query import QuerySet
 from django.db.models.signals import post_save, pre_save
@@ -25,6 +25,8 @@ __all__ = ["DjangoAdapter"]
 
 M = TypeVar("M", bound=Model)
 R = TypeVar("R")
+
+AnyField: TypeAlias = "Field[Any, Any]"
 
 # Objects per SELECT when many are looked up: SQLite nests no more than 1,000 conditions.
 _PAGE = 200
@@ -109,12 +111,13 @@ class DjangoAdapter(PersistenceAdapter[M]):
         alias = self.django_database or self.database or router.db_for_write(model)
         return alias
 
-    def manager(self, model: type[M]) -> BaseManager[M]:
+    def manager(self, model: type[M]) -> Manager[M]:
         """Return the manager of `model`, for the database that its objects are stored in now.
 
         That is ``objects``, or the default manager of a model which has another in its place.
         """
-        return _manager(model).db_manager(self.alias(model))
+        manager: Manager[M] = _manager(model).db_manager(self.alias(model))
+        return manager
 
     def ambient(self, model: type[M]) -> Mapping[str, Any]:
         muted = muted_signals()
@@ -223,20 +226,20 @@ class DjangoAdapter(PersistenceAdapter[M]):
             return await sync_to_async(function, thread_sensitive=True)(*args)
 
 
-def _manager(model: type[M]) -> BaseManager[M]:
+def _manager(model: type[M]) -> Manager[M]:
     manager = getattr(model, "objects", None)
-    return manager if isinstance(manager, BaseManager) else model._default_manager
+    return cast(
+        "Manager[M]", manager if isinstance(manager, BaseManager) else model._default_manager
+    )
 
 
-def _column(model: type[Model], name: str) -> Field[Any, Any] | None:
+def _column(model: type[Model], name: str) -> AnyField | None:
     """Return the field of that name, if it is stored in a column of its own."""
-    if name == "pk":
-        return model._meta.pk
     try:
-        field = model._meta.get_field(name)
+        field: object = model._meta.pk if name == "pk" else model._meta.get_field(name)
     except FieldDoesNotExist:
         return None
-    return field if isinstance(field, Field) and field.concrete else None
+    return field if isinstance(field, Field) and (field.concrete or name == "pk") else None
 
 
 # What follows runs in the thread.
@@ -313,17 +316,18 @@ def _pages(values: Sequence[R]) -> Iterable[Sequence[R]]:
     return (values[start : start + _PAGE] for start in range(0, len(values), _PAGE))
 
 
-def _find(manager: BaseManager[M], lookup: Mapping[str, Any]) -> M | None:
+def _find(manager: Manager[M], lookup: Mapping[str, Any]) -> M | None:
     try:
         return manager.get(**lookup)
     except manager.model.DoesNotExist:
         return None
 
 
-def _find_many(manager: BaseManager[M], lookups: Sequence[Mapping[str, Any]]) -> Sequence[M | None]:
-    columns = [_column(manager.model, name) for name in lookups[0]]
+def _find_many(manager: Manager[M], lookups: Sequence[Mapping[str, Any]]) -> Sequence[M | None]:
+    # check() has made sure that there are columns of these names.
+    columns = [cast("AnyField", _column(manager.model, name)) for name in lookups[0]]
     wanted = [_column_values(columns, lookup) for lookup in lookups]
-    if None in columns or not all(map(_is_hashable, wanted)):
+    if not all(map(_is_hashable, wanted)):
         return [_find(manager, lookup) for lookup in lookups]
     found: dict[tuple[Any, ...], list[M]] = {}
     for page in _pages(lookups):
@@ -346,9 +350,7 @@ def _find_many(manager: BaseManager[M], lookups: Sequence[Mapping[str, Any]]) ->
     return answers
 
 
-def _column_values(
-    columns: Sequence[Field[Any, Any] | None], lookup: Mapping[str, Any]
-) -> tuple[Any, ...]:
+def _column_values(columns: Sequence[AnyField], lookup: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return the values of `lookup` as an instance has them: of a related object, its key."""
     return tuple(
         getattr(value, column.target_field.attname)

@@ -6,10 +6,8 @@ from typing import Any, TypeVar
 
 from django.apps import apps
 from django.core.exceptions import AppRegistryNotReady, ImproperlyConfigured
-from django.db.models import Model
-from django.db.models.base import ModelBase
-from django.db.models.manager import BaseManager
-from factory import base
+from django.db.models import Manager, Model
+from factory.base import OptionDefault
 
 from async_factory_boy.exceptions import ConfigurationError
 from async_factory_boy.factory import AsyncFactory, AsyncFactoryOptions
@@ -30,10 +28,10 @@ class AsyncDjangoOptions(AsyncFactoryOptions):
     }
     skip_postgeneration_save: bool
 
-    def _build_default_options(self) -> list[base.OptionDefault]:
+    def _build_default_options(self) -> list[OptionDefault]:
         return [
             *super()._build_default_options(),
-            base.OptionDefault("skip_postgeneration_save", True, inherit=True),
+            OptionDefault("skip_postgeneration_save", True, inherit=True),
         ]
 
     def get_model_class(self) -> Any:
@@ -84,18 +82,18 @@ class AsyncDjangoOptions(AsyncFactoryOptions):
         )
 
     def _get_counter_reference(self) -> Any:
-        parent = self.base_factory._meta.model if self.base_factory is not None else None
+        base = self.base_factory._meta if self.base_factory is not None else None
+        parent = base.model if base is not None else None
         if isinstance(self.model, str) or isinstance(parent, str):
             # Not known yet; what is the same by name, at least, shares its sequence.
-            same = self.model is not None and self.model == parent
-            return self.base_factory._meta.counter_reference if same else self
+            return base.counter_reference if base is not None and self.model == parent else self
         if _is_abstract(parent) and not _is_abstract(self.model):
             return self  # models that have an abstract one in common have tables of their own
         return super()._get_counter_reference()
 
 
 def _is_abstract(model: Any) -> bool:
-    return isinstance(model, ModelBase) and model._meta.abstract
+    return isinstance(model, type) and issubclass(model, Model) and model._meta.abstract
 
 
 def _how_to_name(model: str, error: Exception) -> str:
@@ -143,7 +141,7 @@ class AsyncDjangoModelFactory(AsyncFactory[T]):
     _meta: AsyncDjangoOptions
 
     @classmethod
-    def _get_manager(cls, model_class: type[T]) -> BaseManager[T]:
+    def _get_manager(cls, model_class: type[T]) -> Manager[T]:
         """Return the manager, for an override of ``_create()`` that calls another of its methods.
 
         ```python

@@ -23,7 +23,7 @@ _open: Counter[Signal] = Counter()
 _lock = threading.Lock()
 
 
-class mute_signals(factory.django.mute_signals):  # type: ignore[misc]  # noqa: N801 (as upstream)
+class mute_signals(factory.django.mute_signals):  # noqa: N801 (as upstream)
     """Keep signals from being sent: as factory_boy's, but for this task alone, and across awaits.
 
     ```python

@@ -130,26 +130,13 @@ async def test_other_tasks(alias: str, heard: list[str]) -> None:
         await CompanyFactory.create_async(name="audible")
         done.set()
 
-    async with asyncio.TaskGroup() if hasattr(asyncio, "TaskGroup") else _Together() as group:
-        group.create_task(other())
-        with mute_signals(post_save):
-            muted.set()
-            await done.wait()
-            await CompanyFactory.create_async()
+    task = asyncio.create_task(other())
+    with mute_signals(post_save):
+        muted.set()
+        await done.wait()
+        await CompanyFactory.create_async()
+    await task
     assert heard == ["audible"]
-
-
-class _Together:
-    """What a test needs of asyncio.TaskGroup, before Python 3.11."""
-
-    async def __aenter__(self) -> _Together:
-        return self
-
-    def create_task(self, coroutine: Any) -> None:
-        self.task = asyncio.create_task(coroutine)
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.task
 
 
 async def test_nothing_is_left_behind(alias: str, heard: list[str]) -> None:
