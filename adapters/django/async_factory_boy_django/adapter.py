@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 
 from asgiref.sync import sync_to_async
-from django.core.exceptions import FieldDoesNotExist
 from django.db import IntegrityError, connections, router, transaction
 from django.db.models import Field, ForeignKey, Manager, Model, Q
 from django.db.models.manager import BaseManager
@@ -235,11 +234,11 @@ def _manager(model: type[M]) -> Manager[M]:
 
 def _column(model: type[Model], name: str) -> AnyField | None:
     """Return the field of that name, if it is stored in a column of its own."""
-    try:
-        field: object = model._meta.pk if name == "pk" else model._meta.get_field(name)
-    except FieldDoesNotExist:
-        return None
-    return field if isinstance(field, Field) and (field.concrete or name == "pk") else None
+    if name == "pk":
+        key: AnyField = model._meta.pk
+        return key
+    fields: Sequence[AnyField] = model._meta.concrete_fields
+    return next((field for field in fields if name in (field.name, field.attname)), None)
 
 
 # What follows runs in the thread.

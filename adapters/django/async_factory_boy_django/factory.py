@@ -61,6 +61,7 @@ class AsyncDjangoOptions(AsyncFactoryOptions):
         if not isinstance(self.model, str):
             return
         try:
+            apps.check_apps_ready()  # tells settings that are not configured
             self.model = apps.get_model(self.model)
         except ImproperlyConfigured as error:
             raise self._unusable_model(
