@@ -58,6 +58,7 @@ def test_synchronous_test() -> None:
     assert list(User.objects.order_by("pk")) == users
 
 
+@pytest.mark.django_db(databases="__all__")
 async def test_thread(rollback: None) -> None:
     """Everything is stored in the thread that the rest of Django's async ORM works in."""
     threads = []
@@ -93,6 +94,7 @@ async def test_transaction_of_the_caller() -> None:
     assert await User.objects.acount() == 0
 
 
+@pytest.mark.django_db(databases="__all__")
 async def test_cancellation(rollback: None) -> None:
     """A cancelled call leaves nothing that later ones stumble over."""
     waiting = asyncio.Event()
