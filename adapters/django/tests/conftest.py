@@ -46,21 +46,26 @@ def postgres_url() -> Generator[str]:
             server.cleanup()
 
 
+def server_settings(url: str) -> dict[str, Any]:
+    """Return Django's settings of a database that does not exist yet, on a PostgreSQL server."""
+    parts = urlsplit(url)
+    query = dict(pair.split("=", 1) for pair in parts.query.split("&") if pair)
+    return {
+        "NAME": f"afb_{uuid.uuid4().hex[:12]}",
+        "HOST": parts.hostname or unquote(query.get("host", "")),
+        "PORT": parts.port or "",
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+    }
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(
     django_db_modify_db_settings_parallel_suffix: None, request: pytest.FixtureRequest
 ) -> None:
     """Fill in where the PostgreSQL server is."""
     if HAS_POSTGRESQL:
-        parts = urlsplit(request.getfixturevalue("postgres_url"))
-        query = dict(pair.split("=", 1) for pair in parts.query.split("&") if pair)
-        server = {
-            "NAME": f"afb_{uuid.uuid4().hex[:12]}",
-            "HOST": parts.hostname or unquote(query.get("host", "")),
-            "PORT": parts.port or "",
-            "USER": unquote(parts.username or ""),
-            "PASSWORD": unquote(parts.password or ""),
-        }
+        server = server_settings(request.getfixturevalue("postgres_url"))
         settings.DATABASES["postgresql"].update(server)
         settings.DATABASES["postgresql2"].update(server)
 
