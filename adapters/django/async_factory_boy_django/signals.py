@@ -47,6 +47,9 @@ class mute_signals(factory.django.mute_signals):  # noqa: N801 (as upstream)
             creates, and in the tasks and threads that are started from there.
     """
 
+    def __init__(self, *signals: Signal) -> None:
+        super().__init__(*signals)
+
     def __enter__(self) -> None:
         self._before = _muted.get()
         for signal in self.signals:

@@ -75,6 +75,8 @@ def django_db_setup(django_db_setup: None) -> Generator[None]:
     """Close the connections that async code has opened, or PostgreSQL drops no database."""
     yield
     asyncio.run(sync_to_async(connections.close_all)())
+    # Nor does Django close those of this thread that only mirror another.
+    connections.close_all()
 
 
 class Transaction:
