@@ -18,7 +18,7 @@ from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.adapters.base import fields_option
 from async_factory_boy.exceptions import AdapterError, ConfigurationError, OptionError, closest
 from async_factory_boy.options import CallOption
-from async_factory_boy_django.signals import muted_as, muted_signals
+from async_factory_boy_django.signals import mute_signals, muted_signals
 
 __all__ = ["DjangoAdapter"]
 
@@ -50,11 +50,11 @@ def _check_database(value: object) -> None:
         raise OptionError(f"django_database {problem}")
 
 
-def _refuse_muted(value: object) -> None:
-    raise OptionError(
-        "django_muted is not for calls to give; write with mute_signals(post_save): "
-        "await UserFactory.create_async()"
-    )
+def _check_signals(value: object) -> None:
+    if not isinstance(value, Iterable) or not all(isinstance(one, Signal) for one in value):
+        raise OptionError(
+            f"django_muted_signals takes signals of Django, such as [post_save]; got {value!r}."
+        )
 
 
 class DjangoAdapter(PersistenceAdapter[M]):
@@ -72,6 +72,10 @@ class DjangoAdapter(PersistenceAdapter[M]):
     leaves out no signal that somebody listens to, no overridden ``save()``, and no parent's
     table. Either way it takes one change of thread.
 
+    The call-time options are ``django_database``, and ``django_muted_signals``: signals that are
+    not sent when an object is stored, besides those that `mute_signals` mutes where it is asked
+    for.
+
     What it returns is loaded: a field that the database has made up, or computed from an
     expression, has its value. It never commits or rolls back the caller's transaction.
 
@@ -88,8 +92,7 @@ class DjangoAdapter(PersistenceAdapter[M]):
 
     django_database: CallOption[str] = CallOption(_check_database)
 
-    # Those that are muted where the object is asked for, which is not where it is stored.
-    django_muted: CallOption[frozenset[Signal]] = CallOption(_refuse_muted)
+    django_muted_signals: CallOption[Iterable[Signal]] = CallOption(_check_signals)
 
     conflicts: ClassVar[tuple[type[Exception], ...]] = (IntegrityError,)
 
@@ -119,8 +122,9 @@ class DjangoAdapter(PersistenceAdapter[M]):
         return manager
 
     def ambient(self, model: type[M]) -> Mapping[str, Any]:
-        muted = muted_signals()
-        return {"django_muted": muted} if muted else {}
+        # An object is stored elsewhere than it is asked for.
+        muted = muted_signals(also=self.django_muted_signals or ())
+        return {"django_muted_signals": muted} if muted else {}
 
     def check(self, model: type[M]) -> None:
         name = getattr(model, "__name__", repr(model))
@@ -221,7 +225,7 @@ class DjangoAdapter(PersistenceAdapter[M]):
     async def _in_thread(self, function: Callable[..., R], *args: Any) -> R:
         # That of all of Django's async ORM: it has the connection, with the transaction in it.
         # https://docs.djangoproject.com/en/5.2/topics/async/#asgiref.sync.sync_to_async
-        with muted_as(self.django_muted or muted_signals()):
+        with mute_signals(*(self.django_muted_signals or ())):
             return await sync_to_async(function, thread_sensitive=True)(*args)
 
 

@@ -40,14 +40,10 @@ class AsyncDjangoOptions(AsyncFactoryOptions):
         Raises:
             ConfigurationError: When there is none of that name.
         """
-        if isinstance(self.model, str):
-            try:
-                self.model = apps.get_model(self.model)
-            except (AppRegistryNotReady, ImproperlyConfigured):
-                pass  # looked up when an object is asked for, which may be after django.setup()
-            except (LookupError, ValueError) as error:
-                raise self._unusable_model(_how_to_name(self.model, error)) from None
-        return self.model
+        try:
+            return self._look_up_model()
+        except (AppRegistryNotReady, ImproperlyConfigured):
+            return self.model  # until an object is asked for, which may be after django.setup()
 
     def check_create(self, extras: dict[str, Any]) -> None:
         self._loaded_model()
@@ -58,11 +54,8 @@ class AsyncDjangoOptions(AsyncFactoryOptions):
         return super().instantiate(step, args, kwargs)
 
     def _loaded_model(self) -> None:
-        if not isinstance(self.model, str):
-            return
         try:
-            apps.check_apps_ready()  # tells settings that are not configured
-            self.model = apps.get_model(self.model)
+            self._look_up_model()
         except ImproperlyConfigured as error:
             raise self._unusable_model(
                 f"cannot be looked up: {error} With pytest-django, set DJANGO_SETTINGS_MODULE in "
@@ -74,8 +67,22 @@ class AsyncDjangoOptions(AsyncFactoryOptions):
                 "cannot be looked up, since Django has not loaded its apps yet. Call "
                 "django.setup() before, and create no objects while modules are imported."
             ) from None
-        except (LookupError, ValueError) as error:
-            raise self._unusable_model(_how_to_name(self.model, error)) from None
+
+    def _look_up_model(self) -> Any:
+        if isinstance(self.model, str):
+            try:
+                apps.check_apps_ready()  # tells settings that are not configured
+                self.model = apps.get_model(self.model)
+            except LookupError as error:
+                raise self._unusable_model(
+                    f"is not installed: {error} Add the app to settings.INSTALLED_APPS, or "
+                    "correct it."
+                ) from None
+            except ValueError:
+                raise self._unusable_model(
+                    'is no name of a model; write "app_label.ModelName".'
+                ) from None
+        return self.model
 
     def _unusable_model(self, problem: str) -> ConfigurationError:
         return ConfigurationError(
@@ -95,12 +102,6 @@ class AsyncDjangoOptions(AsyncFactoryOptions):
 
 def _is_abstract(model: Any) -> bool:
     return isinstance(model, type) and issubclass(model, Model) and model._meta.abstract
-
-
-def _how_to_name(model: str, error: Exception) -> str:
-    if isinstance(error, LookupError):
-        return f"is not installed: {error} Add the app to settings.INSTALLED_APPS, or correct it."
-    return 'is no name of a model; write "app_label.ModelName".'
 
 
 class AsyncDjangoModelFactory(AsyncFactory[T]):

@@ -6,8 +6,7 @@ import functools
 import inspect
 import threading
 from collections import Counter
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import Any
 
@@ -54,7 +53,7 @@ class mute_signals(factory.django.mute_signals):  # noqa: N801 (as upstream)
         self._before = _muted.get()
         for signal in self.signals:
             _watch(signal)
-        _muted.set(_same(self._before.union(self.signals)))
+        _muted.set(self._before.union(self.signals))
 
     def __exit__(self, *error: object) -> None:
         # Not reset(token): pytest's plugins may tear a fixture down in a copy of the context it
@@ -78,25 +77,14 @@ class mute_signals(factory.django.mute_signals):  # noqa: N801 (as upstream)
         return wrapper
 
 
-def muted_signals() -> frozenset[Signal]:
-    """Return the signals that are muted for the code that asks."""
-    return _muted.get()
-
-
-@contextmanager
-def muted_as(signals: frozenset[Signal]) -> Generator[None]:
-    """Have `signals` muted, from within a `mute_signals` block of another context."""
-    before = _muted.get()
-    _muted.set(signals)
-    try:
-        yield
-    finally:
-        _muted.set(before)
+def muted_signals(also: Iterable[Signal] = ()) -> frozenset[Signal]:
+    """Return the signals that are muted for the code that asks, with others added."""
+    return _same(_muted.get().union(also))
 
 
 @functools.cache
 def _same(signals: frozenset[Signal]) -> frozenset[Signal]:
-    # One object for equal sets, by which objects to store are put together: see options.identity.
+    # One object for equal sets: objects are stored together if their options are the same objects.
     return signals
 
 

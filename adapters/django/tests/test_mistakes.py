@@ -257,14 +257,12 @@ async def test_misspelt_call_option() -> None:
         await CompanyFactory.create_async(django_databse="default")
 
 
-async def test_signals_are_muted_in_a_block_only() -> None:
-    """What the adapter notes of muted signals is not for a call to give."""
-    problem = (
-        "django_muted is not for calls to give; write with mute_signals(post_save): await "
-        "UserFactory.create_async()"
-    )
-    with pytest.raises(OptionError, match=f"^{re.escape(problem)}$"):
-        await CompanyFactory.create_async(django_muted=[post_save])
+@pytest.mark.parametrize("signals", [post_save, "post_save", ["post_save"], 1])
+async def test_what_is_no_signal(signals: Any) -> None:
+    """Signals to mute are given as such."""
+    problem = "django_muted_signals takes signals of Django, such as [post_save]; got "
+    with pytest.raises(OptionError, match=f"^{re.escape(problem)}"):
+        await CompanyFactory.create_async(django_muted_signals=signals)
 
 
 def test_synchronous_call() -> None:

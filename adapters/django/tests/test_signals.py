@@ -139,6 +139,14 @@ async def test_other_tasks(alias: str, heard: list[str]) -> None:
     assert heard == ["audible"]
 
 
+async def test_call(alias: str, heard: list[str]) -> None:
+    """A call may name signals to mute, besides those that are muted around it."""
+    with mute_signals(pre_save):
+        await UserFactory.create_batch_async(2, django_muted_signals=[post_save])
+        await UserFactory.create_async()
+    assert heard == ["company2", "user2"]
+
+
 async def test_nothing_is_left_behind(alias: str, heard: list[str]) -> None:
     """After an error the signals are as they were."""
     with pytest.raises(ZeroDivisionError), mute_signals(post_save):

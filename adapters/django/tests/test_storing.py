@@ -8,9 +8,11 @@ from typing import Any
 
 import factory
 import pytest
+from asgiref.sync import sync_to_async
 from async_factory_boy_django import AsyncDjangoModelFactory, DjangoAdapter
 from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import User as AuthUser
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import IntegrityError
 from django.db.models import Value
@@ -368,6 +370,44 @@ async def test_another_method_of_the_manager(alias: str) -> None:
     user = await AuthUserFactory.create_async(password="secret")
     assert user._state.db == alias
     assert user.check_password("secret")
+
+
+async def test_generic_relation(alias: str) -> None:
+    """The content type of a generic relation can be awaited."""
+    content_types = ContentType.objects.db_manager(alias)
+
+    class NoteFactory(AsyncDjangoModelFactory[models.Note]):
+        class Meta:
+            model = models.Note
+
+        class Params:
+            subject = factory.SubFactory(CompanyFactory)
+
+        object_id = factory.SelfAttribute("subject.pk")
+        content_type = factory.LazyAttribute(
+            lambda note: sync_to_async(content_types.get_for_model)(note.subject)
+        )
+
+    notes = await NoteFactory.create_batch_async(2)
+    subjects = [await sync_to_async(lambda one=one: one.about)() for one in notes]
+    assert [one.name for one in subjects] == ["company0", "company1"]
+
+
+async def test_factory_that_is_not_async(alias: str) -> None:
+    """A factory of factory_boy's in a graph is refused by Django itself."""
+
+    class OldCompanyFactory(factory.django.DjangoModelFactory):
+        class Meta:
+            model = Company
+
+        name = "ACME"
+        size = 1
+
+    class MixedFactory(UserFactory):
+        company = factory.SubFactory(OldCompanyFactory)
+
+    with pytest.raises(SynchronousOnlyOperation):
+        await MixedFactory.create_async()
 
 
 async def test_refused_object(alias: str) -> None:

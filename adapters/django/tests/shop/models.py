@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import uuid
 
+from django.contrib.contenttypes.fields import GenericForeignKey
+from django.contrib.contenttypes.models import ContentType
 from django.db import models
 from django.db.models.functions import Length, Now
 
@@ -144,3 +146,11 @@ class Concrete(Abstract):
 class Swapped(models.Model):
     class Meta:
         swappable = "SHOP_SWAPPED_MODEL"
+
+
+class Note(models.Model):
+    """Is about any object."""
+
+    content_type = models.ForeignKey(ContentType, models.CASCADE)
+    object_id = models.BigIntegerField()
+    about = GenericForeignKey()
