@@ -183,10 +183,9 @@ class PiccoloAdapter(PersistenceAdapter[M]):
                 for row in await query.order_by(model._meta.primary_key):
                     values = tuple(row[column._meta.name] for column in columns)
                     found.setdefault(values, row)
-        answers = [
-            found.pop(tuple(map(_sql_value, lookup.values(), columns)), None) for lookup in lookups
-        ]
-        if found:
+        asked = [tuple(map(_sql_value, lookup.values(), columns)) for lookup in lookups]
+        answers = [found.get(values) for values in asked]
+        if found.keys() - asked:
             # The database has taken for equal what Python does not: a UUID and its string, say.
             answers = [
                 await self.find(model, lookup) if answer is None else answer
