@@ -30,8 +30,13 @@ class Store(ABC):
     """Whether `rollback` can undo what was stored."""
 
     concurrent: ClassVar[bool] = True
-    """Whether two connections can have transactions that write at once, and go on after one was
-    refused a row."""
+    """Whether two connections can have transactions that write at once."""
+
+    survives_conflict: ClassVar[bool] = True
+    """Whether a transaction goes on after it was refused a row."""
+
+    key_name: ClassVar[str] = "id"
+    """The field that the key is in."""
 
     CompanyFactory: type[AsyncFactory[Any]]
     NamedCompanyFactory: type[AsyncFactory[Any]]

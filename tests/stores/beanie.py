@@ -93,7 +93,7 @@ class Beanie(BeanieStore):
 
 class BeanieTransaction(BeanieStore):
     id: ClassVar = f"beanie-{DRIVER.name}-transaction"
-    concurrent: ClassVar = False  # a refused insert aborts the whole transaction
+    survives_conflict: ClassVar = False  # a refused insert aborts the whole transaction
 
 
 STORES: list[type[Store]] = [Beanie, BeanieTransaction]

@@ -181,6 +181,7 @@ class MongoStore(DriverStore):
     UserFactory = UserFactory
     PostFactory = PostFactory
     session_option = "mongo_session"
+    key_name = "_id"
 
     current: ClassVar[Any]
     """The database of the running test."""
@@ -215,7 +216,7 @@ class PyMongo(MongoStore):
 class PyMongoTransaction(MongoStore):
     id: ClassVar = "mongo-pymongo-transaction"
     driver = Driver
-    concurrent: ClassVar = False  # a refused insert aborts the whole transaction
+    survives_conflict: ClassVar = False  # a refused insert aborts the whole transaction
 
 
 class Motor(MongoStore):
@@ -227,7 +228,7 @@ class Motor(MongoStore):
 class MotorTransaction(MongoStore):
     id: ClassVar = "mongo-motor-transaction"
     driver = MotorDriver
-    concurrent: ClassVar = False
+    survives_conflict: ClassVar = False
 
 
 STORES: list[type[Store]] = [PyMongo, PyMongoTransaction]

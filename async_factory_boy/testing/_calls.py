@@ -1,0 +1,144 @@
+"""What the methods around storing promise: build, check, ambient, exclusive, finish, complete."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from contextlib import suppress
+
+import pytest
+
+from async_factory_boy import AsyncFactoryError, OptionError, bind, options
+from async_factory_boy.testing._promise import promise
+from async_factory_boy.testing._subject import Subject
+
+
+class Calls:
+    """Direct calls of what the core asks of an adapter before, around and after storing."""
+
+    @promise(
+        "build() must construct an object with the values given, and store nothing.",
+        instead="Construct only, without any I/O.",
+    )
+    async def test_build_constructs(self, subject: Subject) -> None:
+        adapter = subject.parent._meta.adapter_for_storing()
+        model = subject.parent._meta.model
+        built = adapter.build(model, (), {"name": "one", "size": 1})
+        assert not inspect.iscoroutine(built), "it is an async function; write def build(...)"
+        assert (subject.get(built, "name"), subject.get(built, "size")) == ("one", 1)
+        assert await subject.names(subject.parent) == []
+
+    @promise(
+        "build() must make a new object each time.",
+        instead="Call the model, and keep nothing of what it returned.",
+    )
+    async def test_build_makes_a_new_object(self, subject: Subject) -> None:
+        adapter = subject.parent._meta.adapter_for_storing()
+        model = subject.parent._meta.model
+        first = adapter.build(model, (), {"name": "first", "size": 1})
+        other = adapter.build(model, (), {"name": "other", "size": 2})
+        assert first is not other
+        assert (subject.get(first, "name"), subject.get(first, "size")) == ("first", 1)
+
+    @promise(
+        "check() must raise nothing when an object could be stored, and store nothing.",
+        instead="Have it look at the model and the options only.",
+    )
+    async def test_check_passes(self, subject: Subject) -> None:
+        for factory in (subject.parent, subject.child):
+            factory._meta.adapter_for_storing().check(factory._meta.model)
+            assert await subject.names(factory) == []
+
+    @promise(
+        "check() must raise one of the library's errors, such as MissingOptionError, when an "
+        "option that the adapter needs is given nowhere.",
+        instead="Read the option in check(), and raise MissingOptionError if it is None.",
+    )
+    async def test_check_notices_missing_options(self, subject: Subject) -> None:
+        adapter = subject.parent._meta.adapter_for_storing()
+        # It may have a default; then nothing is raised.
+        with bind(**dict.fromkeys(subject.options)), suppress(AsyncFactoryError):
+            adapter.check(subject.parent._meta.model)
+
+    @promise(
+        "The function given to a CallOption must raise OptionError for a value that the adapter "
+        "cannot use.",
+        instead="raise OptionError(...) there, saying what to pass.",
+    )
+    async def test_options_are_checked(self, subject: Subject) -> None:
+        for name in subject.options:
+            # It may have been given none; then nothing is raised.
+            with suppress(OptionError), bind(**{name: object()}):
+                pass
+
+    @promise(
+        "ambient() must return call-time options, by their names.",
+        instead="Return a mapping of names of the adapter's CallOptions to values they take.",
+    )
+    async def test_ambient_returns_options(self, subject: Subject) -> None:
+        for factory in (subject.parent, subject.child):
+            ambient = factory._meta.adapter_for_storing().ambient(factory._meta.model)
+            assert isinstance(ambient, Mapping)
+            with bind(**ambient):
+                assert {name: options.in_force()[name] for name in ambient} == dict(ambient)
+
+    @promise(
+        "exclusive() must return a context manager that can be entered anew each time, after an "
+        "error too.",
+        instead="Release the lock on exit, and return a fresh context manager, or the lock itself.",
+    )
+    async def test_exclusive_is_released(self, subject: Subject) -> None:
+        for _ in range(2):
+            with pytest.raises(_OnPurpose):
+                async with subject.adapter(subject.parent):
+                    raise _OnPurpose
+        await subject.save(subject.parent, name="one", size=1)
+        assert await subject.names(subject.parent) == ["one"]
+
+    @promise(
+        "finish() must leave the objects stored as they are, with their keys and values.",
+        instead="Load what is out of date; store, copy and remove nothing.",
+    )
+    async def test_finish_changes_nothing(self, subject: Subject) -> None:
+        saved = [await subject.save(subject.parent, name=f"name{n}", size=n) for n in range(3)]
+        before = await subject.rows(subject.parent)
+        for _ in range(2):  # a call made in a hook is finished, and then the outer one
+            async with subject.adapter(subject.parent) as adapter:
+                finished = adapter.finish(saved)
+                assert inspect.isawaitable(finished)
+                await finished
+        assert await subject.rows(subject.parent) == before
+        for n, instance in enumerate(saved):
+            assert before[subject.key(instance)]["name"] == subject.get(instance, "name")
+            assert (subject.get(instance, "name"), subject.get(instance, "size")) == (f"name{n}", n)
+
+    @promise(
+        "finish() must accept objects that find() returned.",
+        instead="Treat an object that was found like one that was saved.",
+    )
+    async def test_finish_accepts_what_was_found(self, subject: Subject) -> None:
+        subject.needs_find()
+        await subject.save(subject.parent, name="one", size=1)
+        found = await subject.find(subject.parent, name="one")
+        async with subject.adapter(subject.parent) as adapter:
+            await adapter.finish([found])
+        assert (subject.get(found, "name"), subject.get(found, "size")) == ("one", 1)
+
+    @promise(
+        "complete() must leave what is stored as it is, and commit nothing unless it was told to.",
+        instead="Leave it out, unless the adapter has an option that asks for commits.",
+    )
+    async def test_complete_does_not_commit(self, subject: Subject) -> None:
+        await subject.save(subject.parent, name="one", size=1)
+        async with subject.adapter(subject.parent) as adapter:
+            completed = adapter.complete()
+            assert inspect.isawaitable(completed)
+            await completed
+        assert await subject.names(subject.parent) == ["one"]
+        if subject.transactional:
+            await subject.rollback()
+            assert await subject.names(subject.parent) == []
+
+
+class _OnPurpose(Exception):  # noqa: N818
+    pass

@@ -1,0 +1,190 @@
+"""What is under test, as the tests see it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from async_factory_boy import options
+from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.factory import AsyncFactory
+
+Factory = type[AsyncFactory[Any]]
+Row = Mapping[str, Any]
+Rows = Callable[[Factory], Awaitable[Sequence[Row]]]
+Another = Callable[[], AbstractAsyncContextManager[Mapping[str, Any]]]
+
+
+class Subject:
+    """The fixtures of an `AdapterConformance`, and what tests do with them."""
+
+    def __init__(
+        self,
+        *,
+        parent: Factory,
+        child: Factory,
+        rows: Rows,
+        options: Mapping[str, Any],
+        relation: str,
+        key: str,
+        rollback: Callable[[], Awaitable[object]] | None,
+        another: Another | None,
+        conflict: type[Exception] | None,
+        survives_conflict: bool,
+    ) -> None:
+        self.parent = parent
+        self.child = child
+        self.options = options
+        self.relation = relation
+        self.key_name = key
+        self._rows = rows
+        self._rollback = rollback
+        self._another = another
+        self._conflict = conflict
+        self._survives_conflict = survives_conflict
+
+    # What is asked of the adapter.
+
+    @asynccontextmanager
+    async def adapter(self, factory: Factory) -> AsyncGenerator[PersistenceAdapter[Any]]:
+        """Give the adapter of a factory, with all in force that the core puts around its use."""
+        adapter = factory._meta.adapter_for_storing()
+        with options.scope({**options.in_force(), **adapter.ambient(factory._meta.model)}):
+            async with adapter.exclusive():
+                yield adapter
+
+    async def built(self, factory: Factory, **values: Any) -> Any:
+        """Return an object that is not stored."""
+        return await factory.build_async(**values)
+
+    async def save(self, factory: Factory, **values: Any) -> Any:
+        """Build one object, and have the adapter's ``save`` store it."""
+        instance = await self.built(factory, **values)
+        async with self.adapter(factory) as adapter:
+            return await adapter.save(instance)
+
+    async def save_many(self, factory: Factory, *values: Mapping[str, Any]) -> Sequence[Any]:
+        """Build an object of each of `values`, and have ``save_many`` store them."""
+        instances = [await self.built(factory, **some) for some in values]
+        async with self.adapter(factory) as adapter:
+            return await adapter.save_many(instances)
+
+    async def save_new(self, factory: Factory, *values: Mapping[str, Any]) -> Sequence[Any]:
+        """Have ``save_new`` store an object of each of `values`."""
+
+        async def build() -> list[Any]:
+            return [await self.built(factory, **some) for some in values]
+
+        async with self.adapter(factory) as adapter:
+            return await adapter.save_new(build)
+
+    async def find(self, factory: Factory, **lookup: Any) -> Any:
+        async with self.adapter(factory) as adapter:
+            return await adapter.find(factory._meta.model, lookup)
+
+    async def find_many(self, factory: Factory, *lookups: Mapping[str, Any]) -> Sequence[Any]:
+        async with self.adapter(factory) as adapter:
+            return await adapter.find_many(factory._meta.model, lookups)
+
+    async def find_winner(self, factory: Factory, **lookup: Any) -> Any:
+        async with self.adapter(factory) as adapter:
+            return await adapter.find_winner(factory._meta.model, lookup)
+
+    # What there is to see.
+
+    async def rows(self, factory: Factory) -> dict[Any, Row]:
+        """Return what is stored of a factory's objects, by key."""
+        rows = await self._rows(factory)
+        by_key = {row["key"]: row for row in rows}
+        assert len(by_key) == len(rows), f"there are rows with one and the same key: {rows}"
+        return by_key
+
+    async def names(self, factory: Factory) -> list[str]:
+        """Return the names that are stored, sorted."""
+        return sorted(row["name"] for row in await self._rows(factory))
+
+    def get(self, instance: Any, name: str) -> Any:
+        return instance[name] if isinstance(instance, Mapping) else getattr(instance, name)
+
+    def key(self, instance: Any) -> Any:
+        return self.get(instance, self.key_name)
+
+    # Variants of the factories.
+
+    def extended(self, factory: Factory, /, **attributes: Any) -> Factory:
+        """Return a factory like `factory`, with further declarations."""
+        metaclass: Any = type(factory)
+        attributes = {"__module__": factory.__module__, **attributes}
+        extended: Factory = metaclass(f"Extended{factory.__name__}", (factory,), attributes)
+        return extended
+
+    def get_or_create(self, *fields: str) -> Factory:
+        """Return the factory of parents, with get_or_create by `fields`."""
+        self.needs_find()
+        adapter = copy.copy(self.parent._meta.adapter_for_storing())
+        adapter.get_or_create = fields
+        return self.extended(self.parent, Meta=type("Meta", (), {"adapter": adapter}))
+
+    def overtaken(self, rival: Callable[[], Awaitable[object]]) -> Factory:
+        """Return a factory with get_or_create by name, that somebody else is faster than.
+
+        Args:
+            rival: Called, once, after the adapter has not found an object, and before it stores
+                one.
+        """
+        overtaken = self.get_or_create("name")
+        adapter: Any = overtaken._meta.adapter_for_storing()
+        find, overtaken_by = adapter.find, list[object]()
+
+        async def find_and_be_overtaken(model: Any, lookup: Any) -> Any:
+            found = await find(model, lookup)
+            if not overtaken_by:
+                overtaken_by.append(await rival())
+            return found
+
+        adapter.find = find_and_be_overtaken
+        return overtaken
+
+    # What not every store can do.
+
+    def needs_find(self) -> None:
+        adapter = type(self.parent._meta.adapter_for_storing())
+        if adapter.find is PersistenceAdapter.find:
+            pytest.skip(f"{adapter.__name__} cannot look objects up: it does not implement find()")
+
+    @property
+    def transactional(self) -> bool:
+        return self._rollback is not None
+
+    def needs_transactions(self) -> None:
+        if not self.transactional:
+            pytest.skip("the store has no transactions: the fixture `rollback` is not given")
+
+    async def rollback(self) -> None:
+        """Undo what can be undone; after a conflict, that is how the store can be used again."""
+        if self._rollback is not None:
+            await self._rollback()
+
+    def another(self) -> AbstractAsyncContextManager[Mapping[str, Any]]:
+        """Give the options of a second connection, which commits on exit."""
+        if self._another is None:
+            pytest.skip("there is no second connection: the fixture `another` is not given")
+        return self._another()
+
+    @property
+    def conflict(self) -> type[Exception]:
+        """What is raised when a name is taken."""
+        if self._conflict is None:
+            pytest.skip("the store takes every name twice: the fixture `conflict` is not given")
+        return self._conflict
+
+    def needs_to_survive_a_conflict(self) -> None:
+        if not self._survives_conflict:
+            pytest.skip(
+                "a conflict ends a transaction of this store: the fixture `survives_conflict` says "
+                "so"
+            )
