@@ -6,7 +6,15 @@ import asyncio
 import functools
 import operator
 import sqlite3
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Hashable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from itertools import groupby
@@ -21,7 +29,7 @@ from async_factory_boy import (
 from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.adapters.base import fields_option
 from async_factory_boy.options import CallOption
-from piccolo.columns import JSON, Array, Column, ForeignKey
+from piccolo.columns import Column, ForeignKey
 from piccolo.custom_types import Combinable
 from piccolo.engine import Engine, engine_finder
 from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
@@ -174,8 +182,9 @@ class PiccoloAdapter(PersistenceAdapter[M]):
         self, model: type[M], lookups: Sequence[Mapping[str, Any]]
     ) -> Sequence[M | None]:
         columns = [model._meta.get_column_by_name(name) for name in lookups[0]]
-        if any(isinstance(column, Array | JSON) for column in columns):
-            return await super().find_many(model, lookups)  # values that are no dictionary's keys
+        asked = [tuple(map(_sql_value, lookup.values(), columns)) for lookup in lookups]
+        if not all(isinstance(value, Hashable) for values in asked for value in values):
+            return await super().find_many(model, lookups)
         found: dict[tuple[Any, ...], M] = {}
         async with self._at_work(model):
             for page in _pages(lookups, _PAGE // len(columns)):
@@ -183,7 +192,6 @@ class PiccoloAdapter(PersistenceAdapter[M]):
                 for row in await query.order_by(model._meta.primary_key):
                     values = tuple(row[column._meta.name] for column in columns)
                     found.setdefault(values, row)
-        asked = [tuple(map(_sql_value, lookup.values(), columns)) for lookup in lookups]
         answers = [found.get(values) for values in asked]
         if found.keys() - asked:
             # The database has taken for equal what Python does not: a UUID and its string, say.

@@ -93,7 +93,17 @@ class Order(Table, tablename="app_order"):
         return await super().save(columns)
 
 
-ALL = [Company, User, Tag, UserToTag, Badge, Item, Audited, Order]
+class Parent(Table):
+    name = Varchar(unique=True)
+    size = Integer()
+
+
+class Child(Table):
+    name = Varchar()
+    parent = ForeignKey(Parent)
+
+
+ALL = [Company, User, Tag, UserToTag, Badge, Item, Audited, Order, Parent, Child]
 
 
 class CompanyFactory(AsyncPiccoloTableFactory[Company]):
@@ -151,6 +161,22 @@ class OrderFactory(AsyncPiccoloTableFactory[Order]):
     name = factory.Sequence(lambda n: f"order{n}")
 
 
+class ParentFactory(AsyncPiccoloTableFactory[Parent]):
+    class Meta:
+        model = Parent
+
+    name = factory.Sequence(lambda n: f"parent{n}")
+    size = 1
+
+
+class ChildFactory(AsyncPiccoloTableFactory[Child]):
+    class Meta:
+        model = Child
+
+    name = factory.Sequence(lambda n: f"child{n}")
+    parent = factory.SubFactory(ParentFactory)
+
+
 FACTORIES = [
     CompanyFactory,
     UserFactory,
@@ -159,4 +185,6 @@ FACTORIES = [
     ItemFactory,
     AuditedFactory,
     OrderFactory,
+    ParentFactory,
+    ChildFactory,
 ]

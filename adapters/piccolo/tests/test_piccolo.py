@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import datetime
 import sys
+import unittest
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
 from decimal import Decimal
+from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any
 from uuid import UUID, uuid4
@@ -23,13 +24,14 @@ from async_factory_boy import (
 )
 from async_factory_boy.factory import AsyncFactory
 from asyncpg.exceptions import UniqueViolationError
-from piccolo.columns import ForeignKey, Varchar
+from piccolo.columns import Varchar
 from piccolo.columns.defaults.base import Default
 from piccolo.engine import Engine
 from piccolo.engine.postgres import PostgresEngine
 from piccolo.engine.sqlite import SQLiteEngine
 from piccolo.querystring import QueryString
 from piccolo.table import Table
+from piccolo.testing.test_case import AsyncTransactionTest
 from tables import (
     Audited,
     AuditedFactory,
@@ -48,6 +50,7 @@ from tables import (
     User,
     UserFactory,
 )
+from transactions import another_transaction
 
 from async_factory_boy_piccolo import AsyncPiccoloTableFactory, PiccoloAdapter, adapter
 
@@ -76,23 +79,6 @@ def nothing_left() -> Iterator[None]:
     yield
     assert not adapter._queues
     assert not adapter._held.get()
-
-
-@asynccontextmanager
-async def another_transaction(engine: Engine[Any]) -> AsyncGenerator[Any]:
-    """Begin a transaction in addition to the one that the test is in."""
-    before = engine.current_transaction.get()
-    engine.current_transaction.set(None)
-    transaction = engine.transaction()
-    await transaction.__aenter__()
-    engine.current_transaction.set(before)
-    try:
-        yield transaction
-    finally:
-        engine.current_transaction.set(None)
-        transaction.context = engine.current_transaction.set(None)
-        await transaction.__aexit__(None, None, None)
-        engine.current_transaction.set(before)
 
 
 class UndoneError(Exception):
@@ -128,6 +114,23 @@ async def test_transaction_of_a_fixture(fixture_transaction: Engine[Any]) -> Non
     assert fixture_transaction.transaction_exists()
     await UserFactory.create_async()
     await fixture_transaction.current_transaction.get().rollback()
+    assert await User.count() == 0
+
+
+async def test_piccolos_test_case(sqlite: Engine[Any]) -> None:
+    """Piccolo's own AsyncTransactionTest undoes what its tests create."""
+
+    class Tests(AsyncTransactionTest):
+        db = sqlite
+
+        async def test(self) -> None:
+            await UserFactory.create_batch_async(2)
+            assert await User.count() == 2
+
+    result = unittest.TestResult()
+    await asyncio.to_thread(Tests("test").run, result)
+    assert result.testsRun == 1
+    assert result.wasSuccessful(), result.errors + result.failures
     assert await User.count() == 0
 
 
@@ -236,22 +239,32 @@ async def test_refused_while_others_store(database: Engine[Any]) -> None:
     assert await Company.count() == 6
 
 
-async def test_cancelled(database: Engine[Any]) -> None:
-    """A call that is cancelled leaves the transaction usable, and nobody waiting."""
-    async with database.transaction():
-        await CompanyFactory.create_async(name="before")
-        calls = [
-            asyncio.create_task(NamedCompanyFactory.create_async(name=f"name{n}")) for n in range(5)
-        ]
-        for _ in range(10):
-            await asyncio.sleep(0)
-        for call in calls:
-            call.cancel()
-        results = await asyncio.gather(*calls, return_exceptions=True)
+async def test_cancelled_while_waiting(database: Engine[Any]) -> None:
+    """A call that is cancelled while others use the transaction keeps nobody waiting."""
+    async with database.transaction() as transaction:
+        async with adapter._turn(transaction):
+            calls = [
+                asyncio.create_task(one.create_async(name="cancelled"))
+                for one in (CompanyFactory, NamedCompanyFactory)
+            ]
+            await asyncio.sleep(0.05)
+            for call in calls:
+                call.cancel()
+            results = await asyncio.gather(*calls, return_exceptions=True)
         assert all(isinstance(result, asyncio.CancelledError) for result in results)
+        await NamedCompanyFactory.create_async(name="after")
+    assert [row["name"] for row in await Company.select(Company.name)] == ["after"]
+
+
+async def test_cancelled_while_the_database_works(postgresql: Engine[Any]) -> None:
+    """A get_or_create that is cancelled while it inserts leaves the transaction usable."""
+    async with postgresql.transaction():
+        await CompanyFactory.create_async(name="before")
+        slow = QueryString("(SELECT 1 FROM pg_sleep(30))")
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(NamedCompanyFactory.create_async(name="slow", rank=slow), 0.5)
         await CompanyFactory.create_async(name="after")
-    names = {row["name"] for row in await Company.select(Company.name)}
-    assert names == {"before", "after"}
+    assert {row["name"] for row in await Company.select(Company.name)} == {"before", "after"}
 
 
 # get_or_create
@@ -713,6 +726,12 @@ async def test_meta_adapter(sqlite: Engine[Any], given: Any) -> None:
     assert (await Plain.create_async()).id is not None
 
 
+def test_entry_point() -> None:
+    """The adapter is known by a name."""
+    (entry,) = entry_points(group="async_factory_boy.adapters", name="piccolo")
+    assert entry.load() is PiccoloAdapter
+
+
 def test_handles() -> None:
     """The adapter is for the tables of Piccolo."""
     assert PiccoloAdapter.handles(Company)
@@ -936,8 +955,3 @@ async def test_misspelt_call_option(sqlite: Engine[Any]) -> None:
     """A call-time option that is spelt wrongly gets a suggestion."""
     with pytest.raises(OptionError, match="Did you mean 'piccolo_transaction'"):
         await CompanyFactory.create_async(piccolo_transction=None)
-
-
-def test_foreign_key_type() -> None:
-    """The tables of these tests have the columns that they are about."""
-    assert isinstance(User.company, ForeignKey)
