@@ -241,16 +241,25 @@ async def test_refused_while_others_store(database: Engine[Any]) -> None:
 
 async def test_cancelled_while_waiting(database: Engine[Any]) -> None:
     """A call that is cancelled while others use the transaction keeps nobody waiting."""
+    done = asyncio.Event()
+
     async with database.transaction() as transaction:
-        async with adapter._turn(transaction):
-            calls = [
-                asyncio.create_task(one.create_async(name="cancelled"))
-                for one in (CompanyFactory, NamedCompanyFactory)
-            ]
-            await asyncio.sleep(0.05)
-            for call in calls:
-                call.cancel()
-            results = await asyncio.gather(*calls, return_exceptions=True)
+
+        async def others() -> None:
+            async with adapter._turn(transaction):
+                await done.wait()
+
+        working = asyncio.create_task(others())
+        calls = [
+            asyncio.create_task(one.create_async(name="cancelled"))
+            for one in (CompanyFactory, NamedCompanyFactory)
+        ]
+        await asyncio.sleep(0.05)
+        for call in calls:
+            call.cancel()
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        done.set()
+        await working
         assert all(isinstance(result, asyncio.CancelledError) for result in results)
         await NamedCompanyFactory.create_async(name="after")
     assert [row["name"] for row in await Company.select(Company.name)] == ["after"]
