@@ -22,8 +22,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Hashable, Sequence
-from contextvars import Context, ContextVar, copy_context
-from heapq import heappop, heappush
+from operator import attrgetter
 from typing import Any, Generic, TypeVar, cast
 
 from greenlet import GreenletExit, getcurrent, greenlet
@@ -75,10 +74,11 @@ class _Turn(Request[None]):
 
 
 class Build(greenlet):
-    """The greenlet a build runs in."""
+    """A build on its way: the greenlet it runs in, and what it waits for."""
 
-    forked = False
-    """Whether it has siblings."""
+    # SQLAlchemy's await_only() looks for this name: with it, a hook may read a lazy relationship,
+    # as code under AsyncSession.run_sync() may. See sqlalchemy/util/concurrency.py.
+    __sqlalchemy_greenlet_provider__ = True
 
     in_coroutine = False
     """Whether a coroutine that it waits for is running, in this greenlet."""
@@ -89,9 +89,50 @@ class Build(greenlet):
     task: object = None
     """The task that runs that coroutine."""
 
-    # SQLAlchemy's await_only() looks for this name: with it, a hook may read a lazy relationship,
-    # as code under AsyncSession.run_sync() may. See sqlalchemy/util/concurrency.py.
-    __sqlalchemy_greenlet_provider__ = True
+    fork: _Fork | None = None
+    """What it was forked with."""
+
+    index = 0
+    """Its place among its siblings."""
+
+    path: tuple[int, ...] = ()
+    """Orders builds as a loop would run them."""
+
+    inside = False
+    """Whether it was forked from inside of a coroutine."""
+
+    holds = False
+    """Whether, as it is parked, it or a parent is inside of a coroutine."""
+
+    request: Request[Any] | None = None
+    forked: _Fork | None = None
+    """The builds that it waits for."""
+    stalled_on: asyncio.Future[Any] | None = None
+
+    # What it is resumed with, and when it has ended, what it ended with.
+    value: Any = None
+    error: BaseException | None = None
+
+    def resume(self, value: Any, error: BaseException | None) -> Any:
+        """Let it go on until it waits or ends; return what it waits for, or has returned."""
+        # It may be another greenlet each time: a task that is started eagerly in a hook begins in
+        # that of the hook, and goes on in that of the event loop.
+        current = getcurrent()
+        if self.parent is not current:
+            self.parent = current
+        if error is not None:
+            # With the traceback spelt out: given the exception alone, greenlet drops it.
+            return self.throw(type(error), error, error.__traceback__)
+        # A greenlet is started with arguments, and resumed with a value.
+        return self.switch(value) if self else self.switch()
+
+    def kill(self) -> None:
+        """Unwind it, and all that it has forked, where nothing can be awaited any more."""
+        if self.forked is not None:
+            for build in self.forked.builds:
+                build.kill()
+        while not self.dead:
+            self.resume(None, GreenletExit())
 
 
 def in_build() -> bool:
@@ -129,24 +170,23 @@ def synchronously(function: Callable[[], T]) -> T:
 def wait(awaitable: Awaitable[T]) -> T:
     """Wait for `awaitable` from within a build, and return its result.
 
-    A coroutine runs in the build, not in the driver, so that what it calls may wait too.
+    Its code runs in the build, not in the driver, so that what it calls may wait too.
 
     Raises:
         RuntimeError: When called outside of a build (see `in_build`).
         BaseException: Whatever the awaitable raises, and the cancellation of the caller's task.
     """
-    if in_build() and isinstance(awaitable, Coroutine):
-        return cast("T", _run_coroutine(awaitable))
-    return cast("T", _switch_to_driver(awaitable))
-
-
-def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    build = cast("Build", getcurrent())
+    build = _current_build()
+    coroutine = awaitable if isinstance(awaitable, Coroutine) else _awaiting(awaitable)
     build.coroutines += 1
     try:
-        return _step_through(build, coroutine)
+        return cast("T", _step_through(build, coroutine))
     finally:
         build.coroutines -= 1
+
+
+async def _awaiting(awaitable: Awaitable[T]) -> T:
+    return await awaitable
 
 
 def _step_through(build: Build, coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -162,7 +202,7 @@ def _step_through(build: Build, coroutine: Coroutine[Any, Any, Any]) -> Any:
             build.in_coroutine = False
             argument = None  # an error, which has this frame in its traceback
         try:
-            argument = _switch_to_driver(_Yield(yielded))
+            argument = _switch_to_driver(build, _Yield(yielded))
             step = coroutine.send
         except BaseException as error:
             argument = error
@@ -176,7 +216,7 @@ def submit(request: Request[R]) -> R:
         RuntimeError: When called outside of a build (see `in_build`).
         BaseException: Whatever performing it raises, and the cancellation of the caller's task.
     """
-    return cast("R", _switch_to_driver(request))
+    return cast("R", _switch_to_driver(_current_build(), request))
 
 
 def fork(functions: Sequence[Callable[[], T]]) -> list[T]:
@@ -189,27 +229,35 @@ def fork(functions: Sequence[Callable[[], T]]) -> list[T]:
         BaseException: What the first of them that failed has raised. Those after it are unwound,
             as by a cancellation.
     """
-    return cast("list[T]", _switch_to_driver(_Fork(functions)))
+    build = _current_build()
+    return cast("list[T]", _switch_to_driver(build, _Fork(functions, build)))
 
 
-def take_turn(rank: float) -> None:
+def take_turn(place: Hashable, rank: float) -> None:
     """Wait, in a forked build, until it is this build's turn to do what a loop does in order.
 
     Siblings that are before it may have to wait for the store first, to come to the same place.
 
     Args:
+        place: What is done there, once by each build that comes there.
         rank: As that of a `Request`: those of a higher rank are performed before.
     """
-    current = getcurrent()
-    if isinstance(current, Build) and current.forked:
-        submit(_Turn(rank))
+    build = getcurrent()
+    if isinstance(build, Build) and build.fork is not None:
+        if not build.fork.is_turn_of(build.index, place):
+            submit(_Turn(rank))
+        build.fork.pass_by(build.index, place)
 
 
-def _switch_to_driver(yielded: object) -> object:
+def _current_build() -> Build:
     current = getcurrent()
     if not isinstance(current, Build) or current.parent is None:
         raise RuntimeError("nothing waits for this greenlet; run the code with engine.run()")
-    return current.parent.switch(yielded)
+    return current
+
+
+def _switch_to_driver(build: Build, yielded: object) -> object:
+    return cast("greenlet", build.parent).switch(yielded)
 
 
 async def run(function: Callable[[], T]) -> T:
@@ -230,28 +278,54 @@ async def run(function: Callable[[], T]) -> T:
         BaseException: What `function` raises.
         RuntimeError: When it raises StopIteration, which no coroutine can.
     """
-    if in_coroutine():
-        try:
-            return synchronously(function)
-        except StopIteration as error:
-            raise RuntimeError(_EXHAUSTED) from error
-    driver = _driver.get()
-    if driver is not None and driver.is_stepping():
-        (result,) = await _Yield(_Fork([function]))
-        return cast("T", result)
-    # The build shares the context variables of the caller, both ways, as a plain call does.
-    root = _Branch(function, context=None)
     try:
-        yielded = root.build.switch()
-        if root.ended:
-            return cast("T", yielded)
-        return cast("T", await _Driver().run(root, yielded))
+        if in_coroutine():
+            return synchronously(function)
+        build = Build(function)
+        # It shares the context variables of the caller, both ways, as a plain call does.
+        build.gr_context = getcurrent().gr_context
+        yielded = build.switch()
+        return cast("T", yielded if build.dead else await _drive(build, yielded))
     except StopIteration as error:
         raise RuntimeError(_EXHAUSTED) from error
 
 
+async def _drive(build: Build, yielded: Any) -> Any:
+    """Drive a build that has been started to its end, doing what it asks for."""
+    try:
+        while True:
+            answer: Any = None
+            error: BaseException | None = None
+            try:
+                if isinstance(yielded, Request):
+                    (answer,) = await yielded.perform([yielded])
+                elif isinstance(yielded, _Fork):
+                    await _Waves().run(yielded)
+                    answer, error = yielded.outcome()
+                else:
+                    answer = await yielded
+            except GeneratorExit:
+                raise
+            except BaseException as raised:
+                error = raised
+            try:
+                yielded = build.resume(answer, error)
+            except StopIteration as raised:
+                raise RuntimeError(_EXHAUSTED) from raised
+            finally:
+                del answer, error  # or the frames of an exception would keep all that alive
+            if build.dead:
+                return yielded
+    except GeneratorExit:
+        # The coroutine was closed: nothing can be awaited from here on.
+        build.kill()
+        raise
+
+
 class _Yield:
     """Awaiting it hands an object to whoever drives the coroutine, and returns the answer."""
+
+    __slots__ = ("yielded",)
 
     def __init__(self, yielded: object) -> None:
         self.yielded = yielded
@@ -263,362 +337,252 @@ class _Yield:
 class _Fork:
     """Builds that their parent waits for."""
 
-    def __init__(self, functions: Sequence[Callable[[], Any]]) -> None:
+    def __init__(self, functions: Sequence[Callable[[], Any]], parent: Build) -> None:
         self.functions = functions
-        self.parent: _Branch
-        self.branches: list[_Branch] = []
+        self.parent = parent
+        self.builds: list[Build] = []
         self.running = len(functions)
-        self.failed: int | None = None
-        """The index of the first build, in order, that failed."""
+        self.failed: Build | None = None
+        """The first build, in order, that failed."""
+        self._passed: dict[Hashable, int] = {}
+        """For a place, the number of builds that have been there, each after all before it."""
+
+    def is_turn_of(self, index: int, place: Hashable) -> bool:
+        """Tell whether all builds before this one, and before its parents, have been at a place."""
+        if self._passed.get(place, 0) != index:
+            return False
+        parent = self.parent
+        return index > 0 or parent.fork is None or parent.fork.is_turn_of(parent.index, place)
+
+    def pass_by(self, index: int, place: Hashable) -> None:
+        """Note that a build has been at a place."""
+        if self._passed.get(place, 0) == index:
+            self._passed[place] = index + 1
+            if index + 1 == len(self.functions) and self.parent.fork is not None:
+                self.parent.fork.pass_by(self.parent.index, place)
+
+    def outcome(self) -> tuple[list[Any] | None, BaseException | None]:
+        """Return what the builds have returned, or else what the first that failed has raised."""
+        if self.failed is not None:
+            return None, self.failed.error
+        return [build.value for build in self.builds], None
 
 
-class _Branch:
-    """A build on its way."""
-
-    __slots__ = (
-        "awaiting", "build", "context", "error", "fork", "holds", "in_coroutine", "index", "path",
-        "request", "stalled_on", "value", "waiting_for",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        function: Callable[[], Any],
-        context: Context | None,
-        path: tuple[int, ...] = (),
-        fork: _Fork | None = None,
-        index: int = 0,
-    ) -> None:
-        driver = getcurrent()
-        self.build = Build(function, driver)
-        self.context = context
-        """Its own context variables; None for those of the caller, which it then shares."""
-        self.build.gr_context = driver.gr_context if context is None else context
-        self.build.forked = fork is not None
-        self.path = path
-        """Orders branches as a loop would run them."""
-        self.fork = fork
-        self.index = index
-        self.in_coroutine = False
-        """Whether it was forked from inside of a coroutine."""
-        self.holds = 0
-        """Whether, as it is parked, it or a parent is inside of a coroutine."""
-        self.awaiting: Generator[Any, Any, Any] | None = None
-        """The awaitable that the build waits for."""
-        self.waiting_for: _Fork | None = None
-        self.request: Request[Any] | None = None
-        self.stalled_on: asyncio.Future[Any] | None = None
-        # What it is resumed with, and when it has ended, what it ended with.
-        self.value: Any = None
-        self.error: BaseException | None = None
-
-    @property
-    def ended(self) -> bool:
-        return self.build.dead
-
-    def return_here(self) -> None:
-        """Have the build switch to the running greenlet, when it waits or ends.
-
-        It may be another one each time: a task that is started eagerly in a hook begins in the
-        greenlet of the hook, and goes on in that of the event loop.
-        """
-        current = getcurrent()
-        if self.build.parent is not current:
-            self.build.parent = current
+_in_order = attrgetter("path")
 
 
-class _Driver:
-    """Drives a build and all it forks, from one coroutine."""
+class _Waves:
+    """Runs the builds of a fork, and those that they fork."""
 
     def __init__(self) -> None:
-        self._task = _current_task()
-        self._stepping = False
-        # Each with its path, by which both are ordered.
-        self._ready: list[tuple[tuple[int, ...], _Branch]] = []
-        self._parked: list[tuple[tuple[int, ...], _Branch]] = []
-        self._stalled: list[_Branch] = []
-        self._in_order = False
+        self._ready: list[Build] = []
+        """In order, the next one last."""
+        self._parked: list[Build] = []
+        self._stalled: list[Build] = []
+        self._one_by_one = False
         self._holders = 0
-        """How many of the parked branches are inside of a coroutine."""
+        """How many of the parked builds are inside of a coroutine."""
 
-    def is_stepping(self) -> bool:
-        """Tell whether the calling code is a coroutine that a build of this driver waits for.
-
-        A task that such a coroutine has started is not: nobody passes on what it yields.
-        """
-        return self._stepping and _current_task() is self._task
-
-    async def run(self, root: _Branch, yielded: Any) -> Any:
-        """Drive a build to its end.
-
-        Args:
-            root: The build, which has been started.
-            yielded: What it waits for.
-        """
-        before = _driver.get()
-        _driver.set(self)
+    async def run(self, fork: _Fork) -> None:
+        """Run the builds of a fork to their ends."""
+        self._start(fork)
         try:
-            if await self._serve(root, yielded):
-                self._resume(root)
-            while not root.ended:
-                self._resume_stalled()
+            while fork.running:
+                if self._stalled:
+                    self._resume_stalled()
                 if self._ready and not self._parked_is_next():
-                    await self._advance(heappop(self._ready)[1])
+                    build = self._ready.pop()
+                    awaitable = self._step(build)
+                    if awaitable is not None:
+                        await self._wait(build, awaitable)
                 elif self._parked:
                     await self._perform()
                 else:
                     await self._wait_for_stalled()
         except GeneratorExit:
-            # The coroutine was closed: nothing can be awaited from here on.
-            self._kill(root)
+            for build in fork.builds:
+                build.kill()
             raise
-        finally:
-            _driver.set(before)
-        if isinstance(root.error, StopIteration):
-            raise RuntimeError(_EXHAUSTED) from root.error
-        if root.error is not None:
-            try:
-                raise root.error
-            finally:
-                del root  # or the exception's frames would keep it, and all it holds, alive
-        return root.value
 
-    def _resume(self, branch: _Branch) -> None:
-        heappush(self._ready, (branch.path, branch))
+    def _start(self, fork: _Fork) -> None:
+        parent = fork.parent
+        inside = parent.inside or parent.coroutines > 0
+        context = cast("Any", parent.gr_context)
+        for index, function in enumerate(fork.functions):
+            build = Build(function)
+            build.gr_context = context.copy()
+            build.fork = fork
+            build.index = index
+            build.path = (*parent.path, index)
+            build.inside = inside
+            fork.builds.append(build)
+        # Before all that is ready, as their parent was the next.
+        self._ready.extend(reversed(fork.builds))
 
-    async def _advance(self, branch: _Branch) -> None:
-        """Let a branch go on until it is parked or has ended."""
-        while True:
-            try:
-                yielded = self._step(branch)
-            except BaseException as error:
-                if branch.awaiting is None:
-                    branch.value, branch.error = None, error
-                    self._finish(branch)
-                    return
-                # The awaitable has come to its end, and the build goes on.
-                branch.awaiting = None
-                if isinstance(error, StopIteration):
-                    branch.value, branch.error = error.value, None
-                else:
-                    branch.value, branch.error = None, error
-                continue
-            branch.value = branch.error = None
-            if branch.ended:
-                branch.value = yielded
-                self._finish(branch)
-                return
-            if not await self._serve(branch, yielded):
-                return
-
-    async def _serve(self, branch: _Branch, yielded: Any) -> bool:
-        """Do what a branch asks for; return whether it can go on at once."""
-        from_coroutine = isinstance(yielded, _Yield)
-        if from_coroutine:
-            yielded = yielded.yielded
-        if isinstance(yielded, Request):
-            branch.request = yielded
-            self._parked.append((branch.path, branch))
-            branch.holds = int(branch.in_coroutine or branch.build.coroutines > 0)
-            self._holders += branch.holds
-            return False
-        if isinstance(yielded, _Fork):
-            self._fork(branch, yielded)
-            return False
-        if branch.awaiting is None and not from_coroutine:
-            branch.awaiting = cast("Generator[Any, Any, Any]", yielded.__await__())
-            return True
-        if self._may_stall(yielded) and not await self._comes_soon(branch, yielded):
-            self._stalled.append(branch)
-            return False
+    def _step(self, build: Build) -> Awaitable[Any] | None:
+        """Let a build go on until it ends, is parked, or waits for what is returned."""
+        value, error = build.value, build.error
+        build.value = build.error = None
         try:
-            branch.value = await _Yield(yielded)
+            yielded = build.resume(value, error)
+        except BaseException as raised:
+            build.error = raised
+            self._finish(build)
+            return None
+        finally:
+            del value, error
+        if build.dead:
+            build.value = yielded
+            self._finish(build)
+        elif isinstance(yielded, Request):
+            build.request = yielded
+            build.holds = build.inside or build.coroutines > 0
+            self._parked.append(build)
+            self._holders += build.holds
+        elif not isinstance(yielded, _Fork):
+            return cast("Awaitable[Any]", yielded)
+        elif yielded.functions:
+            build.forked = yielded
+            self._start(yielded)
+        else:
+            build.value = []
+            self._ready.append(build)
+        return None
+
+    def _finish(self, build: Build) -> None:
+        """Note that a build has ended, and resume its parent if it was the last."""
+        fork = cast("_Fork", build.fork)
+        fork.running -= 1
+        failed = fork.failed
+        if build.error is not None and (failed is None or build.index < failed.index):
+            # Those after it would not have been called; those before it go on.
+            fork.failed = build
+            for later in fork.builds[build.index + 1 : None if failed is None else failed.index]:
+                self._cancel(later)
+        parent = fork.parent
+        if fork.running or parent.forked is not fork:
+            return
+        parent.forked = None
+        if parent.error is None:  # else it was cancelled itself, in the meantime
+            parent.value, parent.error = fork.outcome()
+        fork.builds.clear()
+        self._resume(parent)
+
+    def _resume(self, build: Build) -> None:
+        out_of_order = bool(self._ready) and self._ready[-1].path < build.path
+        self._ready.append(build)
+        if out_of_order:
+            self._ready.sort(key=_in_order, reverse=True)
+
+    def _cancel(self, build: Build) -> None:
+        """Unwind a build: a sibling before it has failed."""
+        if build.dead:
+            return
+        build.error = asyncio.CancelledError("a build before this one has failed")
+        if build.forked is not None:
+            for child in build.forked.builds:
+                self._cancel(child)
+        elif build.request is not None:
+            build.request = None
+            self._parked.remove(build)
+            self._holders -= build.holds
+            self._resume(build)
+        elif build.stalled_on is not None:
+            build.stalled_on.cancel()
+            self._resume_stalled([build])
+
+    async def _wait(self, build: Build, awaitable: Awaitable[Any]) -> None:
+        """Wait for what a build waits for, unless it may be a sibling that has it."""
+        future = awaitable.yielded if isinstance(awaitable, _Yield) else None
+        # Only what is parked inside of a coroutine can hold something that others wait for: a lock.
+        if self._holders and isinstance(future, asyncio.Future):
+            # It usually is I/O, on a connection that nothing else may use meanwhile, so that
+            # nothing else is done. If it takes long, a build before this one may hold it.
+            try:
+                done, _ = await asyncio.wait([future], timeout=STALL)
+            except asyncio.CancelledError as error:
+                future.cancel()
+                build.error = error
+                self._resume(build)
+                return
+            if not done:
+                # As in a loop, from now on: until it has ended, no other build goes on.
+                self._one_by_one = True
+                build.stalled_on = future
+                self._stalled.append(build)
+                return
+        try:
+            build.value = await awaitable
         except GeneratorExit:
             raise
         except BaseException as error:
-            branch.error = error
-        return True
-
-    def _parked_is_next(self) -> bool:
-        """Tell whether, in order, a branch that is parked has to go on before any that is ready."""
-        return self._in_order and bool(self._parked) and min(self._parked) < self._ready[0]
-
-    def _may_stall(self, yielded: Any) -> bool:
-        """Tell whether a branch may wait for one that is parked, and holds a lock, say.
-
-        Only what is parked inside of a coroutine can hold something that others wait for.
-        """
-        return self._holders > 0 and isinstance(yielded, asyncio.Future)
-
-    async def _comes_soon(self, branch: _Branch, future: asyncio.Future[Any]) -> bool:
-        """Wait for a future for a while.
-
-        It usually is I/O, on a connection that nothing else may use meanwhile, so that nothing else
-        is done. If it takes long, a build before this one may hold what it waits for. From then on
-        one build goes on at a time, as in a loop, until it has ended.
-        """
-        try:
-            done, _ = await asyncio.wait([future], timeout=STALL)
-        except asyncio.CancelledError as error:
-            future.cancel()
-            branch.error = error
-            done = {future}
-        if done:
-            return True
-        self._in_order = True
-        branch.stalled_on = future
-        return False
+            build.error = error
+        self._resume(build)
 
     async def _wait_for_stalled(self) -> None:
-        """Wait until one of the branches that wait for something else can go on."""
-        futures = [branch.stalled_on for branch in self._stalled if branch.stalled_on]
+        """Wait until one of the builds that wait for something else can go on."""
+        futures = [cast("asyncio.Future[Any]", build.stalled_on) for build in self._stalled]
         try:
             await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError as error:
-            branch = self._stalled[0]
             futures[0].cancel()
-            branch.error = error
-            self._stalled.remove(branch)
-            branch.stalled_on = None
-            self._resume(branch)
-        self._resume_stalled()
+            self._stalled[0].error = error
+            self._resume_stalled([self._stalled[0]])
 
-    def _resume_stalled(self) -> None:
-        for branch in [one for one in self._stalled if one.stalled_on and one.stalled_on.done()]:
-            self._stalled.remove(branch)
-            branch.stalled_on = None
-            self._resume(branch)
+    def _resume_stalled(self, builds: Sequence[Build] | None = None) -> None:
+        """Resume builds that wait for something else: these, or those that have got it."""
+        if builds is None:
+            builds = [one for one in self._stalled if one.stalled_on and one.stalled_on.done()]
+        for build in builds:
+            self._stalled.remove(build)
+            build.stalled_on = None
+            self._resume(build)
 
-    def _step(self, branch: _Branch) -> Any:
-        """Resume what is innermost of a branch: the awaitable it waits for, or the build."""
-        value, error = branch.value, branch.error
-        if branch.awaiting is None:
-            branch.return_here()
-            if error is None:
-                # A greenlet is started with arguments, and resumed with a value.
-                return branch.build.switch(value) if branch.build else branch.build.switch()
-            # With the traceback spelt out: given the exception alone, greenlet drops it.
-            return branch.build.throw(type(error), error, error.__traceback__)
-        self._stepping = True
-        try:
-            awaiting = branch.awaiting
-            if error is not None:
-                if branch.context is None:
-                    return awaiting.throw(error)
-                return branch.context.run(awaiting.throw, error)
-            if branch.context is None:
-                return awaiting.send(value)
-            return branch.context.run(awaiting.send, value)
-        finally:
-            self._stepping = False
-
-    def _fork(self, parent: _Branch, fork: _Fork) -> None:
-        fork.parent = parent
-        if not fork.functions:
-            parent.value = []
-            self._resume(parent)
-            return
-        parent.waiting_for = fork
-        for index, function in enumerate(fork.functions):
-            context = copy_context() if parent.context is None else parent.context.copy()
-            branch = _Branch(function, context, (*parent.path, index), fork, index)
-            branch.in_coroutine = parent.in_coroutine or parent.build.coroutines > 0
-            fork.branches.append(branch)
-            self._resume(branch)
-
-    def _finish(self, branch: _Branch) -> None:
-        """Note that a branch has ended, and resume its parent if it was the last."""
-        fork = branch.fork
-        if fork is None:
-            return
-        fork.running -= 1
-        if branch.error is not None and (fork.failed is None or branch.index < fork.failed):
-            # Those after it would not have been called; those before it go on.
-            last = len(fork.branches) if fork.failed is None else fork.failed
-            fork.failed = branch.index
-            for later in fork.branches[branch.index + 1 : last]:
-                self._cancel(later)
-        if not fork.running:
-            parent = fork.parent
-            parent.waiting_for = None
-            if parent.error is not None:
-                pass  # it was cancelled itself, in the meantime
-            elif fork.failed is not None:
-                parent.error = fork.branches[fork.failed].error
-            else:
-                parent.value = [branch.value for branch in fork.branches]
-            fork.branches.clear()
-            self._resume(parent)
-
-    def _cancel(self, branch: _Branch) -> None:
-        """Unwind a branch: a sibling before it has failed."""
-        if branch.ended:
-            return
-        branch.error = asyncio.CancelledError("a build before this one has failed")
-        if branch.waiting_for is not None:
-            for child in branch.waiting_for.branches:
-                self._cancel(child)
-        elif branch.request is not None:
-            branch.request = None
-            self._parked.remove((branch.path, branch))
-            self._holders -= branch.holds
-            self._resume(branch)
-        elif branch.stalled_on is not None:
-            branch.stalled_on.cancel()
-            branch.stalled_on = None
-            self._stalled.remove(branch)
-            self._resume(branch)
+    def _parked_is_next(self) -> bool:
+        """Tell whether, one by one, a build that is parked goes on before any that is ready."""
+        return (
+            self._one_by_one
+            and bool(self._parked)
+            and min(map(_in_order, self._parked)) < self._ready[-1].path
+        )
 
     async def _perform(self) -> None:
-        """Perform the requests of the highest rank, and resume the branches that made them."""
-        if len(self._parked) == 1 or self._in_order:
-            self._parked.sort()
-            _, first = self._parked.pop(0)
-            self._holders -= first.holds
-            await self._perform_wave([first])
+        """Perform the requests of the highest rank, and resume the builds that made them."""
+        parked = sorted(self._parked, key=_in_order)
+        if self._one_by_one:
+            self._parked = parked[1:]
+            await self._perform_wave(parked[:1])
             return
-        rank = max(branch.request.rank for _, branch in self._parked if branch.request)
-        waves: dict[Hashable, list[_Branch]] = {}
-        parked, self._parked = sorted(self._parked), []
-        for path, branch in parked:
-            request = cast("Request[Any]", branch.request)
+        rank = max(cast("Request[Any]", build.request).rank for build in parked)
+        waves: dict[Hashable, list[Build]] = {}
+        self._parked = []
+        for build in parked:
+            request = cast("Request[Any]", build.request)
             if request.rank == rank:
-                self._holders -= branch.holds
-                waves.setdefault((type(request), request.key), []).append(branch)
+                waves.setdefault((type(request), request.key), []).append(build)
             else:
-                self._parked.append((path, branch))
-        for branches in waves.values():
-            await self._perform_wave(branches)
+                self._parked.append(build)
+        for builds in waves.values():
+            await self._perform_wave(builds)
 
-    async def _perform_wave(self, branches: Sequence[_Branch]) -> None:
-        requests = [cast("Request[Any]", branch.request) for branch in branches]
-        for branch in branches:
-            branch.request = None
+    async def _perform_wave(self, builds: Sequence[Build]) -> None:
+        requests = [cast("Request[Any]", build.request) for build in builds]
+        for build in builds:
+            build.request = None
+            self._holders -= build.holds
         try:
             results = await requests[0].perform(requests)
         except GeneratorExit:
             raise
         except BaseException as error:
-            for branch in branches:
-                branch.error = error
+            for build in builds:
+                build.error = error
         else:
-            for branch, result in zip(branches, results, strict=True):
-                branch.value = result
-        for branch in branches:
-            self._resume(branch)
-
-    def _kill(self, branch: _Branch) -> None:
-        if branch.waiting_for is not None:
-            for child in branch.waiting_for.branches:
-                self._kill(child)
-        yielded: Any = branch.awaiting
-        while not branch.ended:
-            if hasattr(yielded, "close"):
-                yielded.close()
-            branch.return_here()
-            yielded = branch.build.throw(GreenletExit)
-
-
-_driver: ContextVar[_Driver | None] = ContextVar("async_factory_boy_driver", default=None)
+            for build, result in zip(builds, results, strict=True):
+                build.value = result
+        # Before all that is ready, in the usual case that this is nothing.
+        for build in reversed(builds):
+            self._resume(build)
 
 
 def _current_task() -> object:

@@ -292,20 +292,20 @@ class DatabasesAdapter(PersistenceAdapter[M]):
             )
         return cast("M", TableRow(model, kwargs))
 
-    async def save(self, instance: M) -> M:
+    async def save(self, data: M) -> M:
         database = self.current_database()
-        layout = _layout_of(instance)
+        layout = _layout_of(data)
         if len(layout.tables) == 1:
-            await _save(database, layout, instance)
+            await _save(database, layout, data)
         else:
             async with database.transaction():
-                await _save(database, layout, instance)
-        return instance
+                await _save(database, layout, data)
+        return data
 
-    async def save_many(self, instances: Sequence[M]) -> Sequence[M]:
+    async def save_many(self, data: Sequence[M]) -> list[M]:
         # On one connection: to take it from the pool and give it back costs a statement, too.
         async with self.current_database().connection():
-            return await super().save_many(instances)
+            return list(await super().save_many(data))
 
     async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
         async with self.current_database().transaction():

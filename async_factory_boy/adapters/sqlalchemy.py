@@ -190,11 +190,11 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
     def exclusive(self) -> AbstractAsyncContextManager[object]:
         return _locks.setdefault(self.session(), asyncio.Lock())
 
-    async def save(self, instance: M) -> M:
-        return (await self.save_many([instance]))[0]
+    async def save(self, data: M) -> M:
+        return (await self.save_many([data]))[0]
 
-    async def save_many(self, instances: Sequence[M]) -> Sequence[M]:
-        session = self.session()
+    async def save_many(self, data: Sequence[M]) -> list[M]:
+        session, instances = self.session(), list(data)
         session.add_all(instances)
         if self.persistence is not None:
             await session.flush()

@@ -176,6 +176,8 @@ class AwaitingDeclarations(builder.DeclarationSet):
 
     def __init__(self, initial: Mapping[str, Any] | None = None) -> None:
         self._awaiting: dict[str, Any] = {}
+        self._sorted: list[str] | None = None
+        self._is_copy = False
         super().__init__(initial)
 
     @classmethod
@@ -184,26 +186,46 @@ class AwaitingDeclarations(builder.DeclarationSet):
         return cls(declarations.as_dict())
 
     def update(self, values: Mapping[str, Any]) -> None:
+        if not values:
+            return
+        if self._is_copy:
+            self._copy_contents()
+        self._sorted = None
         super().update(values)
         for name in values:
             if name in self.declarations:
                 self._awaiting[name] = _awaiting(name, self.declarations[name])
 
     def copy(self) -> AwaitingDeclarations:
-        # Made once for every object built: upstream's copy() would take all names apart again,
-        # and wrap all declarations again.
-        new = type(self)()
-        new.declarations = self.declarations.copy()
-        new.contexts = defaultdict(dict)
-        for name, context in self.contexts.items():
-            if context:
-                new.contexts[name] = context.copy()
-        new._awaiting = self._awaiting.copy()
+        # Made for every object built, most of which override nothing: upstream's copy() would take
+        # all names apart again, and wrap all declarations again.
+        new = type(self).__new__(type(self))
+        vars(new).update(vars(self))
+        new._is_copy = True
         return new
 
+    def _copy_contents(self) -> None:
+        self.declarations = self.declarations.copy()
+        self._awaiting = self._awaiting.copy()
+        contexts = self.contexts
+        self.contexts = defaultdict(dict)
+        for name, context in contexts.items():
+            if context:
+                self.contexts[name] = context.copy()
+        self._is_copy = False
+
+    def sorted(self) -> list[str]:
+        if self._sorted is None:
+            self._sorted = super().sorted()
+        return self._sorted
+
     def __getitem__(self, key: str) -> builder.DeclarationWithContext:
+        # A context of its own, since what evaluates the declaration takes some parts out of it.
+        context = self.contexts.get(key)
         return builder.DeclarationWithContext(
-            name=key, declaration=self._awaiting[key], context=self.contexts[key]
+            name=key,
+            declaration=self._awaiting[key],
+            context=context.copy() if context else {},
         )
 
 
@@ -230,7 +252,9 @@ class AsyncStepBuilder(builder.StepBuilder):
             factory_meta = _AwaitingMeta(factory_meta)
         super().__init__(factory_meta, extras, strategy)
         self._options: Mapping[str, Any] = {}
-        if not issubclass(factory_meta.factory, base.BaseDictFactory | base.BaseListFactory):
+        if extras and not issubclass(
+            factory_meta.factory, base.BaseDictFactory | base.BaseListFactory
+        ):
             # Taken from extras, which factory_boy would pass on to the model.
             self._options = options.take(extras)
             _refuse_misspelt_options(factory_meta, extras)
@@ -254,7 +278,7 @@ class AsyncStepBuilder(builder.StepBuilder):
         if depth:
             # So that siblings draw their sequence numbers in order: this one may be early, having
             # had nothing to store on the way. The objects of a batch itself start in order.
-            engine.take_turn(depth + 0.5)
+            engine.take_turn(self.factory_meta.counter_reference, depth + 0.5)
         _storing.depth.set(depth + 1)
         try:
             return super().build(parent_step, force_sequence)

@@ -50,7 +50,8 @@ class AsyncFactoryMetaclass(base.FactoryMetaClass):
             new = type.__new__(mcs, class_name, bases, attrs)
         else:
             new = super().__new__(mcs, class_name, bases, attrs)
-        _have_hooks_wait(new)
+        if any(isinstance(one, AsyncFactoryMetaclass) for one in bases):
+            _have_hooks_wait(new)  # those of AsyncFactory itself have nothing to wait for
         return new
 
     def __call__(cls, **kwargs: Any) -> Any:  # noqa: N805 (a metaclass: its instances are classes)
@@ -174,7 +175,7 @@ class AsyncFactoryOptions(base.FactoryOptions):
             if isinstance(given, type) and issubclass(given, PersistenceAdapter):
                 return given(**keywords)
         except ConfigurationError as error:
-            raise self._in_words_of_meta(error) from None
+            raise self._in_words_of_meta(error) from error.__cause__
         if given is None:
             return None
         if not isinstance(given, PersistenceAdapter):
@@ -213,19 +214,19 @@ class AsyncFactoryOptions(base.FactoryOptions):
         if self._adapter is not None:
             return self._adapter
         name = self.factory.__name__
-        for adapter, dedicated in candidates(self.model):
+        for adapter, instead in candidates(self.model):
             module = self.factory.__module__
             # Attributed to the module of the factory, which is the place to change: the caller of
             # create_async() is out of sight in a build, and may be another factory.
             warnings.warn_explicit(
-                f"{name} sets no Meta.adapter; {adapter.__name__} is inferred from its model. "
-                f"Subclass {dedicated} instead, or set Meta.adapter.",
+                f"{name} sets no Meta.adapter; {type(adapter).__name__} is inferred from its "
+                f"model. {instead}",
                 DeprecationWarning,
                 filename=getattr(sys.modules.get(module), "__file__", None) or module,
                 lineno=getattr(self.factory, "__firstlineno__", 1),
                 module=module,
             )
-            return adapter()
+            return adapter
         raise ConfigurationError(
             "adapter",
             f"is not set, and none of the known adapters is for the model {self.model!r}. Set it "
@@ -243,15 +244,8 @@ class AsyncFactoryOptions(base.FactoryOptions):
         Raises:
             AsyncFactoryError: What is wrong, and what to write instead.
         """
+        _storing.check_once(self, self._check_adapter)
         adapter = self.adapter_for_storing()
-        try:
-            adapter.check(self.model)
-        except ConfigurationError as error:
-            raise self._in_words_of_meta(error) from None
-        except MissingOptionError as error:
-            raise MissingOptionError(
-                f"{error} (Asked for by {self.factory.__name__}.){self._missing_option_hint()}"
-            ) from None
         if not adapter.get_or_create:
             return
         hook = inspect.getattr_static(self.factory, "_adjust_kwargs")
@@ -261,6 +255,16 @@ class AsyncFactoryOptions(base.FactoryOptions):
             names = {old for old, new in self.rename.items() if new == field} | {field}
             if not names & (self.pre_declarations.declarations.keys() | extras.keys()):
                 raise self._no_value_for(field)
+
+    def _check_adapter(self) -> None:
+        try:
+            self.adapter_for_storing().check(self.model)
+        except ConfigurationError as error:
+            raise self._in_words_of_meta(error) from None
+        except MissingOptionError as error:
+            raise MissingOptionError(
+                f"{error} (Asked for by {self.factory.__name__}.){self._missing_option_hint()}"
+            ) from None
 
     def _missing_option_hint(self) -> str:
         """Return what to add to the error that a call-time option was given nowhere."""
