@@ -26,9 +26,8 @@ from async_factory_boy import (
     MissingOptionError,
     OptionError,
 )
-from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.adapters import CallOption, PersistenceAdapter
 from async_factory_boy.adapters.base import fields_option
-from async_factory_boy.options import CallOption
 from piccolo.columns import Column, ForeignKey
 from piccolo.custom_types import Combinable
 from piccolo.engine import Engine, engine_finder
@@ -160,10 +159,11 @@ class PiccoloAdapter(PersistenceAdapter[M]):
         transaction = self.piccolo_transaction
         return nullcontext() if transaction is None else _turn(transaction)
 
-    async def save(self, instance: M) -> M:
-        return (await self.save_many([instance]))[0]
+    async def save(self, data: M) -> M:
+        return (await self.save_many([data]))[0]
 
-    async def save_many(self, instances: Sequence[M]) -> Sequence[M]:
+    async def save_many(self, data: Sequence[M]) -> list[M]:
+        instances = list(data)
         for instance in instances:
             for column in instance._meta.foreign_key_columns:
                 _check_stored(instance[column._meta.name], column)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncGenerator, Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -20,7 +22,7 @@ import tables
 from piccolo.engine import Engine
 from piccolo.engine.postgres import PostgresEngine
 from piccolo.engine.sqlite import SQLiteEngine
-from piccolo.table import create_db_tables, drop_db_tables
+from piccolo.table import create_db_tables_sync
 
 
 @pytest.fixture(scope="session")
@@ -58,33 +60,55 @@ def sequences() -> None:
         factory.reset_sequence(0)
 
 
-@pytest.fixture
-async def sqlite(tmp_path: Path) -> AsyncGenerator[Engine[Any]]:
-    """An engine for SQLite, which the tables are created by."""
-    engine = SQLiteEngine(path=str(tmp_path / "test.sqlite"))
-    async for one in _with_tables(engine):
-        yield one
+@pytest.fixture(scope="session")
+def sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite database with empty tables, to be copied."""
+    path = tmp_path_factory.mktemp("sqlite") / "empty.sqlite"
+    with _engine_of_the_tables(SQLiteEngine(path=str(path))):
+        create_db_tables_sync(*tables.ALL)
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_engine(postgres: str) -> PostgresEngine:
+    """An engine for a PostgreSQL database with empty tables."""
+    engine = PostgresEngine(config={"dsn": postgres})
+    with _engine_of_the_tables(engine):
+        create_db_tables_sync(*tables.ALL)
+    return engine
 
 
 @pytest.fixture
-async def postgresql(postgres: str) -> AsyncGenerator[Engine[Any]]:
-    """An engine for PostgreSQL, which the tables are created by."""
-    async for one in _with_tables(PostgresEngine(config={"dsn": postgres})):
-        yield one
+def sqlite(sqlite_file: Path, tmp_path: Path) -> Generator[SQLiteEngine]:
+    """SQLite with empty tables."""
+    path = shutil.copy(sqlite_file, tmp_path)
+    with _engine_of_the_tables(SQLiteEngine(path=path)) as engine:
+        yield engine
+
+
+@pytest.fixture
+async def postgresql(postgres_engine: PostgresEngine) -> AsyncGenerator[PostgresEngine]:
+    """PostgreSQL with empty tables."""
+    with _engine_of_the_tables(postgres_engine) as engine:
+        yield engine
+        names = ", ".join(table._meta.get_formatted_tablename() for table in tables.ALL)
+        await tables.Company.raw(f"TRUNCATE {names} RESTART IDENTITY")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest) -> Engine[Any]:
-    """The engines of both databases, one after the other."""
+    """Both, one after the other."""
     engine: Engine[Any] = request.getfixturevalue(request.param)
     return engine
 
 
-async def _with_tables(engine: Engine[Any]) -> AsyncGenerator[Engine[Any]]:
+E = TypeVar("E", bound="Engine[Any]")
+
+
+@contextmanager
+def _engine_of_the_tables(engine: E) -> Generator[E]:
     for table in tables.ALL:
         table._meta.db = engine
-    await create_db_tables(*tables.ALL)
     yield engine
-    await drop_db_tables(*tables.ALL)
     for table in tables.ALL:
         table._meta._db = None

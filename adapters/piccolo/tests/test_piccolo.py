@@ -8,7 +8,6 @@ import sys
 import unittest
 from collections.abc import AsyncGenerator, Iterator
 from decimal import Decimal
-from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any
 from uuid import UUID, uuid4
@@ -720,7 +719,9 @@ async def test_overridden_save_that_creates(database: Engine[Any], inside: bool)
 
 
 @pytest.mark.parametrize(
-    "given", [PiccoloAdapter, PiccoloAdapter(get_or_create=("name",))], ids=["class", "instance"]
+    "given",
+    ["piccolo", PiccoloAdapter, PiccoloAdapter(get_or_create=("name",))],
+    ids=["name", "class", "instance"],
 )
 async def test_meta_adapter(sqlite: Engine[Any], given: Any) -> None:
     """The adapter serves any AsyncFactory."""
@@ -733,12 +734,6 @@ async def test_meta_adapter(sqlite: Engine[Any], given: Any) -> None:
         name = "acme"
 
     assert (await Plain.create_async()).id is not None
-
-
-def test_entry_point() -> None:
-    """The adapter is known by a name."""
-    (entry,) = entry_points(group="async_factory_boy.adapters", name="piccolo")
-    assert entry.load() is PiccoloAdapter
 
 
 def test_handles() -> None:
