@@ -116,6 +116,7 @@ async def test_transaction_of_a_fixture(fixture_transaction: Engine[Any]) -> Non
     assert await User.count() == 0
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Piccolo's test case needs Python 3.11")
 async def test_piccolos_test_case(sqlite: Engine[Any]) -> None:
     """Piccolo's own AsyncTransactionTest undoes what its tests create."""
 
