@@ -57,7 +57,6 @@ _PARAMETERS = 32_766
 # What a SELECT asks for at once. SQLite before 3.32 takes 999 parameters.
 _PAGE = 500
 
-
 _HOW_TO_GET_ONE = (
     "Pass the one that you have entered: async with DB.transaction() as transaction: "
     "await UserFactory.create_async(piccolo_transaction=transaction). (Inside of that block a "
@@ -90,9 +89,9 @@ class PiccoloAdapter(PersistenceAdapter[M]):
     ```
 
     A row is stored as by its ``save()``, which is called where a table overrides it; the rows of a
-    batch by ``Table.insert()``. Inside of ``async with DB.transaction()`` they become part of that
-    transaction, which the adapter never commits or rolls back. Tasks may share a transaction: the
-    adapter waits its turn.
+    batch by ``Table.insert()``. They become part of the call's ``piccolo_transaction``, or of the
+    transaction that the call is made in (``async with DB.transaction()``), which the adapter never
+    commits or rolls back. Tasks may share a transaction: the adapter waits its turn.
 
     Args:
         get_or_create: Columns that identify a row. One that has their values is looked up before
@@ -353,26 +352,24 @@ def _sql_value(value: object, column: Column) -> Any:
 
 
 async def _store(table: type[M], rows: Sequence[M]) -> None:
-    if table.save is not Table.save:
+    if table.save is not Table.save or _tells_one_key_only(table._meta.db):
         for row in rows:
             await row.save()
             made_up = _made_up(table, [row])
             if made_up:
                 await row.refresh(made_up)
         return
-    # SQLite before 3.35 tells the key of the last row only.
-    engine = table._meta.db
-    alone = isinstance(engine, SQLiteEngine) and engine.get_version_sync() < 3.35
-    for page in _pages(rows, 1 if alone else _PARAMETERS // len(table._meta.columns)):
-        await _insert(table, page)
+    for page in _pages(rows, _PARAMETERS // len(table._meta.columns)):
+        made_up = _made_up(table, page)
+        stored = await table.insert(*page).returning(table._meta.primary_key, *made_up)
+        for row, values in zip(page, stored, strict=True):
+            for column in made_up:
+                row[column._meta.name] = values[column._meta.db_column_name]
 
 
-async def _insert(table: type[M], rows: Sequence[M]) -> None:
-    made_up = _made_up(table, rows)
-    stored = await table.insert(*rows).returning(table._meta.primary_key, *made_up)
-    for row, values in zip(rows, stored, strict=True):
-        for column in made_up:
-            row[column._meta.name] = values[column._meta.db_column_name]
+def _tells_one_key_only(engine: Engine[Any]) -> bool:
+    # SQLite has had RETURNING since 3.35.
+    return isinstance(engine, SQLiteEngine) and engine.get_version_sync() < 3.35
 
 
 def _made_up(table: type[M], rows: Sequence[M]) -> list[Column]:

@@ -166,19 +166,17 @@ async def test_bind(postgresql: Engine[Any]) -> None:
     assert await User.count() == 1
 
 
-class WithStaff(CompanyFactory):
-    """Has a hook with a transaction of its own, which it rolls back."""
-
-    @factory.post_generation
-    async def staff(company: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
-        with pytest.raises(UndoneError):
-            async with Company._meta.db.transaction():
-                await UserFactory.create_batch_async(2, company=company)
-                raise UndoneError
-
-
 async def test_transaction_of_a_hook(database: Engine[Any]) -> None:
     """What a hook creates inside of a transaction of its own is part of that one."""
+
+    class WithStaff(CompanyFactory):
+        @factory.post_generation
+        async def staff(company: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+            with pytest.raises(UndoneError):
+                async with database.transaction():
+                    await UserFactory.create_batch_async(2, company=company)
+                    raise UndoneError
+
     company = await WithStaff.create_async()
     assert await Company.exists().where(Company.id == company.id)
     assert await User.count() == 0
@@ -186,8 +184,23 @@ async def test_transaction_of_a_hook(database: Engine[Any]) -> None:
 
 async def test_transactions_of_the_hooks_of_a_batch(postgresql: Engine[Any]) -> None:
     """So it is in a batch, whose hooks run side by side (in SQLite, one has to wait)."""
-    await WithStaff.create_batch_async(2)
-    assert (await Company.count(), await User.count()) == (2, 0)
+    entered: list[Any] = []
+
+    class SideBySide(CompanyFactory):
+        @factory.post_generation
+        async def staff(company: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+            with pytest.raises(UndoneError):
+                async with postgresql.transaction() as transaction:
+                    entered.append(transaction)
+                    await UserFactory.create_async(company=company)
+                    assert await User.count() == 1
+                    assert postgresql.current_transaction.get() is transaction
+                    raise UndoneError
+
+    await asyncio.wait_for(SideBySide.create_batch_async(3), 20)
+    assert len(set(entered)) == 3
+    assert not postgresql.transaction_exists()
+    assert (await Company.count(), await User.count()) == (3, 0)
 
 
 async def test_pool(postgresql: PostgresEngine) -> None:
@@ -511,6 +524,8 @@ async def test_sqlite_that_returns_one_key_only(
     assert [(row["id"], row["company"]) for row in rows] == [
         (user.id, user.company.id) for user in users
     ]
+    items = await ItemFactory.create_batch_async(2, position=QueryString("1 + 1"))
+    assert [(item.code, item.position) for item in items] == [(1, 2), (2, 2)]
 
 
 async def test_defaults(database: Engine[Any]) -> None:
