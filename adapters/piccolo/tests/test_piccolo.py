@@ -225,15 +225,28 @@ async def test_gather(database: Engine[Any]) -> None:
     assert await Company.count() == 20
 
 
+async def test_gather_on_a_file_that_is_not_waited_for(sqlite: SQLiteEngine) -> None:
+    """No call has to wait for SQLite's lock, which gives up after a time."""
+    sqlite.connection_kwargs["timeout"] = 0
+    await asyncio.gather(*(UserFactory.create_async() for _ in range(20)))
+    assert await User.count() == 20
+
+
 async def test_gather_in_a_transaction(database: Engine[Any]) -> None:
     """Many calls at once share a transaction, whose connection takes one statement at a time."""
+
+    class Fetched(UserFactory):
+        class Meta:
+            piccolo_prefetch = ("company",)
+
     async with database.transaction():
-        calls = [UserFactory.create_async() for _ in range(10)]
+        company = await CompanyFactory.create_async()
+        calls = [Fetched.create_async(company=company.id) for _ in range(10)]
         named = [NamedCompanyFactory.create_async(name=f"acme{n % 2}") for n in range(10)]
         _, companies = await asyncio.gather(asyncio.gather(*calls), asyncio.gather(*named))
         assert len({company.id for company in companies}) == 2
     assert await User.count() == 10
-    assert await Company.count() == 12
+    assert await Company.count() == 3
 
 
 async def test_refused_while_others_store(database: Engine[Any]) -> None:
@@ -454,6 +467,9 @@ async def test_lookup_by_what_only_the_database_finds_equal(database: Engine[Any
     users = await UserFactory.create_batch_async(2)
     again = await ById.create_batch_async(2, id=factory.Iterator([str(user.id) for user in users]))
     assert [user.id for user in again] == [user.id for user in users]
+    lookups = [{"id": str(users[0].id)}, {"id": uuid4()}, {"id": users[1].id}]
+    found = await ById._meta.adapter_for_storing().find_many(User, lookups)
+    assert [one and one.id for one in found] == [users[0].id, None, users[1].id]
 
 
 async def test_several_rows_have_the_values(database: Engine[Any]) -> None:
@@ -463,10 +479,26 @@ async def test_several_rows_have_the_values(database: Engine[Any]) -> None:
         class Meta:
             piccolo_get_or_create = ("rank",)
 
-    first, _ = await CompanyFactory.create_batch_async(2, rank=5)
+    first, _ = await CompanyFactory.create_batch_async(2, rank=4)
+    # PostgreSQL, unless told, returns it after the other from now on.
+    await Company.update({Company.rank: 5}).where(Company.rank == 4).where(Company.id > first.id)
+    await Company.update({Company.rank: 5}).where(Company.rank == 4)
     assert (await ByRank.create_async(rank=5)).id == first.id
     found = await ByRank.create_batch_async(2, rank=factory.Iterator([5, 6]))
     assert [one.id == first.id for one in found] == [True, False]
+
+
+async def test_lookup_of_null_in_a_batch(database: Engine[Any]) -> None:
+    """NULL identifies a row among other values."""
+
+    class ByRank(CompanyFactory):
+        class Meta:
+            piccolo_get_or_create = ("rank",)
+
+    first = await ByRank.create_batch_async(2, rank=factory.Iterator([None, 1]))
+    again = await ByRank.create_batch_async(3, rank=factory.Iterator([1, None, 2]))
+    assert [one.id for one in again[:2]] == [first[1].id, first[0].id]
+    assert await Company.count() == 3
 
 
 # Keys, defaults, values
