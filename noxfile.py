@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import nox
 
 nox.options.default_venv_backend = "uv"
 nox.options.sessions = ["tests", "lint", "typing", "docs"]
 
 PROJECT = ("-e", ".[all]")
+
+# The distributions that are in this repository besides the library itself.
+ADAPTERS = sorted(
+    path.parent.name for path in Path(__file__).parent.glob("adapters/*/pyproject.toml")
+)
 
 
 @nox.session
@@ -56,6 +63,16 @@ def bare(session: nox.Session) -> None:
 
 
 @nox.session
+@nox.parametrize("folder", ADAPTERS, ids=ADAPTERS)
+def adapters(session: nox.Session, folder: str) -> None:
+    """Run the tests of each of adapters/, in an environment with nothing else."""
+    session.install("-e", ".", "-e", f"adapters/{folder}")
+    session.chdir(f"adapters/{folder}")
+    session.install("--group", "test")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style and formatting."""
     session.install("--group", "lint")
@@ -66,7 +83,8 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Check types with mypy (strict) and pyright."""
-    session.install(*PROJECT, "--group", "typing")
+    folders = [argument for folder in ADAPTERS for argument in ("-e", f"adapters/{folder}")]
+    session.install(*PROJECT, *folders, "--group", "typing")
     session.run("mypy")
     session.run("pyright")
 

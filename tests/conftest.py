@@ -43,7 +43,8 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 DOCUMENTED_SKIPS = re.compile(
     r"the store has no transactions"
     r"|SQLite has one writer at a time"
-    r"|the store has one writer at a time"
+    r"|there is no second connection"
+    r"|a conflict ends a transaction of this store"
     r"|SQLite works in a thread, where nothing can be cancelled"
     r"|Python's sqlite3 needs event listeners for this"
 )

@@ -23,7 +23,8 @@ class Calls:
     async def test_build_constructs(self, subject: Subject) -> None:
         adapter = subject.parent._meta.adapter_for_storing()
         model = subject.parent._meta.model
-        built = adapter.build(model, (), {"name": "one", "size": 1})
+        with bind(**dict.fromkeys(subject.options)):  # build_async() takes none
+            built = adapter.build(model, (), {"name": "one", "size": 1})
         assert not inspect.iscoroutine(built), "it is an async function; write def build(...)"
         assert (subject.get(built, "name"), subject.get(built, "size")) == ("one", 1)
         assert await subject.names(subject.parent) == []
@@ -39,6 +40,15 @@ class Calls:
         other = adapter.build(model, (), {"name": "other", "size": 2})
         assert first is not other
         assert (subject.get(first, "name"), subject.get(first, "size")) == ("first", 1)
+
+    @promise(
+        "handles() must be false for a class that the store knows nothing of.",
+        instead="Leave handles() out, or ask whether the class is one of your ORM's models.",
+    )
+    async def test_handles(self, subject: Subject) -> None:
+        adapter = subject.parent._meta.adapter_for_storing()
+        adapter.handles(subject.parent._meta.model)
+        assert not adapter.handles(_OnPurpose)
 
     @promise(
         "check() must raise nothing when an object could be stored, and store nothing.",

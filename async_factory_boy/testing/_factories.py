@@ -36,6 +36,7 @@ class Factories:
         assert subject.get(await subject.parent.build_async(name="one"), "name") == "one"
         assert subject.get(subject.parent.build(name="two"), "name") == "two"
         assert subject.parent.stub(name="three").name == "three"
+        await asyncio.sleep(0)  # if a task was started to store them, it begins
         assert await subject.names(subject.parent) == []
 
     @promise(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 import pytest
 
@@ -40,7 +41,12 @@ def promise(
             except (Exception, pytest.fail.Exception) as error:
                 raise BrokenPromise(f"{sentence} {instead}") from error
 
-        kept.__doc__ = sentence
+        # pytest shows a traceback from the test function on. To have it take this one for that, it
+        # is not to see the one that is wrapped, but for the fixtures that it asks for.
+        as_seen: Any = kept
+        as_seen.__doc__ = sentence
+        as_seen.__signature__ = inspect.signature(test)
+        del as_seen.__wrapped__
         return kept
 
     return decorate

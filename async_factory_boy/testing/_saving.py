@@ -37,10 +37,12 @@ class Saving:
         instead="Insert one row for each call of save().",
     )
     async def test_save_stores_once(self, subject: Subject) -> None:
-        await subject.save(subject.parent, name="one", size=1)
-        await subject.save(subject.parent, name="other", size=2)
-        assert await subject.names(subject.parent) == ["one", "other"]
+        parent = await subject.save(subject.parent, name="one", size=1)
+        assert await subject.names(subject.parent) == ["one"]
         assert await subject.names(subject.child) == []
+        await subject.save(subject.child, name="child", **{subject.relation: parent})
+        assert await subject.names(subject.parent) == ["one"]
+        assert await subject.names(subject.child) == ["child"]
 
     @promise(
         "save() must return the very object that it was given.",
@@ -58,11 +60,10 @@ class Saving:
     )
     async def test_save_sets_the_key(self, subject: Subject) -> None:
         saved = [await subject.save(subject.parent, name=f"name{n}", size=n) for n in range(3)]
+        for instance in saved:
+            assert subject.key(instance) is not None, f"{subject.key_name} is None on {instance!r}"
         rows = await subject.rows(subject.parent)
-        for n, instance in enumerate(saved):
-            key = subject.key(instance)
-            assert key is not None, f"{subject.key_name} of {instance!r} is None"
-            assert rows[key]["name"] == f"name{n}"
+        assert [rows[subject.key(one)]["name"] for one in saved] == ["name0", "name1", "name2"]
 
     @promise(
         "save() must store the values that the object has, and leave them as they are.",
@@ -124,11 +125,11 @@ class Saving:
     async def test_save_many_sets_the_keys(self, subject: Subject) -> None:
         given = [{"name": f"name{n}", "size": n} for n in (3, 1, 2, 0)]
         saved = await subject.save_many(subject.parent, *given)
+        for instance in saved:
+            assert subject.key(instance) is not None, f"{subject.key_name} is None on {instance!r}"
         rows = await subject.rows(subject.parent)
         for instance, values in zip(saved, given, strict=True):
-            key = subject.key(instance)
-            assert key is not None, f"{subject.key_name} of {instance!r} is None"
-            row = rows[key]
+            row = rows[subject.key(instance)]
             assert {name: row[name] for name in values} == values
             assert {name: subject.get(instance, name) for name in values} == values
 

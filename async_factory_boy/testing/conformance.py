@@ -21,79 +21,112 @@ __all__ = ["AdapterConformance"]
 _RUNNERS = ("asyncio", "anyio")
 
 
-class AdapterConformance(Saving, Finding, Calls, Factories, Connections):
+# pytest runs the tests of the last base first.
+class AdapterConformance(Connections, Factories, Calls, Finding, Saving):
     """Tests that an adapter keeps every promise of `PersistenceAdapter`.
 
-    Subclass it, override its fixtures, and run pytest. Three fixtures have to be given: `parent`,
-    `child` and `rows`; `options`, if the adapter has call-time options. The others say what the
-    store can do; what it cannot is skipped, and the reason names the fixture.
+    Subclass it, override its fixtures, and run pytest:
 
     ```python
-    class ParentFactory(AsyncFactory[Parent]):
-        class Meta:
-            model = Parent
-            adapter = MyAdapter
+    from dataclasses import dataclass
+    from typing import Any
 
-        name = factory.Sequence(lambda n: f"parent{n}")  # unique in the store
+    import factory
+    import pytest
+
+    from async_factory_boy.adapters import PersistenceAdapter
+    from async_factory_boy.factory import AsyncFactory
+    from async_factory_boy.options import CallOption
+    from async_factory_boy.testing import AdapterConformance
+
+
+    class MemoryAdapter(PersistenceAdapter[Any]):
+        memory_objects: CallOption[list[Any]] = CallOption()
+
+        async def save(self, instance):
+            self.memory_objects.append(instance)
+            instance.id = len(self.memory_objects)
+            return instance
+
+
+    @dataclass
+    class Company:
+        name: str
+        size: int
+        id: int | None = None
+
+
+    @dataclass
+    class User:
+        name: str
+        company: Company
+        id: int | None = None
+
+
+    class CompanyFactory(AsyncFactory[Company]):
+        class Meta:
+            model = Company
+            adapter = MemoryAdapter
+
+        name = factory.Sequence(lambda n: f"company{n}")
         size = 1
 
 
-    class ChildFactory(AsyncFactory[Child]):
+    class UserFactory(AsyncFactory[User]):
         class Meta:
-            model = Child
-            adapter = MyAdapter
+            model = User
+            adapter = MemoryAdapter
 
-        class Params:
-            parent = factory.SubFactory(ParentFactory)
-
-        name = factory.Sequence(lambda n: f"child{n}")
-        parent_id = factory.SelfAttribute("parent.id")
+        name = factory.Sequence(lambda n: f"user{n}")
+        company = factory.SubFactory(CompanyFactory)
 
 
-    class TestMyAdapter(AdapterConformance):
-        @pytest.fixture
-        async def connection(self):
-            async with aiosqlite.connect(":memory:") as connection:
-                await connection.executescript(TABLES)
-                yield connection
-
-        @pytest.fixture
-        def options(self, connection):
-            return {"my_connection": connection}
-
+    class TestMemoryAdapter(AdapterConformance):
         @pytest.fixture
         def parent(self):
-            return ParentFactory
+            return CompanyFactory
 
         @pytest.fixture
         def child(self):
-            return ChildFactory
+            return UserFactory
 
         @pytest.fixture
-        def rows(self, connection):
+        def relation(self):
+            return "company"
+
+        @pytest.fixture
+        def options(self):
+            return {"memory_objects": []}
+
+        @pytest.fixture
+        def rows(self, options):
             async def rows(factory):
-                if factory is ParentFactory:
-                    query = "SELECT id AS key, name, size FROM parent"
-                else:
-                    query = "SELECT id AS key, name, parent_id AS parent FROM child"
-                cursor = await connection.execute(query)
-                names = [column[0] for column in cursor.description]
-                return [dict(zip(names, row)) for row in await cursor.fetchall()]
+                if factory is CompanyFactory:
+                    return [
+                        {"key": one.id, "name": one.name, "size": one.size}
+                        for one in options["memory_objects"]
+                        if isinstance(one, Company)
+                    ]
+                return [
+                    {"key": one.id, "name": one.name, "company": one.company.id}
+                    for one in options["memory_objects"]
+                    if isinstance(one, User)
+                ]
 
             return rows
-
-        @pytest.fixture
-        def rollback(self, connection):
-            return connection.rollback
-
-        @pytest.fixture
-        def conflict(self):
-            return sqlite3.IntegrityError
     ```
 
-    Each test begins with an empty store: have your fixtures see to that. The tests run under
-    pytest-asyncio, in either mode; where that is not installed, or the class has
-    ``pytestmark = pytest.mark.anyio``, under anyio's plugin (on asyncio).
+    These have to be given: `parent`, `child` and `rows`; `options`, if the adapter has call-time
+    options; `relation` and `key`, if yours have other names. The others say what the store can do:
+    `rollback`, `another`, `conflict`, `survives_conflict`. What it cannot do is skipped, and the
+    reason names the fixture. Nothing that needs `find` is run for an adapter without it.
+
+    Each test begins with an empty store, which your fixtures have to see to. A test that fails
+    says which promise was broken, and what to change. Begin with the first: the later ones rest on
+    what the earlier ones check.
+
+    The tests run under pytest-asyncio, in either mode. Where that is not installed, or where the
+    class has ``pytestmark = pytest.mark.anyio``, they run under anyio's plugin, on asyncio.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -183,6 +216,11 @@ class AdapterConformance(Saving, Finding, Calls, Factories, Connections):
     def survives_conflict(self) -> bool:
         """Whether a transaction can go on after ``save_new`` raised a conflict. Default: yes."""
         return True
+
+    @pytest.fixture
+    def anyio_backend(self) -> str:
+        """Where anyio's plugin runs the tests: not on trio. Not to be overridden."""
+        return "asyncio"
 
     @pytest.fixture
     def subject(

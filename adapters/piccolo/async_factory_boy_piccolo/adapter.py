@@ -20,14 +20,6 @@ from contextvars import ContextVar
 from itertools import groupby
 from typing import Any, ClassVar, TypeVar, cast
 
-from async_factory_boy import (
-    AdapterError,
-    ConfigurationError,
-    MissingOptionError,
-    OptionError,
-)
-from async_factory_boy.adapters import CallOption, PersistenceAdapter
-from async_factory_boy.adapters.base import fields_option
 from piccolo.columns import Column, ForeignKey
 from piccolo.custom_types import Combinable
 from piccolo.engine import Engine, engine_finder
@@ -37,8 +29,17 @@ from piccolo.querystring import QueryString
 from piccolo.table import Table
 from piccolo.utils.sql_values import convert_to_sql_value
 
+from async_factory_boy import (
+    AdapterError,
+    ConfigurationError,
+    MissingOptionError,
+    OptionError,
+)
+from async_factory_boy.adapters import CallOption, PersistenceAdapter
+from async_factory_boy.adapters.base import fields_option
+
 try:
-    from asyncpg.exceptions import UniqueViolationError
+    from asyncpg.exceptions import UniqueViolationError  # type: ignore[import-untyped]
 except ModuleNotFoundError:  # pragma: no cover (Piccolo is used with SQLite only)
     _conflicts: tuple[type[Exception], ...] = (sqlite3.IntegrityError,)
 else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TypeVar
 
 from async_factory_boy.factory.base import AsyncFactory, AsyncFactoryOptions
-
 from async_factory_boy_piccolo.adapter import PiccoloAdapter
 
 __all__ = ["AsyncPiccoloOptions", "AsyncPiccoloTableFactory"]

@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any
 
 import factory
+from async_factory_boy_piccolo import AsyncPiccoloTableFactory
 from piccolo.columns import (
     JSON,
     UUID,
@@ -22,8 +23,6 @@ from piccolo.columns.defaults.timestamptz import TimestamptzNow
 from piccolo.columns.m2m import M2M
 from piccolo.columns.reference import LazyTableReference
 from piccolo.table import Table
-
-from async_factory_boy_piccolo import AsyncPiccoloTableFactory
 
 
 class Company(Table):

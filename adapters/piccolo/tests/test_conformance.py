@@ -8,13 +8,14 @@ from sqlite3 import IntegrityError
 from typing import Any
 
 import pytest
-from async_factory_boy.factory import AsyncFactory
-from async_factory_boy.testing import AdapterConformance
 from asyncpg.exceptions import UniqueViolationError
 from piccolo.engine import Engine
 from piccolo.engine.sqlite import SQLiteEngine
 from tables import ChildFactory, ParentFactory
 from transactions import another_transaction
+
+from async_factory_boy.factory import AsyncFactory
+from async_factory_boy.testing import AdapterConformance
 
 
 class _Conformance(AdapterConformance):

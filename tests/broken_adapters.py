@@ -1,0 +1,600 @@
+"""Adapters that each break one promise, and the check that has to notice it."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import sqlite3
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextvars import Context
+from typing import Any, ClassVar
+
+from aiosqlite import Connection
+
+from async_factory_boy.options import CallOption
+from tests.sound_adapter import Child, SoundAdapter
+
+BROKEN: dict[type[SoundAdapter], Sequence[str]] = {}
+"""Each broken adapter, with the names of the checks; the first is the one meant for it."""
+
+Build = Callable[[], Awaitable[Sequence[Any]]]
+
+
+def caught_by(*checks: str) -> Callable[[type[SoundAdapter]], type[SoundAdapter]]:
+    def register(adapter: type[SoundAdapter]) -> type[SoundAdapter]:
+        BROKEN[adapter] = checks
+        return adapter
+
+    return register
+
+
+# save()
+
+
+@caught_by("test_save_is_async")
+class IsNotAsync(SoundAdapter):
+    pass
+
+
+# After the class is made, which may refuse it.
+IsNotAsync.save = lambda self, instance: instance  # type: ignore[assignment,method-assign,return-value]
+
+
+@caught_by("test_save_stores")
+class AwaitsNothing(SoundAdapter):
+    async def save(self, instance: Any) -> Any:
+        self.insert([instance]).close()  # as it would be some time later, with a warning
+        return instance
+
+
+@caught_by("test_save_stores")
+class ReturnsBeforeItHasStored(SoundAdapter):
+    async def save(self, instance: Any) -> Any:
+        self.task = asyncio.create_task(self.insert([instance]))
+        return instance
+
+
+@caught_by("test_save_stores_once")
+class SavesTwice(SoundAdapter):
+    async def save(self, instance: Any) -> Any:
+        if isinstance(instance, Child):
+            await self.insert([instance])
+        return await super().save(instance)
+
+
+@caught_by("test_save_returns_the_instance")
+class ReturnsACopy(SoundAdapter):
+    async def save(self, instance: Any) -> Any:
+        return copy.copy(await super().save(instance))
+
+
+@caught_by("test_save_returns_the_instance")
+class ReturnsNone(SoundAdapter):
+    async def save(self, instance: Any) -> Any:
+        await super().save(instance)
+
+
+@caught_by("test_save_sets_the_key", "test_create", "test_sub_factory")
+class LosesTheKey(SoundAdapter):
+    async def save(self, instance: Any) -> Any:
+        await super().save(instance)
+        instance.id = None
+        return instance
+
+
+@caught_by("test_save_sets_the_key")
+class CountsByItself(SoundAdapter):
+    async def save(self, instance: Any) -> Any:
+        await super().save(instance)
+        instance.id += 1
+        return instance
+
+
+@caught_by("test_save_keeps_the_values")
+class ChangesAField(SoundAdapter):
+    async def save(self, instance: Any) -> Any:
+        await super().save(instance)
+        instance.size = str(instance.size)
+        return instance
+
+
+@caught_by("test_save_keeps_the_values")
+class DropsAField(SoundAdapter):
+    def values(self, instance: Any) -> dict[str, Any]:
+        return {**super().values(instance), "size": None}
+
+
+@caught_by("test_save_stores_the_relation")
+class ForgetsTheParent(SoundAdapter):
+    def values(self, instance: Any) -> dict[str, Any]:
+        values = super().values(instance)
+        return {**values, "parent": None} if "parent" in values else values
+
+
+@caught_by("test_save_raises_what_the_database_raises", "test_conflict")
+class SwallowsErrors(SoundAdapter):
+    async def save(self, instance: Any) -> Any:
+        try:
+            await super().save(instance)
+        except sqlite3.IntegrityError:
+            instance.id = 0
+        return instance
+
+
+@caught_by("test_save_raises_what_the_database_raises", "test_conflict")
+class WrapsErrors(SoundAdapter):
+    async def save(self, instance: Any) -> Any:
+        try:
+            return await super().save(instance)
+        except sqlite3.IntegrityError as error:
+            raise RuntimeError("could not save") from error
+
+
+@caught_by("test_saving_does_not_commit", "test_rollback")
+class Commits(SoundAdapter):
+    async def save(self, instance: Any) -> Any:
+        await super().save(instance)
+        await self.connection().commit()
+        return instance
+
+
+@caught_by("test_nothing_is_closed")
+class ClosesTheConnection(SoundAdapter):
+    async def save(self, instance: Any) -> Any:
+        await super().save(instance)
+        await self.connection().close()
+        return instance
+
+
+@caught_by("test_sub_factory_with_an_object")
+class StoresTheParentAgain(SoundAdapter):
+    async def save(self, instance: Any) -> Any:
+        if isinstance(instance, Child):
+            again = copy.copy(instance.parent)
+            again.name += " again"
+            await self.insert([again])
+        return await super().save(instance)
+
+
+# save_many()
+
+
+@caught_by("test_save_many_stores_all", "test_related_factory_list", "test_batch")
+class DropsOneOfABatch(SoundAdapter):
+    async def save_many(self, instances: Sequence[Any]) -> Sequence[Any]:
+        await self.insert(instances[:-1] or instances)
+        return instances
+
+
+@caught_by("test_save_many_stores_all")
+class StoresTheFirstPage(SoundAdapter):
+    async def save_many(self, instances: Sequence[Any]) -> Sequence[Any]:
+        await self.insert(instances[:16])
+        return instances
+
+
+@caught_by("test_save_many_returns_the_instances", "test_batch")
+class ReordersABatch(SoundAdapter):
+    async def save_many(self, instances: Sequence[Any]) -> Sequence[Any]:
+        return list(reversed(await super().save_many(instances)))
+
+
+@caught_by("test_save_many_returns_the_instances")
+class ReturnsCopiesOfABatch(SoundAdapter):
+    async def save_many(self, instances: Sequence[Any]) -> Sequence[Any]:
+        return [copy.copy(instance) for instance in await super().save_many(instances)]
+
+
+@caught_by("test_save_many_returns_the_instances")
+class ReturnsPartOfABatch(SoundAdapter):
+    async def save_many(self, instances: Sequence[Any]) -> Sequence[Any]:
+        return (await super().save_many(instances))[1:]
+
+
+@caught_by("test_save_many_sets_the_keys")
+class LosesTheKeysOfABatch(SoundAdapter):
+    async def save_many(self, instances: Sequence[Any]) -> Sequence[Any]:
+        for instance in await super().save_many(instances):
+            instance.id = None
+        return instances
+
+
+@caught_by("test_save_many_sets_the_keys")
+class MixesUpTheKeysOfABatch(SoundAdapter):
+    async def save_many(self, instances: Sequence[Any]) -> Sequence[Any]:
+        await self.insert(instances)
+        keys = [instance.id for instance in instances]
+        for instance, key in zip(instances, reversed(keys), strict=True):
+            instance.id = key
+        return instances
+
+
+@caught_by("test_save_many_stores_in_order")
+class StoresABatchBackwards(SoundAdapter):
+    async def save_many(self, instances: Sequence[Any]) -> Sequence[Any]:
+        await self.insert(list(reversed(instances)))
+        return instances
+
+
+@caught_by("test_save_many_stores_the_relations")
+class GivesABatchOneParent(SoundAdapter):
+    async def save_many(self, instances: Sequence[Any]) -> Sequence[Any]:
+        if isinstance(instances[0], Child):
+            same = [copy.copy(instance) for instance in instances]
+            for instance in same:
+                instance.parent = instances[0].parent
+            await self.insert(same)
+            for instance, stored in zip(instances, same, strict=True):
+                instance.id = stored.id
+            return instances
+        return await super().save_many(instances)
+
+
+@caught_by("test_save_many_raises_what_the_database_raises")
+class IgnoresConflictsOfABatch(SoundAdapter):
+    async def save_many(self, instances: Sequence[Any]) -> Sequence[Any]:
+        await self.insert(instances, "INSERT OR IGNORE")
+        return instances
+
+
+@caught_by("test_batch_is_a_loop")
+class DoesLessForABatch(SoundAdapter):
+    async def save_many(self, instances: Sequence[Any]) -> Sequence[Any]:
+        await self.insert(instances)
+        for instance in instances:
+            await self.connection().execute(
+                "UPDATE Parent SET size = NULL WHERE name = ?", [instance.name]
+            )
+        return instances
+
+
+# find(), find_many(), find_winner()
+
+
+@caught_by("test_find_returns_the_object", "test_get_or_create")
+class FindsNothing(SoundAdapter):
+    async def find(self, model: type[Any], lookup: Mapping[str, Any]) -> Any:
+        return None
+
+
+@caught_by("test_find_returns_the_object")
+class FindsWithoutAKey(SoundAdapter):
+    async def find(self, model: type[Any], lookup: Mapping[str, Any]) -> Any:
+        found = await super().find(model, lookup)
+        if found is not None:
+            found.id = None
+        return found
+
+
+@caught_by("test_find_returns_none")
+class RaisesForAbsent(SoundAdapter):
+    async def find(self, model: type[Any], lookup: Mapping[str, Any]) -> Any:
+        found = await super().find(model, lookup)
+        if found is None:
+            raise LookupError(lookup)
+        return found
+
+
+@caught_by("test_find_returns_none")
+class FindsTheNextBest(SoundAdapter):
+    async def find(self, model: type[Any], lookup: Mapping[str, Any]) -> Any:
+        return await super().find(model, lookup) or await self.select(model, "TRUE", {})
+
+
+@caught_by("test_find_compares_every_field")
+class FindsTooMuch(SoundAdapter):
+    async def find(self, model: type[Any], lookup: Mapping[str, Any]) -> Any:
+        return await self.select(model, " OR ".join(f"{name} IS ?" for name in lookup), lookup)
+
+
+@caught_by("test_find_stores_nothing")
+class StoresWhatItDoesNotFind(SoundAdapter):
+    async def find(self, model: type[Any], lookup: Mapping[str, Any]) -> Any:
+        found = await super().find(model, lookup)
+        if found is None:
+            await self.insert([model(lookup["name"], 0)])
+        return found
+
+
+@caught_by("test_find_many_answers_in_order", "test_get_or_create_in_a_batch")
+class AnswersOnlyWhatIsThere(SoundAdapter):
+    async def find_many(self, model: type[Any], lookups: Sequence[Mapping[str, Any]]) -> Any:
+        return [found for found in await super().find_many(model, lookups) if found]
+
+
+@caught_by("test_find_many_answers_in_order")
+class AnswersInTheOrderOfKeys(SoundAdapter):
+    async def find_many(self, model: type[Any], lookups: Sequence[Mapping[str, Any]]) -> Any:
+        found = await super().find_many(model, lookups)
+        return sorted(found, key=lambda one: one.id if one else 0)
+
+
+@caught_by("test_find_many_compares_every_field")
+class MixesLookups(SoundAdapter):
+    async def find_many(self, model: type[Any], lookups: Sequence[Mapping[str, Any]]) -> Any:
+        return [await self.select(model, "name IS ?", {"name": one["name"]}) for one in lookups]
+
+
+@caught_by("test_find_winner_finds")
+class FindsNoWinner(SoundAdapter):
+    async def find_winner(self, model: type[Any], lookup: Mapping[str, Any]) -> Any:
+        return None
+
+
+@caught_by("test_find_winner_sees_who_was_faster")
+class RemembersWhatIsAbsent(SoundAdapter):
+    def __init__(self) -> None:
+        self.absent: list[Mapping[str, Any]] = []
+
+    async def find(self, model: type[Any], lookup: Mapping[str, Any]) -> Any:
+        if lookup in self.absent:
+            return None
+        found = await super().find(model, lookup)
+        if found is None:
+            self.absent.append(lookup)
+        return found
+
+
+@caught_by("test_finding_is_async")
+class FindsAsAPlainFunction(SoundAdapter):
+    pass
+
+
+FindsAsAPlainFunction.find = lambda self, model, lookup: None  # type: ignore[assignment,method-assign,return-value]
+
+
+# save_new()
+
+
+@caught_by("test_save_new_stores")
+class BuildsTwice(SoundAdapter):
+    async def save_new(self, build: Build) -> Sequence[Any]:
+        await build()
+        return await super().save_new(build)
+
+
+@caught_by("test_save_new_raises_a_conflict")
+class NamesNoConflicts(SoundAdapter):
+    conflicts = ()
+
+
+@caught_by("test_save_new_raises_a_conflict")
+class SwallowsTheConflict(SoundAdapter):
+    async def save_new(self, build: Build) -> Sequence[Any]:
+        instances = await build()
+        await self.insert(instances, "INSERT OR IGNORE")
+        return instances
+
+
+@caught_by("test_save_new_stores_all_or_none")
+class StoresPartOfWhatIsNew(SoundAdapter):
+    async def save_new(self, build: Build) -> Sequence[Any]:
+        return [await self.save(instance) for instance in await build()]
+
+
+@caught_by("test_save_new_keeps_what_was_there")
+class RollsBackTheTransaction(SoundAdapter):
+    async def save_new(self, build: Build) -> Sequence[Any]:
+        try:
+            return await self.save_many(await build())
+        except sqlite3.IntegrityError:
+            await self.connection().rollback()
+            raise
+
+
+@caught_by("test_save_new_does_not_commit")
+class TakesASavepointForATransaction(SoundAdapter):
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncGenerator[None]:
+        await self.connection().execute("SAVEPOINT sound")
+        yield
+        await self.connection().execute("RELEASE sound")
+
+
+@caught_by("test_rollback_of_get_or_create")
+class CommitsWhatIsNewOfABatch(SoundAdapter):
+    async def save_new(self, build: Build) -> Sequence[Any]:
+        saved = await super().save_new(build)
+        if saved[0].name == "two":
+            await self.connection().commit()
+        return saved
+
+
+@caught_by("test_lost_race")
+class LosesTheRace(SoundAdapter):
+    async def find_winner(self, model: type[Any], lookup: Mapping[str, Any]) -> Any:
+        return await super().find(model, {"size": 1})
+
+
+@caught_by("test_conflict_over_another_value")
+class FindsAnyWinner(SoundAdapter):
+    async def find_winner(self, model: type[Any], lookup: Mapping[str, Any]) -> Any:
+        return await self.select(model, "TRUE", {})
+
+
+# build(), check(), ambient(), exclusive(), finish(), complete(), and options
+
+
+@caught_by("test_build_constructs")
+class BuildsAsynchronously(SoundAdapter):
+    pass
+
+
+async def _build(self: SoundAdapter, model: Any, args: Any, kwargs: Any) -> Any:
+    return model(*args, **kwargs)
+
+
+BuildsAsynchronously.build = _build  # type: ignore[method-assign]
+
+
+@caught_by("test_build_makes_a_new_object")
+class BuildsOneObject(SoundAdapter):
+    built: Any = None
+
+    def build(self, model: type[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        self.built = self.built or super().build(model, args, kwargs)
+        vars(self.built).update(kwargs)
+        return self.built
+
+
+@caught_by("test_build")
+class StoresWhatItBuilds(SoundAdapter):
+    def build(self, model: type[Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        built = super().build(model, args, kwargs)
+        self.task = asyncio.create_task(self.insert([built]))
+        return built
+
+
+@caught_by("test_handles")
+class HandlesEverything(SoundAdapter):
+    @classmethod
+    def handles(cls, model: type) -> bool:
+        return True
+
+
+@caught_by("test_check_passes")
+class ChecksTooMuch(SoundAdapter):
+    def check(self, model: type[Any]) -> None:
+        raise NotImplementedError
+
+
+@caught_by("test_check_notices_missing_options")
+class StumblesOverMissingOptions(SoundAdapter):
+    def check(self, model: type[Any]) -> None:
+        assert self.sound_connection.is_alive()  # type: ignore[union-attr]
+
+
+@caught_by("test_options_are_checked")
+class StumblesOverWrongOptions(SoundAdapter):
+    stumbling_connection: CallOption[Connection] = CallOption(lambda value: value.execute)
+    option = "stumbling_connection"
+
+
+@caught_by("test_ambient_returns_options")
+class HasUnknownOptions(SoundAdapter):
+    def ambient(self, model: type[Any]) -> Mapping[str, Any]:
+        return {"nobody_knows_this": self.connection()}
+
+
+@caught_by("test_exclusive_is_released")
+class KeepsItsLockAfterAnError(SoundAdapter):
+    def exclusive(self) -> AbstractAsyncContextManager[object]:
+        return self.held(super().exclusive())
+
+    @asynccontextmanager
+    async def held(self, lock: Any) -> AsyncGenerator[None]:
+        await lock.acquire()
+        yield
+        lock.release()
+
+
+@caught_by("test_finish_changes_nothing")
+class StoresOnceMoreAtTheEnd(SoundAdapter):
+    async def finish(self, instances: Sequence[Any]) -> None:
+        await self.connection().execute("UPDATE Parent SET size = 0")
+
+
+@caught_by("test_finish_accepts_what_was_found")
+class FinishesOnlyWhatItSaved(SoundAdapter):
+    def __init__(self) -> None:
+        self.saved: list[Any] = []
+
+    async def save(self, instance: Any) -> Any:
+        self.saved.append(instance)
+        return await super().save(instance)
+
+    async def finish(self, instances: Sequence[Any]) -> None:
+        for instance in instances:
+            next(index for index, saved in enumerate(self.saved) if saved is instance)
+
+
+@caught_by("test_complete_does_not_commit")
+class CommitsBatches(SoundAdapter):
+    async def complete(self) -> None:
+        await self.connection().commit()
+
+
+# Options, tasks and event loops
+
+
+@caught_by("test_option_of_the_call_wins")
+class IgnoresTheCall(SoundAdapter):
+    def connection(self) -> Connection:
+        return self.of_the_test
+
+
+@caught_by("test_options_of_a_call")
+class LosesTheContext(SoundAdapter):
+    async def save_many(self, instances: Sequence[Any]) -> Sequence[Any]:
+        return await Context().run(asyncio.create_task, super().save_many(instances))
+
+
+class Remembers(SoundAdapter):
+    remembered: ClassVar[Connection | None] = None
+
+    def connection(self) -> Connection:
+        return self.remembered or super().connection()
+
+
+@caught_by("test_two_tasks")
+class KeepsTheOptionOnTheClass(Remembers):
+    def check(self, model: type[Any]) -> None:
+        type(self).remembered = self.sound_connection
+
+
+@caught_by("test_gather_get_or_create")
+class TakesNoTurns(SoundAdapter):
+    def exclusive(self) -> AbstractAsyncContextManager[object]:
+        return nullcontext()
+
+
+@caught_by("test_cancellation_while_waiting")
+class TakesATurnBeforeItWaits(SoundAdapter):
+    last: asyncio.Event | None = None
+
+    def exclusive(self) -> AbstractAsyncContextManager[object]:
+        return self.queued()
+
+    @asynccontextmanager
+    async def queued(self) -> AsyncGenerator[None]:
+        before, mine = self.last, asyncio.Event()
+        self.last = mine
+        if before is not None:
+            await before.wait()
+        try:
+            yield
+        finally:
+            mine.set()
+
+
+@caught_by("test_cancellation", "test_hooks", "test_gather")
+class HoldsALockFromTheCheckOn(SoundAdapter):
+    busy = False
+
+    def check(self, model: type[Any]) -> None:
+        if self.busy:
+            raise RuntimeError("busy")
+        self.busy = True
+
+    async def finish(self, instances: Sequence[Any]) -> None:
+        self.busy = False
+
+
+@caught_by("test_error_in_a_hook")
+class ReleasesAtTheEndOnly(HoldsALockFromTheCheckOn):
+    pass
+
+
+@caught_by("test_two_event_loops")
+class HasOneLockForAllLoops(SoundAdapter):
+    lock = asyncio.Lock()
+
+    def exclusive(self) -> AbstractAsyncContextManager[object]:
+        return self.lock
+
+
+@caught_by("test_two_event_loops")
+class KeepsTheFirstConnection(Remembers):
+    def check(self, model: type[Any]) -> None:
+        type(self).remembered = self.remembered or self.sound_connection

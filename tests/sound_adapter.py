@@ -1,0 +1,237 @@
+"""An adapter that keeps every promise, for the broken ones to derive from: aiosqlite, no ORM."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
+
+import factory
+import pytest
+from aiosqlite import Connection, connect
+
+from async_factory_boy import MissingOptionError, OptionError
+from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.factory import AsyncFactory
+from async_factory_boy.options import CallOption
+from async_factory_boy.testing import AdapterConformance
+
+TABLES = """
+CREATE TABLE Parent (id INTEGER PRIMARY KEY, name TEXT UNIQUE, size INTEGER);
+CREATE TABLE Child (id INTEGER PRIMARY KEY, name TEXT, parent INTEGER REFERENCES Parent);
+"""
+
+
+@dataclass
+class Parent:
+    name: str
+    size: int
+    id: int | None = None
+
+
+@dataclass
+class Child:
+    name: str
+    parent: Parent
+    id: int | None = None
+
+
+_locks: WeakKeyDictionary[Connection, asyncio.Lock] = WeakKeyDictionary()
+
+
+def check_connection(value: object) -> None:
+    if not isinstance(value, Connection):
+        raise OptionError(f"sound_connection takes an aiosqlite.Connection; got {value!r}.")
+
+
+class SoundAdapter(PersistenceAdapter[Any]):
+    """Stores dataclasses, each in the table of its name."""
+
+    sound_connection: CallOption[Connection] = CallOption(check_connection)
+
+    conflicts = (sqlite3.IntegrityError,)
+
+    option: ClassVar[str] = "sound_connection"
+    """The call-time option that takes the connection."""
+
+    of_the_test: ClassVar[Connection]
+    """The connection that the fixture has opened; used by an adapter that ignores its option."""
+
+    def check(self, model: type[Any]) -> None:
+        self.connection()
+
+    def connection(self) -> Connection:
+        connection: Connection | None = getattr(self, self.option)
+        if connection is None:
+            raise MissingOptionError("No connection provided. Pass sound_connection to the call.")
+        return connection
+
+    def exclusive(self) -> AbstractAsyncContextManager[object]:
+        return _locks.setdefault(self.connection(), asyncio.Lock())
+
+    async def save(self, instance: Any) -> Any:
+        await self.insert([instance])
+        return instance
+
+    async def save_many(self, instances: Sequence[Any]) -> Sequence[Any]:
+        await self.insert(instances)
+        return instances
+
+    async def insert(self, instances: Sequence[Any], insert: str = "INSERT") -> None:
+        """Insert by one statement, and set the keys."""
+        values = self.values(instances[0])
+        row = f"({', '.join('?' * len(values))})"
+        cursor = await self.connection().execute(
+            f"{insert} INTO {type(instances[0]).__name__} ({', '.join(values)})"
+            f" VALUES {', '.join([row] * len(instances))} RETURNING id",
+            [value for instance in instances for value in self.values(instance).values()],
+        )
+        for instance, (key,) in zip(instances, sorted(await cursor.fetchall()), strict=False):
+            instance.id = key
+
+    def values(self, instance: Any) -> dict[str, Any]:
+        """Return what is stored of an object."""
+        values = {**vars(instance)}
+        del values["id"]
+        if "parent" in values:
+            values["parent"] = values["parent"].id
+        return values
+
+    async def find(self, model: type[Any], lookup: Mapping[str, Any]) -> Any:
+        return await self.select(model, " AND ".join(f"{name} IS ?" for name in lookup), lookup)
+
+    async def select(self, model: type[Any], condition: str, lookup: Mapping[str, Any]) -> Any:
+        """Return the first object that meets a condition, if there is one."""
+        names = [field.name for field in fields(model)]
+        cursor = await self.connection().execute(
+            f"SELECT {', '.join(names)} FROM {model.__name__} WHERE {condition} ORDER BY id",
+            list(lookup.values()),
+        )
+        row = await cursor.fetchone()
+        return None if row is None else model(*row)
+
+    async def save_new(self, build: Callable[[], Awaitable[Sequence[Any]]]) -> Sequence[Any]:
+        async with self.savepoint():
+            return await self.save_many(await build())
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncGenerator[None]:
+        connection = self.connection()
+        if not connection.in_transaction:
+            await connection.execute("BEGIN")
+        await connection.execute("SAVEPOINT sound")
+        try:
+            yield
+        except BaseException:
+            await connection.execute("ROLLBACK TO sound")
+            raise
+        finally:
+            await connection.execute("RELEASE sound")
+
+
+def _empty_database() -> bytes:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(TABLES)
+        return connection.serialize()
+
+
+EMPTY = _empty_database()
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncGenerator[Connection]:
+    async with connect(path, timeout=0.5) as connection:
+        # Nothing has to survive a power cut.
+        await connection.execute("PRAGMA synchronous = OFF")
+        await connection.execute("PRAGMA journal_mode = MEMORY")
+        yield connection
+
+
+def factories(adapter_class: type[SoundAdapter]) -> list[type[AsyncFactory[Any]]]:
+    """Return a factory of parents and one of children, which use an adapter."""
+
+    class ParentFactory(AsyncFactory[Parent]):
+        class Meta:
+            model = Parent
+            adapter = adapter_class()
+
+        name = factory.Sequence(lambda n: f"parent{n}")
+        size = factory.Sequence(lambda n: n)
+
+    class ChildFactory(AsyncFactory[Child]):
+        class Meta:
+            model = Child
+            adapter = adapter_class()
+
+        name = factory.Sequence(lambda n: f"child{n}")
+        parent = factory.SubFactory(ParentFactory)
+
+    return [ParentFactory, ChildFactory]
+
+
+class SoundConformance(AdapterConformance):
+    """The suite for an adapter that derives from `SoundAdapter`."""
+
+    adapter_class: ClassVar[type[SoundAdapter]] = SoundAdapter
+    factories: ClassVar[list[type[AsyncFactory[Any]]]]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.factories = factories(cls.adapter_class)
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        path = tmp_path / "sound.sqlite"
+        path.write_bytes(EMPTY)
+        return path
+
+    @pytest.fixture
+    async def connection(self, path: Path) -> AsyncGenerator[Connection]:
+        async with opened(path) as connection:
+            self.adapter_class.of_the_test = connection
+            yield connection
+
+    @pytest.fixture
+    def options(self, connection: Connection) -> Mapping[str, Any]:
+        return {self.adapter_class.option: connection}
+
+    @pytest.fixture
+    def parent(self) -> type[AsyncFactory[Any]]:
+        return self.factories[0]
+
+    @pytest.fixture
+    def child(self) -> type[AsyncFactory[Any]]:
+        return self.factories[1]
+
+    @pytest.fixture
+    def rows(self, connection: Connection) -> Any:
+        async def rows(factory: type[AsyncFactory[Any]]) -> list[dict[str, Any]]:
+            cursor = await connection.execute(f"SELECT * FROM {factory._meta.model.__name__}")
+            names = [column[0] for column in cursor.description]
+            found = [dict(zip(names, row, strict=True)) for row in await cursor.fetchall()]
+            return [{**row, "key": row["id"]} for row in found]
+
+        return rows
+
+    @pytest.fixture
+    def rollback(self, connection: Connection) -> Callable[[], Awaitable[None]]:
+        return connection.rollback
+
+    @pytest.fixture
+    def another(self, path: Path) -> Any:
+        @asynccontextmanager
+        async def another() -> AsyncGenerator[Mapping[str, Any]]:
+            async with opened(path) as connection:
+                yield {self.adapter_class.option: connection}
+                await connection.commit()
+
+        return another
+
+    @pytest.fixture
+    def conflict(self) -> type[Exception]:
+        return sqlite3.IntegrityError

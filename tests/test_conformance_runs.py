@@ -1,0 +1,84 @@
+"""The conformance suite as its users run it: subclassed in a file of their own."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from async_factory_boy.testing import AdapterConformance
+
+ASYNCIO = ("-o", "asyncio_default_fixture_loop_scope=function")
+
+
+def run(folder: Path, example: str, *arguments: str) -> str:
+    """Run a file of tests by pytest, in a process of its own, and return what it printed."""
+    (folder / "test_example.py").write_text(example)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rs"),
+            *("-c", os.devnull, "--rootdir", str(folder), "-W", "error", "--strict-markers"),
+            *(*arguments, "test_example.py"),
+        ],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def example() -> str:
+    """The example in the docstring of the class."""
+    found = re.search(r"```python\n(.*?)```", inspect.getdoc(AdapterConformance) or "", re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+@pytest.mark.parametrize("mode", ["auto", "strict"])
+def test_asyncio(tmp_path: Path, example: str, mode: str) -> None:
+    """The example in the docstring is green in either mode of pytest-asyncio."""
+    printed = run(tmp_path, example, *ASYNCIO, "-o", f"asyncio_mode={mode}")
+    assert re.search(r"\d+ passed, \d+ skipped in", printed), printed
+    assert "MemoryAdapter cannot look objects up: it does not implement find()" in printed
+    assert "the store has no transactions: the fixture `rollback` is not given" in printed
+
+
+@pytest.mark.skipif(importlib.util.find_spec("anyio") is None, reason="anyio is not installed")
+def test_anyio(tmp_path: Path, example: str) -> None:
+    """A class with anyio's mark runs under its plugin, without pytest-asyncio."""
+    marked = example.replace(
+        "class TestMemoryAdapter(AdapterConformance):\n",
+        "class TestMemoryAdapter(AdapterConformance):\n    pytestmark = pytest.mark.anyio\n\n",
+    )
+    printed = run(tmp_path, marked, "-p", "no:asyncio")
+    assert re.search(r"\d+ passed, \d+ skipped in", printed), printed
+
+
+def test_missing_fixture(tmp_path: Path) -> None:
+    """A fixture that has to be given, and is not, is named by the error."""
+    printed = run(
+        tmp_path,
+        "from async_factory_boy.testing import AdapterConformance\n"
+        "class TestNothing(AdapterConformance): pass\n",
+        *ASYNCIO,
+    )
+    assert "NotImplementedError: Override the fixture `parent`: return a factory." in printed
+
+
+def test_message(tmp_path: Path, example: str) -> None:
+    """What is printed of a failure ends with the promise that was broken, and what to do."""
+    broken = example.replace("        instance.id = len(self.memory_objects)\n", "")
+    printed = run(tmp_path, broken, *ASYNCIO, "-k", "test_save_sets_the_key")
+    assert (
+        "BrokenPromise: save() must set the key under which the object is stored. Ask the store "
+        "for the key (lastrowid, RETURNING), and set it on the instance."
+    ) in printed
+    assert "AssertionError: id is None on Company(name='name0', size=0, id=None)" in printed
