@@ -22,6 +22,8 @@ extensions = [
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "async-factory-boy"
+html_static_path = ["_static"]
+html_css_files = ["pictures.css"]
 
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
