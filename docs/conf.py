@@ -21,6 +21,7 @@ extensions = [
 ]
 exclude_patterns = ["_build"]
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_title = "async-factory-boy"
 html_static_path = ["_static"]
 html_css_files = ["pictures.css"]
