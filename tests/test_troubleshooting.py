@@ -1,0 +1,136 @@
+"""docs/troubleshooting.md has an entry for each message of the library, and for no other."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+from markdown_it import MarkdownIt
+
+from async_factory_boy import exceptions
+from tests.test_docs import MODULES, ROOT
+
+PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
+
+# What a message has in place of a name or a value.
+HOLE = "…"
+
+# Where a message begins: in a call of one of these, or in what one of those returns.
+RAISED = {
+    *exceptions.__all__,
+    *("ArgumentTypeError", "UsageError"),  # pytest's, for its command line
+    *("OperationalError", "RuntimeError"),  # Tortoise's, and Python's, in words of ours
+}
+PASSED_ON = {"_fail", "_complaint", "_refusal"}
+RETURNED = {"_problem", "missing"}
+
+# The first argument is the option, the message comes after it.
+AFTER_AN_OPTION = {"ConfigurationError", "UnknownStrategyError"}
+
+# What they are given is a message already.
+PASSING_ON = {
+    *("_fail", "_complaint", "_refusal"),
+    *("_in_words_of_meta", "_check_adapter", "_check_methods"),
+}
+
+# Nothing that a caller can do leads there.
+INTERNAL = {"nothing waits for this greenlet; run the code with engine.run()"}
+
+
+class Message(NamedTuple):
+    text: str
+    place: str
+
+
+def template(node: ast.AST, constants: dict[str, ast.expr]) -> str:
+    """Return the text of an expression, with holes."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(template(part, constants) for part in node.values)
+    if isinstance(node, ast.Name) and node.id in constants:
+        return template(constants[node.id], {})
+    return HOLE
+
+
+def messages_in(tree: ast.Module, module: str) -> Iterator[Message]:
+    """Yield the messages that a module has."""
+    constants = {
+        node.targets[0].id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+
+    def visit(node: ast.AST, function: str) -> Iterator[Message]:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            function = node.name
+        found = None
+        if isinstance(node, ast.Call) and function not in PASSING_ON:
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+            called = node.func.id if isinstance(node.func, ast.Name) else called
+            if called in RAISED | PASSED_ON:
+                found = node.args[called in AFTER_AN_OPTION]
+        elif isinstance(node, ast.Return) and function in RETURNED:
+            found = node.value
+        if found is not None and not (isinstance(found, ast.Constant) and found.value is None):
+            text = re.sub(rf"{HOLE}(\.?{HOLE})*", HOLE, template(found, constants))
+            if text not in INTERNAL:
+                yield Message(text, f"{module}:{node.lineno}")
+        for child in ast.iter_child_nodes(node):
+            yield from visit(child, function)
+
+    yield from visit(tree, "")
+
+
+MESSAGES = [
+    message
+    for module, path in MODULES.items()
+    if ".testing" not in module  # the failures of tests: each says what to change
+    for message in messages_in(ast.parse(path.read_text()), module)
+]
+
+
+def entries(page: str) -> list[str]:
+    """Return the first cell of each row of the tables in the part on our messages."""
+    tokens = MarkdownIt("commonmark").enable("table").parse(page)
+    found = []
+    for index, token in enumerate(tokens):
+        if token.type == "heading_open" and token.tag == "h2":
+            ours = tokens[index + 1].content == "Messages of this library"
+        elif token.type == "tr_open" and tokens[index + 1].type == "td_open" and ours:
+            (code,) = tokens[index + 2].children or ()
+            assert code.type == "code_inline", tokens[index + 2].content
+            found.append(code.content)
+    return found
+
+
+ENTRIES = entries(PAGE)
+
+
+def is_entry_of(entry: str, message: str) -> bool:
+    """Tell whether a message begins like an entry."""
+    return len(entry.replace(HOLE, "")) >= 10 and message.startswith(entry.removesuffix(HOLE))
+
+
+def test_messages_are_found() -> None:
+    """Of all modules, with holes for what is not known; and constants, and what is passed on."""
+    texts = {message.text for message in MESSAGES}
+    assert f"{HOLE} is async, and cannot be awaited here; write {HOLE}." in texts
+    assert f"has to be 'flush', 'commit' or None; got {HOLE}." in texts
+    assert f"register() takes a factory class; got {HOLE}." in texts
+    assert len(texts) > 80
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.place)
+def test_message_has_an_entry(message: Message) -> None:
+    """The page lists the beginning of the message."""
+    assert any(is_entry_of(entry, message.text) for entry in ENTRIES), message.text
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_entry_has_a_message(entry: str) -> None:
+    """The library has a message that begins like the entry."""
+    assert any(is_entry_of(entry, message.text) for message in MESSAGES)
