@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
+from collections.abc import Iterator
 from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING, Any
 
+from sphinx.util import logging
+
+import async_factory_boy
+
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
 
 project = "async-factory-boy"
 author = "The async-factory-boy developers"
@@ -56,6 +64,30 @@ def convert_fences(
     lines[:] = converted
 
 
+def exported() -> Iterator[tuple[str, object]]:
+    """Yield what the public modules have in ``__all__``, with its name."""
+    package = async_factory_boy.__name__
+    modules = pkgutil.walk_packages(async_factory_boy.__path__, f"{package}.")
+    for module in [package, *(found.name for found in modules)]:
+        if "._" not in module:
+            imported = importlib.import_module(module)
+            for name in getattr(imported, "__all__", ()):
+                yield f"{module}.{name}", getattr(imported, name)
+
+
+def check_reference(app: Sphinx, env: BuildEnvironment) -> None:
+    """Warn of what the reference leaves out, under whatever name a module offers it."""
+    described = {
+        id(pkgutil.resolve_name(name))
+        for name, entry in env.domains["py"].objects.items()
+        if entry.objtype in ("class", "exception", "function")
+    }
+    for name, value in exported():
+        if id(value) not in described:
+            logging.getLogger(__name__).warning("%s is not in docs/reference.md", name)
+
+
 def setup(app: Sphinx) -> None:
+    app.connect("env-check-consistency", check_reference)
     # Before napoleon, which has the default priority, 500.
     app.connect("autodoc-process-docstring", convert_fences, priority=400)
