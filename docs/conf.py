@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sphinx.environment import BuildEnvironment
 
 project = "async-factory-boy"
-author = "The async-factory-boy developers"
+author = copyright = "The async-factory-boy developers"
 release = version = version_of("async-factory-boy")
 
 extensions = [
@@ -32,7 +32,7 @@ html_theme = "furo"
 pygments_dark_style = "github-dark"
 html_title = "async-factory-boy"
 html_static_path = ["_static"]
-html_css_files = ["pictures.css"]
+html_css_files = ["site.css"]
 
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
