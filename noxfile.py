@@ -62,7 +62,15 @@ def compat(session: nox.Session) -> None:
 def motor(session: nox.Session) -> None:
     """Run the tests of Beanie and MongoDB with Beanie 1.30 on Motor."""
     session.install("-e", ".[all,motor]", "beanie==1.30.*", "--group", "test")
-    names = ["beanie", "mongo", "polyfactory", "waves_mongodb", "behaviour", "conformance", "equality"]
+    names = [
+        "beanie",
+        "mongo",
+        "polyfactory",
+        "waves_mongodb",
+        "behaviour",
+        "conformance",
+        "equality",
+    ]
     files = [f"tests/test_{name}.py" for name in names]
     session.run("pytest", "-n", "auto", *files, "-k", "beanie or mongo", *session.posargs)
 
