@@ -23,6 +23,7 @@ from sqlalchemy import (
     Enum,
     ForeignKey,
     ForeignKeyConstraint,
+    Identity,
     Integer,
     MetaData,
     Numeric,
@@ -112,6 +113,13 @@ tickets = Table(
     Column("row", Integer),
     Column("seat", String(5)),
     ForeignKeyConstraint(["row", "seat"], [places.c.row, places.c.seat]),
+)
+
+countdown = Table(
+    "countdown",
+    metadata,
+    Column("id", Integer, Identity(start=-1, increment=-1), primary_key=True),
+    Column("name", String(5)),
 )
 
 padded = Table(
@@ -671,6 +679,22 @@ async def test_keys_of_many(database: Database) -> None:
 
     (row,) = await ByExpression.create_batch_async(1)
     assert row.code == "k1"
+
+
+async def test_keys_that_count_down(database: Database) -> None:
+    """Keys of a batch that are not counted up belong to their rows all the same."""
+
+    class CountdownFactory(AsyncDatabasesFactory[TableRow]):
+        class Meta:
+            model = countdown
+
+        name = factory.Iterator("abc")
+
+    made = await CountdownFactory.create_batch_async(3)
+    stored = {row["id"]: row["name"] for row in await _stored(database, countdown)}
+    assert [stored[row.id] for row in made] == [row.name for row in made] == ["a", "b", "c"]
+    if database.url.dialect == "postgresql":
+        assert [row.id for row in made] == [-1, -2, -3]
 
 
 async def test_a_key_that_is_stored_as_something_else(database: Database) -> None:
