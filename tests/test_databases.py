@@ -681,6 +681,15 @@ async def test_keys_of_many(database: Database) -> None:
     assert row.code == "k1"
 
 
+async def test_everything_given(database: Database, statements: Callable[[], list[str]]) -> None:
+    """Rows that have nothing to be read back are one INSERT, on every database."""
+    rows = [3, 1, 2]
+    places_made = await PlaceFactory.create_batch_async(3, row=factory.Iterator(rows), taken=5)
+    assert statements() == ["INSERT INTO place"]
+    assert [place.row for place in places_made] == rows
+    assert sorted(row["row"] for row in await _stored(database, places)) == [1, 2, 3]
+
+
 async def test_keys_that_count_down(database: Database) -> None:
     """Keys of a batch that are not counted up belong to their rows all the same."""
 
@@ -781,6 +790,15 @@ async def test_looking_up_many(database: Database) -> None:
         assert found == [await adapter.find(articles, lookup) for lookup in lookups]
     with pytest.raises(MultipleResultsFound):
         await adapter.find_many(articles, [{"name": "a"}, {"name": "x"}])
+
+
+@on_sqlite
+async def test_looking_up_many_by_what_cannot_be_hashed(database: Database) -> None:
+    """A lookup may be by a value such as a list, where the database can compare it."""
+    adapter = DatabasesAdapter[Any]()
+    await database.execute(typed.insert().values(name="x", data=[1], price=1))
+    found = await adapter.find_many(typed, [{"data": [2]}, {"data": [1]}])
+    assert [row and row.name for row in found] == [None, "x"]
 
 
 # A row --------------------------------------------------------------------------------------------
