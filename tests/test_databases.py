@@ -206,6 +206,14 @@ class Publisher(Base):
     books: Mapped[list[Book]] = relationship(back_populates="publisher")
 
 
+class Label(Base):
+    __tablename__ = "label"
+
+    code: Mapped[str] = mapped_column(CHAR(5), primary_key=True)
+    shouted: Mapped[str] = column_property(func.upper(code.column))
+    rank: Mapped[int | None] = mapped_column(server_default="42")
+
+
 class Book(Base):
     __tablename__ = "book"
 
@@ -679,6 +687,23 @@ async def test_keys_of_many(database: Database) -> None:
 
     (row,) = await ByExpression.create_batch_async(1)
     assert row.code == "k1"
+
+
+async def test_expressions_of_many(database: Database, statements: Callable[[], list[str]]) -> None:
+    """What a mapping computes is read for a batch at once, or by the database's equality."""
+
+    class LabelFactory(AsyncDatabasesFactory[Label]):
+        class Meta:
+            model = Label
+
+        code = factory.Iterator(["b", "a", "c"])
+
+    publishers = await PublisherFactory.create_batch_async(3)
+    assert [one.split()[0] for one in statements()] == ["INSERT", "SELECT"]
+    assert [one.shouted for one in publishers] == [one.name.upper() for one in publishers]
+    labels = await LabelFactory.create_batch_async(3)
+    assert [one.shouted.strip() for one in labels] == ["B", "A", "C"]
+    assert [one.rank for one in labels] == [42, 42, 42]
 
 
 async def test_everything_given(database: Database, statements: Callable[[], list[str]]) -> None:
