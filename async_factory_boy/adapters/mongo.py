@@ -228,6 +228,8 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
             if stored:
                 collection = self.collection_of(type(instances[0]))
                 await collection.delete_many({"_id": {"$in": stored}}, session=session)
+            if conflict is error:
+                raise
             raise conflict from error
 
     async def find_documents(
