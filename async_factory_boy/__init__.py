@@ -20,6 +20,7 @@ from async_factory_boy.exceptions import (
     SyncCallError,
     UnknownStrategyError,
 )
+from async_factory_boy.linting import LintError, lint
 from async_factory_boy.options import bind
 
 __all__ = [
@@ -28,11 +29,13 @@ __all__ = [
     "AsyncFactoryError",
     "BatchSizeError",
     "ConfigurationError",
+    "LintError",
     "MissingOptionError",
     "OptionError",
     "SyncCallError",
     "UnknownStrategyError",
     "bind",
+    "lint",
 ]
 
 __version__ = _version("async-factory-boy")

@@ -102,6 +102,9 @@ class BeanieAdapter(ClientSessionAdapter[M]):
     def handles(cls, model: type) -> bool:
         return isinstance(model, type) and issubclass(model, Document)
 
+    def collection_of(self, model: type[M]) -> AsyncCollection:
+        return _collection(cast("type[Document]", model))
+
     def check(self, model: type[M]) -> None:
         if not self.handles(model):
             raise AdapterError(

@@ -9,8 +9,17 @@ import sys
 import types
 import typing
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Collection,
+    Hashable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeGuard, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -122,6 +131,10 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
     session_option: ClassVar[str]
     """The name of the call-time option that takes a session."""
 
+    @abstractmethod
+    def collection_of(self, model: type[M]) -> AsyncCollection:
+        """Return the collection that objects of `model` are stored in now."""
+
     @property
     def session(self) -> AsyncSession | None:
         """The client session to use now, if any."""
@@ -168,6 +181,44 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
             return nullcontext()
         # Motor's own are not hashable; each wraps one that is.
         return _locks.setdefault(getattr(session, "delegate", session), asyncio.Lock())
+
+    def stored_through(self, model: type[M]) -> Hashable:
+        client = self.collection_of(model).database.client
+        key: Hashable = getattr(client, "delegate", client)  # Motor's own are not hashable
+        return key
+
+    @asynccontextmanager
+    async def rolled_back(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
+        client = self.collection_of(model).database.client
+        hello = await client.admin.command("hello")
+        if "setName" not in hello and hello.get("msg") != "isdbgrid":
+            raise AdapterError(
+                "This MongoDB server has no transactions, which take a replica set, so lint() "
+                "cannot undo what it stores. Start the server with --replSet; or write "
+                'lint(..., strategy="build"), which stores nothing; or lint(..., rollback=False) '
+                "on a database that is thrown away afterwards."
+            )
+        async with AsyncExitStack() as stack:
+            session: Any = self.session
+            if session is None:
+                started = client.start_session()
+                if inspect.isawaitable(started):  # Motor
+                    started = await started
+                session = await stack.enter_async_context(started)
+            elif session.in_transaction:
+                raise OptionError(
+                    f"{self.session_option} is in a transaction, of which MongoDB cannot undo a "
+                    "part, as lint() does after each object; give lint() a session that is in "
+                    "none, or no session."
+                )
+            begun = session.start_transaction()
+            if inspect.isawaitable(begun):  # PyMongo
+                await begun
+            try:
+                yield {self.session_option: session}
+            finally:
+                if session.in_transaction:
+                    await session.abort_transaction()
 
     async def find_winner(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         try:
@@ -294,6 +345,9 @@ class MongoAdapter(ClientSessionAdapter[M]):
             f"The callable that is set as Meta.mongo_collection has to return {_COLLECTION}; it "
             f"returned {_collection_problem(returned)}."
         )
+
+    def collection_of(self, model: type[M]) -> AsyncCollection:
+        return self.current_collection()
 
     def check(self, model: type[M]) -> None:
         model = _class(model)
