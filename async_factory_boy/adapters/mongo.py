@@ -65,21 +65,23 @@ _HOW_TO_START = {
 
 
 class AsyncCollection(Protocol):
-    """What is asked of a collection, PyMongo's or Motor's."""
+    """What is asked of a collection, PyMongo's or Motor's, as far as both have it annotated."""
 
-    @property
-    def database(self) -> Any: ...
     def insert_one(self, document: Any, *, session: Any = ...) -> Awaitable[Any]: ...
     def find_one(self, filter: Any, *, session: Any = ...) -> Awaitable[Any]: ...
 
 
 class AsyncSession(Protocol):
-    """What is asked of a client session, PyMongo's or Motor's."""
+    """What is asked of a client session, PyMongo's or Motor's, as far as both have it annotated."""
 
     @property
     def client(self) -> Any: ...
-    @property
-    def has_ended(self) -> bool: ...
+    def abort_transaction(self) -> Awaitable[None]: ...
+
+
+def client_of(collection: AsyncCollection) -> Any:
+    """Return the client that `collection` belongs to."""
+    return cast("Any", collection).database.client
 
 
 def is_motor(value: object) -> bool:
@@ -151,7 +153,7 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
         Raises:
             OptionError: When collection or session cannot be used, or not together.
         """
-        client = collection.database.client
+        client = client_of(collection)
         # The only way to tell without an operation; tests/test_mongo.py notices if it changes.
         loop = client.get_io_loop() if is_motor(client) else getattr(client, "_loop", None)
         if isinstance(loop, asyncio.AbstractEventLoop) and loop is not asyncio.get_running_loop():
@@ -160,7 +162,7 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
                 "used in this one. Make the client in a fixture that runs in the loop of the test "
                 "(with pytest-asyncio: give fixture and test the same loop_scope)."
             )
-        session = self.session
+        session: Any = self.session
         if session is None:
             return
         check_session(self.session_option, session, motor=is_motor(client))
@@ -183,13 +185,13 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
         return _locks.setdefault(getattr(session, "delegate", session), asyncio.Lock())
 
     def stored_through(self, model: type[M]) -> Hashable:
-        client = self.collection_of(model).database.client
+        client = client_of(self.collection_of(model))
         key: Hashable = getattr(client, "delegate", client)  # Motor's own are not hashable
         return key
 
     @asynccontextmanager
     async def rolled_back(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
-        client = self.collection_of(model).database.client
+        client = client_of(self.collection_of(model))
         hello = await client.admin.command("hello")
         if "setName" not in hello and hello.get("msg") != "isdbgrid":
             raise AdapterError(

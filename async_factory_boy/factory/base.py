@@ -7,8 +7,8 @@ import inspect
 import operator
 import sys
 import warnings
-from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar, cast
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from factory import base, enums
 
@@ -30,7 +30,11 @@ from async_factory_boy.factory._factory_boy import (
     awaited,
 )
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 T = TypeVar("T")
+C = TypeVar("C")
 
 # What a factory may override with a coroutine function. factory_boy calls these from within its
 # builder, so each is made to wait there through the engine.
@@ -53,17 +57,22 @@ class AsyncFactoryMetaclass(base.FactoryMetaClass):
         _have_hooks_wait(new)
         return new
 
-    def __call__(cls, **kwargs: Any) -> Any:  # noqa: N805 (a metaclass: its instances are classes)
-        if engine.in_build():
-            return super().__call__(**kwargs)
+    # Annotated as if it made an instance, which is what AsyncFactory.__await__ is for.
+    def __call__(cls: type[C], **kwargs: Any) -> C:  # noqa: N805 (a metaclass: its instances are classes)
         factory = cast("type[AsyncFactory[Any]]", cls)
+        called: Any
+        if engine.in_build():
+            called = base.FactoryMetaClass.__call__(factory, **kwargs)
+            return cast("C", called)
         strategy = _strategy(factory, factory._meta.strategy)
         # Not generate_async(strategy, ...): a model may have a field of that name.
         if strategy == enums.CREATE_STRATEGY:
-            return factory.create_async(**kwargs)
-        if strategy == enums.BUILD_STRATEGY:
-            return factory.build_async(**kwargs)
-        return _storing.call(functools.partial(factory.stub, **kwargs))
+            called = factory.create_async(**kwargs)
+        elif strategy == enums.BUILD_STRATEGY:
+            called = factory.build_async(**kwargs)
+        else:
+            called = _storing.call(functools.partial(factory.stub, **kwargs))
+        return cast("C", called)
 
 
 def _have_hooks_wait(factory: type) -> None:
@@ -345,6 +354,20 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
     _meta: AsyncFactoryOptions
 
     Meta: Any  # or pyright would hold the Meta of every factory against the one it inherits
+
+    if TYPE_CHECKING:
+        # Type checkers take UserFactory(...) for an instance, of which there are none: what the
+        # metaclass returns is awaited for an object.
+        def __new__(cls, **kwargs: Any) -> Self: ...
+        def __await__(self) -> Generator[Any, Any, T]: ...
+
+        # What factory_boy has no annotations for, mypy's strict mode does not let be called.
+        @classmethod
+        def stub(cls, **kwargs: Any) -> Any: ...
+        @classmethod
+        def stub_batch(cls, size: int, **kwargs: Any) -> list[Any]: ...
+        @classmethod
+        def reset_sequence(cls, value: int | None = None, force: bool = False) -> None: ...
 
     @classmethod
     async def create_async(cls, **kwargs: Any) -> T:
