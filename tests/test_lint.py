@@ -7,9 +7,11 @@ from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from uuid import uuid4
 
 import factory
 import pytest
+from pymongo import AsyncMongoClient
 from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -213,6 +215,18 @@ async def test_two_stores(servers: Any, session: AsyncSession) -> None:
             await WithDocument.create_async(reported=True)
         assert len(await store.rows(mongo.CompanyFactory)) == 1
         assert await store.database["post"].count_documents({}) == 2
+
+
+async def test_mongodb_without_transactions(servers: Any) -> None:
+    """A MongoDB server without a replica set is left alone, unless the caller asks for it."""
+    async with AsyncMongoClient(servers.standalone_mongodb) as client:
+        collection = client[uuid4().hex]["company"]
+        with bind(mongo_collection=collection):
+            with pytest.raises(AdapterError, match="has no transactions, which take a replica set"):
+                await lint(mongo.CompanyFactory)
+            assert await collection.count_documents({}) == 0
+            await lint(mongo.CompanyFactory, rollback=False)
+            assert await collection.count_documents({}) == 1
 
 
 class ReportFactory(mongo.PostFactory):

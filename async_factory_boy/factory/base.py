@@ -62,7 +62,7 @@ class AsyncFactoryMetaclass(base.FactoryMetaClass):
         factory = cast("type[AsyncFactory[Any]]", cls)
         called: Any
         if engine.in_build():
-            called = base.FactoryMetaClass.__call__(factory, **kwargs)
+            called = super(AsyncFactoryMetaclass, cast("Any", cls)).__call__(**kwargs)
             return cast("C", called)
         strategy = _strategy(factory, factory._meta.strategy)
         # Not generate_async(strategy, ...): a model may have a field of that name.
