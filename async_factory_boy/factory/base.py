@@ -57,22 +57,23 @@ class AsyncFactoryMetaclass(base.FactoryMetaClass):
         _have_hooks_wait(new)
         return new
 
-    # Annotated as if it made an instance, which is what AsyncFactory.__await__ is for.
-    def __call__(cls: type[C], **kwargs: Any) -> C:  # noqa: N805 (a metaclass: its instances are classes)
-        factory = cast("type[AsyncFactory[Any]]", cls)
-        called: Any
+    def _called(cls, **kwargs: Any) -> Any:  # noqa: N805 (a metaclass: its instances are classes)
         if engine.in_build():
-            called = super(AsyncFactoryMetaclass, cast("Any", cls)).__call__(**kwargs)
-            return cast("C", called)
+            return super().__call__(**kwargs)
+        factory = cast("type[AsyncFactory[Any]]", cls)
         strategy = _strategy(factory, factory._meta.strategy)
         # Not generate_async(strategy, ...): a model may have a field of that name.
         if strategy == enums.CREATE_STRATEGY:
-            called = factory.create_async(**kwargs)
-        elif strategy == enums.BUILD_STRATEGY:
-            called = factory.build_async(**kwargs)
-        else:
-            called = _storing.call(functools.partial(factory.stub, **kwargs))
-        return cast("C", called)
+            return factory.create_async(**kwargs)
+        if strategy == enums.BUILD_STRATEGY:
+            return factory.build_async(**kwargs)
+        return _storing.call(functools.partial(factory.stub, **kwargs))
+
+    if TYPE_CHECKING:
+        # As if an instance were made, which is what AsyncFactory.__await__ is for.
+        def __call__(cls: type[C], **kwargs: Any) -> C: ...  # noqa: N805
+    else:
+        __call__ = _called
 
 
 def _have_hooks_wait(factory: type) -> None:
