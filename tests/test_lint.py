@@ -15,6 +15,7 @@ from pymongo import AsyncMongoClient
 from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from tortoise.context import tortoise_test_context
 
 from async_factory_boy import (
     AbstractFactoryError,
@@ -32,7 +33,7 @@ from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.factory import AsyncFactory
 from async_factory_boy.factory.sqlalchemy import AsyncSQLAlchemyModelFactory
 from async_factory_boy.linting import LintCase, lint_cases
-from tests.stores import mongo
+from tests.stores import mongo, tortoise
 from tests.stores.base import Store
 from tests.stores.sqlalchemy import Base, Company, CompanyFactory, User, UserFactory
 from tests.test_behaviour import STORES
@@ -192,6 +193,24 @@ async def test_what_the_session_holds_stays_readable(session: AsyncSession) -> N
 
     await lint(Growing, sqlalchemy_session=session)
     assert existing.size == 1
+
+
+async def test_outside_of_a_transaction() -> None:
+    """Where there is no transaction to set a savepoint in, there is one for each object."""
+
+    class Taken(tortoise.CompanyFactory):
+        class Params:
+            tags = factory.Dict({"a": 1})
+
+        name = "taken"
+
+    module = tortoise.__name__
+    async with tortoise_test_context([module], connection_label="test_lint"):
+        before = await tortoise.CompanyFactory.create_async(name="taken")
+        with pytest.raises(LintError, match=r"^1 of 2 .*\n- .*Taken in .*: IntegrityError"):
+            await lint([tortoise.PostFactory, Taken])
+        assert await tortoise.Company.all() == [before]
+        assert await tortoise.Post.all().count() == 0
 
 
 async def test_two_stores(servers: Any, session: AsyncSession) -> None:
