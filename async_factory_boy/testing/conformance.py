@@ -34,9 +34,8 @@ class AdapterConformance(Connections, Factories, Calls, Finding, Saving):
     import factory
     import pytest
 
-    from async_factory_boy.adapters import PersistenceAdapter
+    from async_factory_boy.adapters import CallOption, PersistenceAdapter
     from async_factory_boy.factory import AsyncFactory
-    from async_factory_boy.options import CallOption
     from async_factory_boy.testing import AdapterConformance
 
 
