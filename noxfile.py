@@ -28,9 +28,12 @@ def tests(session: nox.Session) -> None:
 def lowest(session: nox.Session) -> None:
     """Run the tests with the lowest versions that are allowed of each direct dependency."""
     session.install(*PROJECT, "--group", "test", "--resolution", "lowest-direct")
-    # That is Beanie 1.30, on Motor; the page is written for Beanie 2.
-    page = "--deselect=tests/test_docs.py::test_page[docs/stores/beanie.md]"
-    session.run("pytest", "-n", "auto", page, *session.posargs)
+    # That is Beanie 1.30, on Motor; the pages are written for Beanie 2.
+    pages = [
+        f"--deselect=tests/test_docs.py::test_page[docs/{page}.md]"
+        for page in ("stores/beanie", "polyfactory")
+    ]
+    session.run("pytest", "-n", "auto", *pages, *session.posargs)
 
 
 @nox.session
@@ -52,7 +55,8 @@ def compat(session: nox.Session) -> None:
 def motor(session: nox.Session) -> None:
     """Run the tests of Beanie and MongoDB with Beanie 1.30 on Motor."""
     session.install("-e", ".[all,motor]", "beanie==1.30.*", "--group", "test")
-    names = ["beanie", "mongo", "behaviour", "conformance"]
+    names = ["beanie", "mongo", "polyfactory", "waves_mongodb", "behaviour", "conformance"]
+    names += ["equality"]
     files = [f"tests/test_{name}.py" for name in names]
     session.run("pytest", "-n", "auto", *files, "-k", "beanie or mongo", *session.posargs)
 

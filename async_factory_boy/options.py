@@ -138,6 +138,7 @@ def declare(options: Iterable[CallOption[Any]]) -> None:
         _known[option.name] = option
         if not option.inherited:
             _own.add(option.name)
+    misspelt.cache_clear()
 
 
 def _check_name(option: CallOption[Any]) -> None:

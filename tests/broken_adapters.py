@@ -421,12 +421,11 @@ class BuildsAsynchronously(SoundAdapter):
     pass
 
 
-async def _build(self: Any, model: Any, args: Any, kwargs: Any) -> Any:
+async def _build(self: SoundAdapter, model: Any, args: Any, kwargs: Any) -> Any:
     return model(*args, **kwargs)
 
 
-# After the class is made, which refuses it.
-BuildsAsynchronously.build = _build  # type: ignore[assignment,method-assign]
+BuildsAsynchronously.build = _build  # type: ignore[method-assign]
 
 
 @caught_by("test_build_makes_a_new_object")

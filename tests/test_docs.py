@@ -292,7 +292,7 @@ MODULES = {
 }
 
 # Their examples need a server, or an ORM that is set up: the pages in docs/stores/ run the like.
-OTHER_STORES = ("tortoise", "beanie", "mongo", "databases", "conformance")
+OTHER_STORES = ("tortoise", "beanie", "mongo", "databases")
 
 # What an example may take as given, besides the names of its module and the installed packages.
 GIVEN = {
@@ -313,10 +313,7 @@ GIVEN = {
     "pytest": pytest,
     "session": None,
 }
-GIVEN_ELSEWHERE = {
-    *("collection", "database", "users"),
-    *("Child", "MyAdapter", "Parent", "TABLES", "aiosqlite", "sqlite3"),
-}
+GIVEN_ELSEWHERE = {"collection", "database", "users"}
 
 
 def docstrings(tree: ast.AST) -> Iterator[tuple[str, str]]:
