@@ -506,7 +506,7 @@ class FinishesOnlyWhatItSaved(SoundAdapter):
 
     async def finish(self, instances: Sequence[Any]) -> None:
         for instance in instances:
-            next(index for index, saved in enumerate(self.saved) if saved is instance)
+            assert any(saved is instance for saved in self.saved)
 
 
 @caught_by("test_complete_does_not_commit")

@@ -150,8 +150,7 @@ EMPTY = _empty_database()
 async def opened(path: Path) -> AsyncGenerator[Connection]:
     async with connect(path, timeout=0.5) as connection:
         # Nothing has to survive a power cut.
-        await connection.execute("PRAGMA synchronous = OFF")
-        await connection.execute("PRAGMA journal_mode = MEMORY")
+        await connection.executescript("PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY;")
         yield connection
 
 
