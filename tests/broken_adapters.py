@@ -515,6 +515,22 @@ class CommitsBatches(SoundAdapter):
         await self.connection().commit()
 
 
+@caught_by("test_commits_when_told_to")
+class ForgetsToCommitABatch(SoundAdapter):
+    async def complete(self) -> None:
+        pass
+
+    async def commit_now(self) -> None:
+        if self.commit and not self.commits_later:
+            await self.connection().commit()
+
+
+@caught_by("test_commits_all_or_nothing")
+class CommitsTooEarly(SoundAdapter):
+    async def commit_now(self) -> None:
+        await self.complete()
+
+
 # Options, tasks and event loops
 
 

@@ -57,6 +57,9 @@ class SoundAdapter(PersistenceAdapter[Any]):
 
     conflicts = (sqlite3.IntegrityError,)
 
+    commit = False
+    """Whether to commit what is stored."""
+
     option: ClassVar[str] = "sound_connection"
     """The call-time option that takes the connection."""
 
@@ -77,11 +80,21 @@ class SoundAdapter(PersistenceAdapter[Any]):
 
     async def save(self, instance: Any) -> Any:
         await self.insert([instance])
+        await self.commit_now()
         return instance
 
     async def save_many(self, instances: Sequence[Any]) -> Sequence[Any]:
         await self.insert(instances)
+        await self.commit_now()
         return instances
+
+    async def commit_now(self) -> None:
+        if not self.commits_later:
+            await self.complete()
+
+    async def complete(self) -> None:
+        if self.commit:
+            await self.connection().commit()
 
     async def insert(self, instances: Sequence[Any], insert: str = "INSERT") -> None:
         """Insert by one statement, and set the keys."""
@@ -118,7 +131,10 @@ class SoundAdapter(PersistenceAdapter[Any]):
 
     async def save_new(self, build: Callable[[], Awaitable[Sequence[Any]]]) -> Sequence[Any]:
         async with self.savepoint():
-            return await self.save_many(await build())
+            instances = await build()
+            await self.insert(instances)
+        await self.commit_now()
+        return instances
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncGenerator[None]:
@@ -155,7 +171,9 @@ async def opened(path: Path) -> AsyncGenerator[Connection]:
 
 
 def factories(adapter_class: type[SoundAdapter]) -> list[type[AsyncFactory[Any]]]:
-    """Return a factory of parents and one of children, which use an adapter."""
+    """Return factories of parents, of children, and of parents that are committed."""
+    told_to_commit = adapter_class()
+    told_to_commit.commit = True
 
     class ParentFactory(AsyncFactory[Parent]):
         class Meta:
@@ -173,7 +191,11 @@ def factories(adapter_class: type[SoundAdapter]) -> list[type[AsyncFactory[Any]]
         name = factory.Sequence(lambda n: f"child{n}")
         parent = factory.SubFactory(ParentFactory)
 
-    return [ParentFactory, ChildFactory]
+    class CommittingFactory(ParentFactory):
+        class Meta:
+            adapter = told_to_commit
+
+    return [ParentFactory, ChildFactory, CommittingFactory]
 
 
 class SoundConformance(AdapterConformance):
@@ -237,3 +259,7 @@ class SoundConformance(AdapterConformance):
     @pytest.fixture
     def conflict(self) -> type[Exception]:
         return sqlite3.IntegrityError
+
+    @pytest.fixture
+    def committing(self) -> type[AsyncFactory[Any]]:
+        return self.factories[2]
