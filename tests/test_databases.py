@@ -1,4 +1,4 @@
-"""What is particular to encode/databases; what it has in common is in test_behaviour.py."""
+"""What is particular to encode/databases; what it has in common is in test_conformance.py."""
 
 from __future__ import annotations
 
