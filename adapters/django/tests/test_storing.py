@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from datetime import datetime, timezone
 from typing import Any
 
@@ -14,7 +15,7 @@ from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import User as AuthUser
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import IntegrityError
+from django.db import IntegrityError, connections
 from django.db.models import Value
 from django.db.models.functions import Now, Upper
 from django.db.models.signals import post_save
@@ -204,6 +205,31 @@ async def test_values_of_the_database_are_loaded(
     assert [(one.state, one.length) for one in invoices] == [("open", n + 1) for n in range(size)]
     assert all(isinstance(one.created, datetime) for one in invoices)
     assert statements == ["INSERT INTO shop_invoice"]
+
+
+@pytest.fixture
+async def without_returning(rollback: None) -> AsyncGenerator[None]:
+    """Have SQLite return nothing from an INSERT, as before 3.35, and as MySQL does."""
+
+    def set_to(value: bool) -> None:
+        connections["default"].features.can_return_columns_from_insert = value
+
+    await sync_to_async(set_to)(False)
+    yield
+    await sync_to_async(set_to)(True)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+async def test_database_that_returns_nothing(without_returning: None, size: int) -> None:
+    """Without RETURNING, objects have their keys, and the values that the database makes up."""
+    invoices = await InvoiceFactory.create_batch_async(size)
+    rows = models.Invoice.objects.values_list("pk", "number", "state", "length", "created")
+    assert [row async for row in rows.order_by("pk")] == [
+        (one.pk, one.number, one.state, one.length, one.created) for one in invoices
+    ]
+    documents = await DocumentFactory.create_batch_async(size)
+    keys = [one.pk for one in documents]
+    assert await models.Document.objects.filter(pk__in=keys).acount() == size
 
 
 @pytest.mark.parametrize("size", [1, 3])
