@@ -245,6 +245,27 @@ async def test_values_of_expressions_are_loaded(
     assert statements == ["INSERT INTO shop_invoice", "SELECT shop_invoice.id AS"]
 
 
+async def test_key_that_is_not_of_its_type(alias: str) -> None:
+    """A key may be given as a string, as Django allows, and values are loaded all the same."""
+    invoice = await InvoiceFactory.create_async(pk="70", number=Upper(Value("paid")))
+    assert invoice.number == "PAID"
+
+
+async def test_deferred_field_is_loaded(alias: str) -> None:
+    """A field that a manager leaves out can be read on what get_or_create finds."""
+
+    class ByNumberFactory(AsyncDjangoModelFactory[models.Deferred]):
+        class Meta:
+            model = models.Deferred
+            django_get_or_create = ("number",)
+
+        number = 1
+        text = "long"
+
+    await ByNumberFactory.create_async()
+    assert (await ByNumberFactory.create_async(text="other")).text == "long"
+
+
 async def test_expression_of_a_hook_is_loaded(alias: str) -> None:
     """What a hook has stored by an expression is loaded before the call returns."""
 
