@@ -35,9 +35,20 @@ def tests(session: nox.Session) -> None:
 def lowest(session: nox.Session) -> None:
     """Run the tests with the lowest versions that are allowed of each direct dependency."""
     session.install(*PROJECT, "--group", "test", "--resolution", "lowest-direct")
-    # That is Beanie 1.30, on Motor; the page is written for Beanie 2.
-    page = "--deselect=tests/test_docs.py::test_page[docs/stores/beanie.md]"
-    session.run("pytest", "-n", "auto", page, *session.posargs)
+    # That is Beanie 1.30, on Motor; the pages are written for Beanie 2.
+    pages = [
+        f"--deselect=tests/test_docs.py::test_page[docs/{page}.md]"
+        for page in ("stores/beanie", "polyfactory")
+    ]
+    session.run("pytest", "-n", "auto", *pages, *session.posargs)
+
+
+@nox.session
+def nightly(session: nox.Session) -> None:
+    """Compare batches with loops for 500 random graphs of each store, not 50."""
+    session.install(*PROJECT, "--group", "test")
+    graphs = {"GRAPHS": "500"}
+    session.run("pytest", "-n", "auto", "tests/test_equality.py", *session.posargs, env=graphs)
 
 
 @nox.session
@@ -51,7 +62,9 @@ def compat(session: nox.Session) -> None:
 def motor(session: nox.Session) -> None:
     """Run the tests of Beanie and MongoDB with Beanie 1.30 on Motor."""
     session.install("-e", ".[all,motor]", "beanie==1.30.*", "--group", "test")
-    files = ["tests/test_beanie.py", "tests/test_mongo.py", "tests/test_behaviour.py"]
+    names = ["beanie", "mongo", "polyfactory", "waves_mongodb", "behaviour", "conformance"]
+    names += ["equality"]
+    files = [f"tests/test_{name}.py" for name in names]
     session.run("pytest", "-n", "auto", *files, "-k", "beanie or mongo", *session.posargs)
 
 

@@ -22,8 +22,8 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Hashable, Sequence
-from contextvars import Context, ContextVar, copy_context
-from heapq import heappop, heappush
+from contextvars import copy_context
+from operator import attrgetter
 from typing import Any, Generic, TypeVar, cast
 
 from greenlet import GreenletExit, getcurrent, greenlet
@@ -48,6 +48,9 @@ class Request(ABC, Generic[R]):
     """Requests of the highest rank are performed first. The deeper in a graph an object is, the
     higher it ranks: then its siblings' parents are all waiting when their turn comes."""
 
+    build: Build | None = None
+    """What waits for it; ``None`` if that has ended, by returning it."""
+
     @property
     @abstractmethod
     def key(self) -> Hashable:
@@ -57,6 +60,34 @@ class Request(ABC, Generic[R]):
     @abstractmethod
     async def perform(cls, requests: Sequence[Any]) -> Sequence[R]:
         """Do the work of requests that share a key; return a result for each, in order."""
+
+    async def run(self, function: Callable[[], T]) -> T:
+        """Run, while performing it, a function that may wait: in the build that it is for."""
+        if self.build is None:
+            return await run(function)
+        errand: _Errand = await _drive(self.build, self.build.resume(_Errand(function)))
+        if errand.error is not None:
+            try:
+                raise errand.error
+            finally:
+                del errand  # or the frames of the exception would keep it alive
+        return cast("T", errand.value)
+
+
+class _Errand:
+    """A function that a build calls while it waits for a request."""
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self.function = function
+        self.value: Any = None
+        self.error: BaseException | None = None
+
+    def do(self) -> _Errand:
+        try:
+            self.value = self.function()
+        except BaseException as error:
+            self.error = error
+        return self
 
 
 class _Turn(Request[None]):
@@ -75,10 +106,14 @@ class _Turn(Request[None]):
 
 
 class Build(greenlet):
-    """The greenlet a build runs in."""
+    """The greenlet that a build runs in."""
 
-    forked = False
-    """Whether it has siblings."""
+    # SQLAlchemy's await_only() looks for this name: with it, a hook may read a lazy relationship,
+    # as code under AsyncSession.run_sync() may. See sqlalchemy/util/concurrency.py.
+    __sqlalchemy_greenlet_provider__ = True
+
+    branch: _Branch | None = None
+    """What it is, if it was forked."""
 
     in_coroutine = False
     """Whether a coroutine that it waits for is running, in this greenlet."""
@@ -89,9 +124,22 @@ class Build(greenlet):
     task: object = None
     """The task that runs that coroutine."""
 
-    # SQLAlchemy's await_only() looks for this name: with it, a hook may read a lazy relationship,
-    # as code under AsyncSession.run_sync() may. See sqlalchemy/util/concurrency.py.
-    __sqlalchemy_greenlet_provider__ = True
+    def resume(self, value: Any, error: BaseException | None = None) -> Any:
+        """Let it go on until it waits or ends; return what it waits for, or has returned."""
+        # It may be another greenlet each time: a task that is started eagerly in a hook begins in
+        # that of the hook, and goes on in that of the event loop.
+        current = getcurrent()
+        if self.parent is not current:
+            self.parent = current
+        if error is not None:
+            # With the traceback spelt out: given the exception alone, greenlet drops it.
+            return self.throw(type(error), error, error.__traceback__)
+        return self.switch(value)
+
+    def kill(self) -> None:
+        """Unwind it where nothing can be awaited any more."""
+        while self:
+            self.resume(None, GreenletExit())
 
 
 def in_build() -> bool:
@@ -129,24 +177,23 @@ def synchronously(function: Callable[[], T]) -> T:
 def wait(awaitable: Awaitable[T]) -> T:
     """Wait for `awaitable` from within a build, and return its result.
 
-    A coroutine runs in the build, not in the driver, so that what it calls may wait too.
+    Its code runs in the build, not in the driver, so that what it calls may wait too.
 
     Raises:
         RuntimeError: When called outside of a build (see `in_build`).
         BaseException: Whatever the awaitable raises, and the cancellation of the caller's task.
     """
-    if in_build() and isinstance(awaitable, Coroutine):
-        return cast("T", _run_coroutine(awaitable))
-    return cast("T", _switch_to_driver(awaitable))
-
-
-def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    build = cast("Build", getcurrent())
+    build = _current_build()
+    coroutine = awaitable if isinstance(awaitable, Coroutine) else _awaiting(awaitable)
     build.coroutines += 1
     try:
-        return _step_through(build, coroutine)
+        return cast("T", _step_through(build, coroutine))
     finally:
         build.coroutines -= 1
+
+
+async def _awaiting(awaitable: Awaitable[T]) -> T:
+    return await awaitable
 
 
 def _step_through(build: Build, coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -162,7 +209,7 @@ def _step_through(build: Build, coroutine: Coroutine[Any, Any, Any]) -> Any:
             build.in_coroutine = False
             argument = None  # an error, which has this frame in its traceback
         try:
-            argument = _switch_to_driver(_Yield(yielded))
+            argument = _switch_to_driver(build, _Yield(yielded))
             step = coroutine.send
         except BaseException as error:
             argument = error
@@ -176,40 +223,56 @@ def submit(request: Request[R]) -> R:
         RuntimeError: When called outside of a build (see `in_build`).
         BaseException: Whatever performing it raises, and the cancellation of the caller's task.
     """
-    return cast("R", _switch_to_driver(request))
+    build = request.build = _current_build()
+    answer = _switch_to_driver(build, request)
+    while isinstance(answer, _Errand):
+        answer = _switch_to_driver(build, answer.do())
+    return cast("R", answer)
 
 
 def fork(functions: Sequence[Callable[[], T]]) -> list[T]:
     """Run functions as builds of their own, from within a build, and return their results.
 
-    It is as if they were called one after the other, but that their requests make waves.
+    It is as if they were called one after the other, but that their requests make waves. The last
+    thing that a function does may be to return a request, in place of submitting it: the result is
+    the same, but no greenlet has to be kept for it.
 
     Raises:
         RuntimeError: When called outside of a build (see `in_build`).
         BaseException: What the first of them that failed has raised. Those after it are unwound,
             as by a cancellation.
     """
-    return cast("list[T]", _switch_to_driver(_Fork(functions)))
+    build = _current_build()
+    inside = build.coroutines > 0
+    return cast("list[T]", _switch_to_driver(build, _Fork(functions, build.branch, inside)))
 
 
-def take_turn(rank: float) -> None:
+def take_turn(place: Hashable, rank: float) -> None:
     """Wait, in a forked build, until it is this build's turn to do what a loop does in order.
 
     Siblings that are before it may have to wait for the store first, to come to the same place.
 
     Args:
+        place: What is done there, once by each build that comes there.
         rank: As that of a `Request`: those of a higher rank are performed before.
     """
-    current = getcurrent()
-    if isinstance(current, Build) and current.forked:
-        submit(_Turn(rank))
+    build = getcurrent()
+    if isinstance(build, Build) and build.branch is not None:
+        fork, index = build.branch.fork, build.branch.index
+        if not fork.is_turn_of(index, place):
+            submit(_Turn(rank))
+        fork.pass_by(index, place)
 
 
-def _switch_to_driver(yielded: object) -> object:
+def _current_build() -> Build:
     current = getcurrent()
     if not isinstance(current, Build) or current.parent is None:
         raise RuntimeError("nothing waits for this greenlet; run the code with engine.run()")
-    return current.parent.switch(yielded)
+    return current
+
+
+def _switch_to_driver(build: Build, yielded: object) -> object:
+    return cast("greenlet", build.parent).switch(yielded)
 
 
 async def run(function: Callable[[], T]) -> T:
@@ -230,28 +293,53 @@ async def run(function: Callable[[], T]) -> T:
         BaseException: What `function` raises.
         RuntimeError: When it raises StopIteration, which no coroutine can.
     """
-    if in_coroutine():
-        try:
-            return synchronously(function)
-        except StopIteration as error:
-            raise RuntimeError(_EXHAUSTED) from error
-    driver = _driver.get()
-    if driver is not None and driver.is_stepping():
-        (result,) = await _Yield(_Fork([function]))
-        return cast("T", result)
-    # The build shares the context variables of the caller, both ways, as a plain call does.
-    root = _Branch(function, context=None)
     try:
-        yielded = root.build.switch()
-        if root.ended:
-            return cast("T", yielded)
-        return cast("T", await _Driver().run(root, yielded))
+        if in_coroutine():
+            return synchronously(function)
+        build = Build(function)
+        # It shares the context variables of the caller, both ways, as a plain call does.
+        build.gr_context = getcurrent().gr_context
+        yielded = build.switch()
+        return cast("T", yielded if build.dead else await _drive(build, yielded))
     except StopIteration as error:
         raise RuntimeError(_EXHAUSTED) from error
 
 
+async def _drive(build: Build, yielded: Any) -> Any:
+    """Do what a build asks for, until it ends or has done an errand."""
+    try:
+        while build and not isinstance(yielded, _Errand):
+            answer: Any = None
+            error: BaseException | None = None
+            try:
+                if isinstance(yielded, Request):
+                    (answer,) = await yielded.perform([yielded])
+                elif isinstance(yielded, _Fork):
+                    await _Waves().run(yielded)
+                    answer, error = yielded.outcome()
+                else:
+                    answer = await yielded
+            except GeneratorExit:
+                raise
+            except BaseException as raised:
+                error = raised
+            try:
+                yielded = build.resume(answer, error)
+            except StopIteration as raised:
+                raise RuntimeError(_EXHAUSTED) from raised
+            finally:
+                del answer, error  # or the frames of an exception would keep all that alive
+    except GeneratorExit:
+        # The coroutine was closed: nothing can be awaited from here on.
+        build.kill()
+        raise
+    return yielded
+
+
 class _Yield:
     """Awaiting it hands an object to whoever drives the coroutine, and returns the answer."""
+
+    __slots__ = ("yielded",)
 
     def __init__(self, yielded: object) -> None:
         self.yielded = yielded
@@ -261,331 +349,320 @@ class _Yield:
 
 
 class _Fork:
-    """Builds that their parent waits for."""
+    """Branches that a build waits for.
 
-    def __init__(self, functions: Sequence[Callable[[], Any]]) -> None:
-        self.functions = functions
-        self.parent: _Branch
-        self.branches: list[_Branch] = []
-        self.running = len(functions)
-        self.failed: int | None = None
-        """The index of the first build, in order, that failed."""
+    Args:
+        functions: What each of them calls.
+        parent: The branch that the build is, if it is one.
+        inside: Whether a coroutine that the build waits for has forked them.
+    """
+
+    def __init__(
+        self, functions: Sequence[Callable[[], Any]], parent: _Branch | None, inside: bool
+    ) -> None:
+        self.parent = parent
+        self.inside: bool = inside or (parent is not None and parent.fork.inside)
+        path = () if parent is None else parent.path
+        self.branches = [
+            _Branch(function, self, index, (*path, index))
+            for index, function in enumerate(functions)
+        ]
+        self.size = self.running = len(functions)
+        self.context = copy_context()
+        self.failed: _Branch | None = None
+        """The first, in order, that failed."""
+        self._passed: dict[Hashable, int] = {}
+        """For a place, how many of them have been there, each after all before it."""
+
+    def is_turn_of(self, index: int, place: Hashable) -> bool:
+        """Tell whether all branches before that one, and before its parent, were at a place."""
+        if self._passed.get(place, 0) != index:
+            return False
+        parent = self.parent
+        return index > 0 or parent is None or parent.fork.is_turn_of(parent.index, place)
+
+    def pass_by(self, index: int, place: Hashable) -> None:
+        """Note that a branch was at a place."""
+        if self._passed.get(place, 0) == index:
+            self._passed[place] = index + 1
+            if index + 1 == self.size and self.parent is not None:
+                self.parent.fork.pass_by(self.parent.index, place)
+
+    def outcome(self) -> tuple[list[Any] | None, BaseException | None]:
+        """Return what the branches have returned, or what the first that failed has raised."""
+        if self.failed is not None:
+            return None, self.failed.error
+        return [branch.value for branch in self.branches], None
 
 
 class _Branch:
-    """A build on its way."""
+    """A forked build on its way.
+
+    Args:
+        function: What it calls.
+        fork: What it was forked with.
+        index: Its place there.
+        path: Orders branches as a loop would run them.
+    """
 
     __slots__ = (
-        "awaiting", "build", "context", "error", "fork", "holds", "in_coroutine", "index", "path",
-        "request", "stalled_on", "value", "waiting_for",
+        "build", "ended", "error", "fork", "forked", "function", "has_returned", "holds", "index",
+        "path", "request", "stalled_on", "value",
     )  # fmt: skip
 
     def __init__(
-        self,
-        function: Callable[[], Any],
-        context: Context | None,
-        path: tuple[int, ...] = (),
-        fork: _Fork | None = None,
-        index: int = 0,
+        self, function: Callable[[], Any], fork: _Fork, index: int, path: tuple[int, ...]
     ) -> None:
-        driver = getcurrent()
-        self.build = Build(function, driver)
-        self.context = context
-        """Its own context variables; None for those of the caller, which it then shares."""
-        self.build.gr_context = driver.gr_context if context is None else context
-        self.build.forked = fork is not None
-        self.path = path
-        """Orders branches as a loop would run them."""
+        self.function = function
         self.fork = fork
         self.index = index
-        self.in_coroutine = False
-        """Whether it was forked from inside of a coroutine."""
-        self.holds = 0
+        self.path = path
+        self.build: Build | None = None
+        """The greenlet that it runs in; ``None`` until it begins, and when it has returned."""
+        self.has_returned = False
+        """Whether its function has, if only a request."""
+        self.ended = False
+        self.holds = False
         """Whether, as it is parked, it or a parent is inside of a coroutine."""
-        self.awaiting: Generator[Any, Any, Any] | None = None
-        """The awaitable that the build waits for."""
-        self.waiting_for: _Fork | None = None
+        # What it waits for, if it is not ready to go on.
         self.request: Request[Any] | None = None
+        self.forked: _Fork | None = None
         self.stalled_on: asyncio.Future[Any] | None = None
         # What it is resumed with, and when it has ended, what it ended with.
         self.value: Any = None
         self.error: BaseException | None = None
 
-    @property
-    def ended(self) -> bool:
-        return self.build.dead
 
-    def return_here(self) -> None:
-        """Have the build switch to the running greenlet, when it waits or ends.
+class _Returned:
+    """What the function that a greenlet was given has returned."""
 
-        It may be another one each time: a task that is started eagerly in a hook begins in the
-        greenlet of the hook, and goes on in that of the event loop.
-        """
-        current = getcurrent()
-        if self.build.parent is not current:
-            self.build.parent = current
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
 
 
-class _Driver:
-    """Drives a build and all it forks, from one coroutine."""
+def _work(function: Callable[[], Any]) -> None:
+    """Call one function after the other, as the driver hands them over.
+
+    A greenlet costs more than all the switching: Python maps memory for its frames. Those that
+    never wait, or whose last act is to return a request, can do with the same one.
+    """
+    driver: Any = cast("greenlet", getcurrent().parent)
+    while True:
+        function = driver.switch(_Returned(function()))
+        driver = cast("greenlet", getcurrent().parent)
+
+
+_path = attrgetter("path")
+
+
+class _Waves:
+    """Runs the branches of a fork, and those that they fork."""
 
     def __init__(self) -> None:
-        self._task = _current_task()
-        self._stepping = False
-        # Each with its path, by which both are ordered.
-        self._ready: list[tuple[tuple[int, ...], _Branch]] = []
-        self._parked: list[tuple[tuple[int, ...], _Branch]] = []
+        self._ready: list[_Branch] = []
+        """In order, the next one last."""
+        self._parked: list[_Branch] = []
         self._stalled: list[_Branch] = []
-        self._in_order = False
+        self._idle: list[Build] = []
+        self._one_by_one = False
         self._holders = 0
         """How many of the parked branches are inside of a coroutine."""
 
-    def is_stepping(self) -> bool:
-        """Tell whether the calling code is a coroutine that a build of this driver waits for.
-
-        A task that such a coroutine has started is not: nobody passes on what it yields.
-        """
-        return self._stepping and _current_task() is self._task
-
-    async def run(self, root: _Branch, yielded: Any) -> Any:
-        """Drive a build to its end.
-
-        Args:
-            root: The build, which has been started.
-            yielded: What it waits for.
-        """
-        before = _driver.get()
-        _driver.set(self)
+    async def run(self, fork: _Fork) -> None:
+        """Run the branches of a fork to their ends."""
+        self._start(fork)
         try:
-            if await self._serve(root, yielded):
-                self._resume(root)
-            while not root.ended:
-                self._resume_stalled()
+            while fork.running:
+                if self._stalled:
+                    self._resume_stalled()
                 if self._ready and not self._parked_is_next():
-                    await self._advance(heappop(self._ready)[1])
+                    branch = self._ready.pop()
+                    awaitable = self._step(branch)
+                    if awaitable is not None:
+                        await self._wait(branch, awaitable)
                 elif self._parked:
                     await self._perform()
                 else:
                     await self._wait_for_stalled()
         except GeneratorExit:
-            # The coroutine was closed: nothing can be awaited from here on.
-            self._kill(root)
+            self._kill(fork)
             raise
         finally:
-            _driver.set(before)
-        if isinstance(root.error, StopIteration):
-            raise RuntimeError(_EXHAUSTED) from root.error
-        if root.error is not None:
-            try:
-                raise root.error
-            finally:
-                del root  # or the exception's frames would keep it, and all it holds, alive
-        return root.value
+            for build in self._idle:
+                build.kill()
 
-    def _resume(self, branch: _Branch) -> None:
-        heappush(self._ready, (branch.path, branch))
+    def _start(self, fork: _Fork) -> None:
+        # Before all that is ready, as their parent was the next.
+        self._ready.extend(reversed(fork.branches))
 
-    async def _advance(self, branch: _Branch) -> None:
-        """Let a branch go on until it is parked or has ended."""
-        while True:
-            try:
-                yielded = self._step(branch)
-            except BaseException as error:
-                if branch.awaiting is None:
-                    branch.value, branch.error = None, error
-                    self._finish(branch)
-                    return
-                # The awaitable has come to its end, and the build goes on.
-                branch.awaiting = None
-                if isinstance(error, StopIteration):
-                    branch.value, branch.error = error.value, None
-                else:
-                    branch.value, branch.error = None, error
-                continue
-            branch.value = branch.error = None
-            if branch.ended:
+    def _step(self, branch: _Branch) -> Awaitable[Any] | None:
+        """Let a branch go on until it ends, is parked, or waits for what is returned."""
+        if branch.has_returned:
+            self._finish(branch)
+            return None
+        value, error = branch.value, branch.error
+        branch.value = branch.error = None
+        try:
+            yielded = self._resume_build(branch, value, error)
+        except BaseException as raised:
+            branch.build, branch.error = None, raised
+            self._finish(branch)
+            return None
+        finally:
+            del value, error
+        if isinstance(yielded, _Returned):
+            self._idle.append(cast("Build", branch.build))
+            branch.build, branch.has_returned = None, True
+            yielded = yielded.value
+            if not isinstance(yielded, Request):
                 branch.value = yielded
                 self._finish(branch)
-                return
-            if not await self._serve(branch, yielded):
-                return
-
-    async def _serve(self, branch: _Branch, yielded: Any) -> bool:
-        """Do what a branch asks for; return whether it can go on at once."""
-        from_coroutine = isinstance(yielded, _Yield)
-        if from_coroutine:
-            yielded = yielded.yielded
+                return None
         if isinstance(yielded, Request):
-            branch.request = yielded
-            self._parked.append((branch.path, branch))
-            branch.holds = int(branch.in_coroutine or branch.build.coroutines > 0)
-            self._holders += branch.holds
-            return False
-        if isinstance(yielded, _Fork):
-            self._fork(branch, yielded)
-            return False
-        if branch.awaiting is None and not from_coroutine:
-            branch.awaiting = cast("Generator[Any, Any, Any]", yielded.__await__())
-            return True
-        if self._may_stall(yielded) and not await self._comes_soon(branch, yielded):
-            self._stalled.append(branch)
-            return False
-        try:
-            branch.value = await _Yield(yielded)
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            branch.error = error
-        return True
+            self._park(branch, yielded)
+        elif not isinstance(yielded, _Fork):
+            return cast("Awaitable[Any]", yielded)
+        elif yielded.running:
+            branch.forked = yielded
+            self._start(yielded)
+        else:
+            branch.value = []
+            self._ready.append(branch)
+        return None
 
-    def _parked_is_next(self) -> bool:
-        """Tell whether, in order, a branch that is parked has to go on before any that is ready."""
-        return self._in_order and bool(self._parked) and min(self._parked) < self._ready[0]
+    def _resume_build(self, branch: _Branch, value: Any, error: BaseException | None) -> Any:
+        if branch.build is not None:
+            return branch.build.resume(value, error)
+        if error is not None:
+            raise error  # before it has begun
+        branch.build = build = self._idle.pop() if self._idle else Build(_work)
+        build.branch = branch
+        build.gr_context = branch.fork.context.copy()
+        return build.resume(branch.function)
 
-    def _may_stall(self, yielded: Any) -> bool:
-        """Tell whether a branch may wait for one that is parked, and holds a lock, say.
-
-        Only what is parked inside of a coroutine can hold something that others wait for.
-        """
-        return self._holders > 0 and isinstance(yielded, asyncio.Future)
-
-    async def _comes_soon(self, branch: _Branch, future: asyncio.Future[Any]) -> bool:
-        """Wait for a future for a while.
-
-        It usually is I/O, on a connection that nothing else may use meanwhile, so that nothing else
-        is done. If it takes long, a build before this one may hold what it waits for. From then on
-        one build goes on at a time, as in a loop, until it has ended.
-        """
-        try:
-            done, _ = await asyncio.wait([future], timeout=STALL)
-        except asyncio.CancelledError as error:
-            future.cancel()
-            branch.error = error
-            done = {future}
-        if done:
-            return True
-        self._in_order = True
-        branch.stalled_on = future
-        return False
-
-    async def _wait_for_stalled(self) -> None:
-        """Wait until one of the branches that wait for something else can go on."""
-        futures = [branch.stalled_on for branch in self._stalled if branch.stalled_on]
-        try:
-            await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError as error:
-            branch = self._stalled[0]
-            futures[0].cancel()
-            branch.error = error
-            self._stalled.remove(branch)
-            branch.stalled_on = None
-            self._resume(branch)
-        self._resume_stalled()
-
-    def _resume_stalled(self) -> None:
-        for branch in [one for one in self._stalled if one.stalled_on and one.stalled_on.done()]:
-            self._stalled.remove(branch)
-            branch.stalled_on = None
-            self._resume(branch)
-
-    def _step(self, branch: _Branch) -> Any:
-        """Resume what is innermost of a branch: the awaitable it waits for, or the build."""
-        value, error = branch.value, branch.error
-        if branch.awaiting is None:
-            branch.return_here()
-            if error is None:
-                # A greenlet is started with arguments, and resumed with a value.
-                return branch.build.switch(value) if branch.build else branch.build.switch()
-            # With the traceback spelt out: given the exception alone, greenlet drops it.
-            return branch.build.throw(type(error), error, error.__traceback__)
-        self._stepping = True
-        try:
-            awaiting = branch.awaiting
-            if error is not None:
-                if branch.context is None:
-                    return awaiting.throw(error)
-                return branch.context.run(awaiting.throw, error)
-            if branch.context is None:
-                return awaiting.send(value)
-            return branch.context.run(awaiting.send, value)
-        finally:
-            self._stepping = False
-
-    def _fork(self, parent: _Branch, fork: _Fork) -> None:
-        fork.parent = parent
-        if not fork.functions:
-            parent.value = []
-            self._resume(parent)
-            return
-        parent.waiting_for = fork
-        for index, function in enumerate(fork.functions):
-            context = copy_context() if parent.context is None else parent.context.copy()
-            branch = _Branch(function, context, (*parent.path, index), fork, index)
-            branch.in_coroutine = parent.in_coroutine or parent.build.coroutines > 0
-            fork.branches.append(branch)
-            self._resume(branch)
+    def _park(self, branch: _Branch, request: Request[Any]) -> None:
+        branch.request = request
+        branch.holds = branch.fork.inside or (
+            branch.build is not None and branch.build.coroutines > 0
+        )
+        self._parked.append(branch)
+        self._holders += branch.holds
 
     def _finish(self, branch: _Branch) -> None:
         """Note that a branch has ended, and resume its parent if it was the last."""
+        branch.ended = True
         fork = branch.fork
-        if fork is None:
-            return
         fork.running -= 1
-        if branch.error is not None and (fork.failed is None or branch.index < fork.failed):
+        failed = fork.failed
+        if branch.error is not None and (failed is None or branch.index < failed.index):
             # Those after it would not have been called; those before it go on.
-            last = len(fork.branches) if fork.failed is None else fork.failed
-            fork.failed = branch.index
-            for later in fork.branches[branch.index + 1 : last]:
+            fork.failed = branch
+            for later in fork.branches[branch.index + 1 : None if failed is None else failed.index]:
                 self._cancel(later)
-        if not fork.running:
-            parent = fork.parent
-            parent.waiting_for = None
-            if parent.error is not None:
-                pass  # it was cancelled itself, in the meantime
-            elif fork.failed is not None:
-                parent.error = fork.branches[fork.failed].error
-            else:
-                parent.value = [branch.value for branch in fork.branches]
-            fork.branches.clear()
-            self._resume(parent)
+        parent = fork.parent
+        if fork.running or parent is None or parent.forked is not fork:
+            return
+        parent.forked = None
+        if parent.error is None:  # else it was cancelled itself, in the meantime
+            parent.value, parent.error = fork.outcome()
+        self._resume(parent)
+
+    def _resume(self, branch: _Branch) -> None:
+        out_of_order = bool(self._ready) and self._ready[-1].path < branch.path
+        self._ready.append(branch)
+        if out_of_order:
+            self._ready.sort(key=_path, reverse=True)
 
     def _cancel(self, branch: _Branch) -> None:
         """Unwind a branch: a sibling before it has failed."""
         if branch.ended:
             return
         branch.error = asyncio.CancelledError("a build before this one has failed")
-        if branch.waiting_for is not None:
-            for child in branch.waiting_for.branches:
+        if branch.forked is not None:
+            for child in branch.forked.branches:
                 self._cancel(child)
         elif branch.request is not None:
             branch.request = None
-            self._parked.remove((branch.path, branch))
+            self._parked.remove(branch)
             self._holders -= branch.holds
             self._resume(branch)
         elif branch.stalled_on is not None:
             branch.stalled_on.cancel()
-            branch.stalled_on = None
+            self._resume_stalled([branch])
+
+    async def _wait(self, branch: _Branch, awaitable: Awaitable[Any]) -> None:
+        """Wait for what a branch waits for, unless it may be a sibling that has it."""
+        future = awaitable.yielded if isinstance(awaitable, _Yield) else None
+        # Only what is parked inside of a coroutine can hold something that others wait for: a lock.
+        if self._holders and isinstance(future, asyncio.Future):
+            # It usually is I/O, on a connection that nothing else may use meanwhile, so that
+            # nothing else is done. If it takes long, a branch before this one may hold it.
+            try:
+                done, _ = await asyncio.wait([future], timeout=STALL)
+            except asyncio.CancelledError as error:
+                future.cancel()
+                branch.error = error
+                self._resume(branch)
+                return
+            if not done:
+                # As in a loop, from now on: until it has ended, no other goes on.
+                self._one_by_one = True
+                branch.stalled_on = future
+                self._stalled.append(branch)
+                return
+        try:
+            branch.value = await awaitable
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            branch.error = error
+        self._resume(branch)
+
+    async def _wait_for_stalled(self) -> None:
+        """Wait until one of the branches that wait for something else can go on."""
+        futures = [cast("asyncio.Future[Any]", branch.stalled_on) for branch in self._stalled]
+        try:
+            await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError as error:
+            futures[0].cancel()
+            self._stalled[0].error = error
+            self._resume_stalled([self._stalled[0]])
+
+    def _resume_stalled(self, branches: Sequence[_Branch] | None = None) -> None:
+        """Resume branches that wait for something else: these, or those that have got it."""
+        if branches is None:
+            branches = [one for one in self._stalled if one.stalled_on and one.stalled_on.done()]
+        for branch in branches:
             self._stalled.remove(branch)
+            branch.stalled_on = None
             self._resume(branch)
+
+    def _parked_is_next(self) -> bool:
+        """Tell whether, one by one, a branch that is parked goes on before any that is ready."""
+        return (
+            self._one_by_one
+            and bool(self._parked)
+            and min(map(_path, self._parked)) < self._ready[-1].path
+        )
 
     async def _perform(self) -> None:
         """Perform the requests of the highest rank, and resume the branches that made them."""
-        if len(self._parked) == 1 or self._in_order:
-            self._parked.sort()
-            _, first = self._parked.pop(0)
-            self._holders -= first.holds
-            await self._perform_wave([first])
+        parked = sorted(self._parked, key=_path)
+        if self._one_by_one:
+            self._parked = parked[1:]
+            await self._perform_wave(parked[:1])
             return
-        rank = max(branch.request.rank for _, branch in self._parked if branch.request)
+        rank = max(cast("Request[Any]", branch.request).rank for branch in parked)
         waves: dict[Hashable, list[_Branch]] = {}
-        parked, self._parked = sorted(self._parked), []
-        for path, branch in parked:
+        self._parked = []
+        for branch in parked:
             request = cast("Request[Any]", branch.request)
             if request.rank == rank:
-                self._holders -= branch.holds
                 waves.setdefault((type(request), request.key), []).append(branch)
             else:
-                self._parked.append((path, branch))
+                self._parked.append(branch)
         for branches in waves.values():
             await self._perform_wave(branches)
 
@@ -593,32 +670,27 @@ class _Driver:
         requests = [cast("Request[Any]", branch.request) for branch in branches]
         for branch in branches:
             branch.request = None
+            self._holders -= branch.holds
+        results: Sequence[Any] = [None] * len(branches)
+        failure: BaseException | None = None
         try:
             results = await requests[0].perform(requests)
         except GeneratorExit:
             raise
         except BaseException as error:
-            for branch in branches:
-                branch.error = error
-        else:
-            for branch, result in zip(branches, results, strict=True):
-                branch.value = result
-        for branch in branches:
+            failure = error
+        # The last one first, as in the usual case nothing is ready that would come in between.
+        for branch, result in zip(reversed(branches), reversed(results), strict=True):
+            branch.value, branch.error = result, failure
             self._resume(branch)
+        del failure  # which has this frame in its traceback
 
-    def _kill(self, branch: _Branch) -> None:
-        if branch.waiting_for is not None:
-            for child in branch.waiting_for.branches:
-                self._kill(child)
-        yielded: Any = branch.awaiting
-        while not branch.ended:
-            if hasattr(yielded, "close"):
-                yielded.close()
-            branch.return_here()
-            yielded = branch.build.throw(GreenletExit)
-
-
-_driver: ContextVar[_Driver | None] = ContextVar("async_factory_boy_driver", default=None)
+    def _kill(self, fork: _Fork) -> None:
+        for branch in fork.branches:
+            if branch.forked is not None:
+                self._kill(branch.forked)
+            if branch.build is not None:
+                branch.build.kill()
 
 
 def _current_task() -> object:

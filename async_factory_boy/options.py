@@ -7,11 +7,11 @@ everything created from there. An adapter declares the options it reads with `Ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Hashable, Mapping
+import re
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
-from types import MappingProxyType
+from functools import cache, cached_property
 from typing import Any, Generic, TypeVar, overload
 
 from async_factory_boy.exceptions import ConfigurationError, OptionError, closest
@@ -20,32 +20,44 @@ __all__ = ["CallOption", "bind"]
 
 V = TypeVar("V")
 
-_bound: ContextVar[Mapping[str, Any]] = ContextVar(
-    "async_factory_boy_options",
-    default=MappingProxyType({}),
-)
+
+class InForce(dict[str, Any]):
+    """The options that hold for some code; each change makes another."""
+
+    @cached_property
+    def identity(self) -> Hashable:
+        """What is equal for options that are the very same objects."""
+        return frozenset((name, id(value)) for name, value in self.items())
+
+    def over(self, options: Mapping[str, Any]) -> InForce:
+        """Return these with `options` put over them, or these if that changes nothing."""
+        if all(name in self and self[name] is value for name, value in options.items()):
+            return self
+        return InForce({**self, **options})
+
+
+_bound: ContextVar[InForce] = ContextVar("async_factory_boy_options", default=InForce())  # noqa: B039
 
 # What `bind` gave: it holds again where a value that is for one object only does not reach.
-_by_bind: ContextVar[Mapping[str, Any]] = ContextVar(
-    "async_factory_boy_bound",
-    default=MappingProxyType({}),
-)
+_by_bind: ContextVar[InForce] = ContextVar("async_factory_boy_bound", default=InForce())  # noqa: B039
 
 # The names of the options whose values are not inherited.
 _own: set[str] = set()
 
 # The options of the adapters in this distribution are known before those are imported: a graph
 # may reach a store through SubFactory("path.to.Factory") only after `bind` named its option.
-_known: dict[str, CallOption[Any] | None] = dict.fromkeys(
-    [
-        "sqlalchemy_session",
-        "tortoise_using_db",
-        "beanie_session",
-        "mongo_collection",
-        "mongo_session",
-        "databases_database",
-    ]
-)
+_built_in = {
+    name: f"async_factory_boy.adapters.{adapter}"
+    for name, adapter in {
+        "sqlalchemy_session": "sqlalchemy.SQLAlchemyAdapter",
+        "tortoise_using_db": "tortoise.TortoiseAdapter",
+        "beanie_session": "beanie.BeanieAdapter",
+        "mongo_collection": "mongo.MongoAdapter",
+        "mongo_session": "mongo.MongoAdapter",
+        "databases_database": "databases.DatabasesAdapter",
+    }.items()
+}
+_known: dict[str, CallOption[Any] | None] = dict.fromkeys(_built_in)
 
 
 class CallOption(Generic[V]):
@@ -53,7 +65,7 @@ class CallOption(Generic[V]):
 
     The attribute's name is the option's name; prefix it with the name of the store, since it
     shares a call's keywords with the fields of the model. Read on an adapter instance, it is the
-    value in force, or ``None``.
+    value in force, or ``None``. It is never set there: one instance serves many calls at once.
 
     ```python
     class RedisAdapter(PersistenceAdapter[M]):
@@ -75,30 +87,12 @@ class CallOption(Generic[V]):
         self, check: Callable[[Any], object] | None = None, *, inherited: bool = True
     ) -> None:
         self._check = check
-        self._inherited = inherited
+        self.inherited = inherited
         self.name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
         self.owner = f"{owner.__module__}.{owner.__qualname__}"
-
-    def declare(self) -> None:
-        """Make the option known to calls and to `bind`.
-
-        Raises:
-            ConfigurationError: When another adapter has an option of that name.
-        """
-        other = _known.get(self.name)
-        if other is not None and other.owner != self.owner:
-            raise ConfigurationError(
-                self.name,
-                f"is an option of {other.owner} already; give yours another name, prefixed with "
-                "the name of its store.",
-                owner=self.owner,
-            )
-        _known[self.name] = self
-        if not self._inherited:
-            _own.add(self.name)
 
     @overload
     def __get__(self, instance: None, owner: type) -> CallOption[V]: ...
@@ -108,6 +102,14 @@ class CallOption(Generic[V]):
         if instance is None:
             return self
         return _bound.get().get(self.name)
+
+    def __set__(self, instance: object, value: object) -> None:
+        raise ConfigurationError(
+            self.name,
+            "cannot be set, since it would hide what calls and bind() give. Keep a value to fall "
+            "back on in another attribute, and read that where this one is None.",
+            owner=self.owner,
+        )
 
     def check(self, value: Any) -> None:
         """Raise `OptionError` if the adapter could not use `value`."""
@@ -123,6 +125,45 @@ def _check_progress(value: object) -> None:
         )
 
 
+def declare(options: Iterable[CallOption[Any]]) -> None:
+    """Make the options of an adapter known to calls and to `bind`: all of them, or none.
+
+    Raises:
+        ConfigurationError: When the name of one has no prefix, or belongs to another option.
+    """
+    options = list(options)
+    for option in options:
+        _check_name(option)
+    for option in options:
+        _known[option.name] = option
+        if not option.inherited:
+            _own.add(option.name)
+    misspelt.cache_clear()
+
+
+def _check_name(option: CallOption[Any]) -> None:
+    name = option.name
+    if hasattr(Batching, name):
+        owner = "the library itself"
+    elif not re.fullmatch(r"[^_]+(_[^_]+)+", name):
+        raise ConfigurationError(
+            name,
+            "shares a call's keywords with the fields of models, so its name has to begin with "
+            "that of its store and one underscore, as redis_client does.",
+            owner=option.owner,
+        )
+    else:
+        other = _known.get(name)
+        owner = other.owner if other is not None else _built_in.get(name, option.owner)
+    if owner != option.owner:
+        raise ConfigurationError(
+            name,
+            f"is an option of {owner} already; give yours another name, prefixed with the name of "
+            "its store.",
+            owner=option.owner,
+        )
+
+
 class Batching:
     """The options of the library itself, which say how batches are created."""
 
@@ -130,8 +171,7 @@ class Batching:
     pause_gc: CallOption[bool] = CallOption()
 
 
-Batching.progress.declare()
-Batching.pause_gc.declare()
+_known.update(progress=Batching.progress, pause_gc=Batching.pause_gc)
 batching = Batching()
 
 
@@ -165,10 +205,11 @@ def bind(**options: Any) -> Generator[None]:
         if name not in _known:
             raise OptionError(
                 f"bind() got an unknown option {name!r}.{closest(name, _known)} "
-                f"Known options: {', '.join(sorted(_known))}."
+                f"Known options: {', '.join(sorted(_known))}. Those of an adapter are known once "
+                "its module is imported."
             )
     before = _by_bind.get()
-    _by_bind.set({**before, **options})
+    _by_bind.set(before.over(options))
     try:
         with scope(_checked(options)):
             yield
@@ -184,12 +225,23 @@ class scope:  # noqa: N801 (used like a function; a generator would take twice a
 
     def __enter__(self) -> None:
         self._before = _bound.get()
-        _bound.set({**self._before, **self._options})
+        _bound.set(self._before.over(self._options))
 
     def __exit__(self, *error: object) -> None:
         # Not reset(token): pytest's plugins may tear a fixture down in a copy of the context it
         # was set up in, where a token is refused.
         _bound.set(self._before)
+
+
+class restored(scope):  # noqa: N801 (likewise)
+    """Have those hold that were in force elsewhere, in place of those in force."""
+
+    def __init__(self, in_force: InForce) -> None:
+        self._in_force = in_force
+
+    def __enter__(self) -> None:
+        self._before = _bound.get()
+        _bound.set(self._in_force)
 
 
 def for_object(given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -199,9 +251,7 @@ def for_object(given: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     in_force, by_bind = _bound.get(), _by_bind.get()
     hidden = {
-        name: by_bind.get(name)
-        for name in _own & in_force.keys()
-        if in_force[name] is not by_bind.get(name)
+        name: by_bind.get(name) for name in _own if in_force.get(name) is not by_bind.get(name)
     }
     return {**hidden, **given} if hidden else given
 
@@ -216,19 +266,14 @@ def take(keywords: dict[str, Any], *, inherited_only: bool = False) -> dict[str,
     Raises:
         OptionError: When a value is not what the option's adapter needs.
     """
-    names = _known.keys() & keywords.keys()
-    taken = {name: keywords.pop(name) for name in (names - _own if inherited_only else names)}
+    names = [name for name in keywords if name in _known and not (inherited_only and name in _own)]
+    taken = {name: keywords.pop(name) for name in names}
     return _checked({name: value for name, value in taken.items() if value is not None})
 
 
-def in_force() -> Mapping[str, Any]:
+def in_force() -> InForce:
     """Return the options that hold for the code that asks."""
     return _bound.get()
-
-
-def identity(in_force: Mapping[str, Any]) -> Hashable:
-    """Return what is equal for options that are the very same objects."""
-    return frozenset((name, id(value)) for name, value in in_force.items())
 
 
 @cache

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass, fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
@@ -135,9 +136,11 @@ class SoundAdapter(PersistenceAdapter[Any]):
 
 
 def _empty_database() -> bytes:
-    with closing(sqlite3.connect(":memory:")) as connection:
-        connection.executescript(TABLES)
-        return connection.serialize()
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "sound.sqlite")
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript(TABLES)
+        return path.read_bytes()
 
 
 EMPTY = _empty_database()
@@ -147,8 +150,7 @@ EMPTY = _empty_database()
 async def opened(path: Path) -> AsyncGenerator[Connection]:
     async with connect(path, timeout=0.5) as connection:
         # Nothing has to survive a power cut.
-        await connection.execute("PRAGMA synchronous = OFF")
-        await connection.execute("PRAGMA journal_mode = MEMORY")
+        await connection.executescript("PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY;")
         yield connection
 
 

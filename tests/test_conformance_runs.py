@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import os
 import re
@@ -51,7 +50,6 @@ def test_asyncio(tmp_path: Path, example: str, mode: str) -> None:
     assert "the store has no transactions: the fixture `rollback` is not given" in printed
 
 
-@pytest.mark.skipif(importlib.util.find_spec("anyio") is None, reason="anyio is not installed")
 def test_anyio(tmp_path: Path, example: str) -> None:
     """A class with anyio's mark runs under its plugin, without pytest-asyncio."""
     marked = example.replace(

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import pytest
-from greenlet import GreenletExit
+from greenlet import GreenletExit, getcurrent
 
 from async_factory_boy import engine
 from tests.greenlets import suspended_greenlets
@@ -367,3 +367,166 @@ async def test_failure_unwinds_what_was_forked_below() -> None:
         await engine.run(lambda: engine.fork([first, second]))
     assert left == [0, 1]
     assert not suspended_greenlets()
+
+
+async def test_a_request_returned() -> None:
+    """A function may return a request, in place of submitting it: its result is that of both."""
+
+    def one(number: int) -> Any:
+        request = Doubling(number)
+        return request if number % 2 else engine.submit(request)
+
+    functions = [functools.partial(one, number) for number in range(4)]
+    assert await engine.run(lambda: engine.fork(functions)) == [0, 2, 4, 6]
+
+
+async def test_builds_that_never_wait_share_a_greenlet() -> None:
+    """Forked builds that end with a request need no greenlet each."""
+    greenlets: set[int] = set()
+
+    def one() -> Any:
+        greenlets.add(id(getcurrent()))
+        return Doubling(1)
+
+    assert await engine.run(lambda: engine.fork([one] * 100)) == [2] * 100
+    assert len(greenlets) == 1
+    assert not suspended_greenlets()
+
+
+class Refused(Doubling):
+    @classmethod
+    async def perform(cls, requests: Sequence[Doubling]) -> Sequence[int]:
+        await asyncio.sleep(0)
+        raise LookupError("refused")
+
+
+async def test_a_returned_request_that_fails() -> None:
+    """What performing a returned request raises leaves the fork, as of one that was submitted."""
+    left: list[str] = []
+
+    def submitting() -> int:
+        try:
+            return engine.submit(Refused(2))
+        finally:
+            left.append("submitting")
+
+    functions: list[Callable[[], Any]] = [lambda: Doubling(1), lambda: Refused(1), submitting]
+    with pytest.raises(LookupError, match="refused"):
+        await engine.run(lambda: engine.fork(functions))
+    assert left == ["submitting"]
+    assert not suspended_greenlets()
+
+
+async def test_a_failure_withdraws_what_was_returned() -> None:
+    """Once a build has failed, the requests of those after it are not performed."""
+    performed: list[int] = []
+
+    class Noting(Doubling):
+        @classmethod
+        async def perform(cls, requests: Sequence[Doubling]) -> Sequence[int]:
+            performed.extend(request.number for request in requests)
+            return await super().perform(requests)
+
+    def failing() -> int:
+        engine.wait(double(1))
+        raise LookupError("first")
+
+    def submitting() -> int:
+        engine.submit(Refused(1))
+        return 1
+
+    functions: list[Callable[[], Any]] = [failing, lambda: Noting(1)]
+    with pytest.raises(LookupError, match="first"):
+        await engine.run(lambda: engine.fork(functions))
+    low = Noting(2)
+    low.rank = -1
+    functions = [submitting, lambda: low]
+    with pytest.raises(LookupError, match="refused"):
+        await engine.run(lambda: engine.fork(functions))
+    assert performed == []
+    assert not suspended_greenlets()
+
+
+class Asking(Doubling):
+    """Has a function run by the build that made the request."""
+
+    function: Callable[[], int]
+
+    @classmethod
+    async def perform(cls, requests: Sequence[Doubling]) -> Sequence[int]:
+        function = cls.function
+        result = await requests[0].run(function)
+        return [result] * len(requests)
+
+
+@pytest.mark.parametrize("ask", [engine.submit, lambda request: request], ids=["kept", "returned"])
+async def test_what_a_request_has_run(ask: Any) -> None:
+    """While it is performed, a request may run code that waits, also once its build is gone."""
+
+    class One(Asking):
+        function = staticmethod(lambda: engine.wait(double(21)))
+
+    assert await engine.run(lambda: engine.submit(One(1))) == 42
+    assert await engine.run(lambda: engine.fork([lambda: ask(One(1))] * 2)) == [42, 42]
+
+
+async def test_what_a_request_has_run_may_fail() -> None:
+    """An error of such code reaches the build through the request, with the line that raised it."""
+
+    def fail() -> int:
+        engine.wait(double(1))
+        raise LookupError("lost")
+
+    class One(Asking):
+        function = staticmethod(fail)
+
+    with pytest.raises(LookupError, match="lost") as caught:
+        await engine.run(lambda: engine.submit(One(1)))
+    assert caught.traceback[-1].name == "fail"
+    assert not suspended_greenlets()
+
+
+async def test_closing_while_a_request_runs_code() -> None:
+    """A call that is closed in the middle of that leaves no greenlet."""
+
+    class One(Asking):
+        function = staticmethod(lambda: engine.wait(asyncio.sleep(1, 1)))
+
+    call = engine.run(lambda: engine.submit(One(1)))
+    call.send(None)
+    call.close()
+    assert not suspended_greenlets()
+
+
+async def test_turns_are_taken_in_order() -> None:
+    """Builds come to a place in order, also where some wait for the store before they do."""
+    order: list[int] = []
+
+    def one(number: int) -> None:
+        if number == 1:
+            engine.submit(Doubling(number))
+        engine.take_turn("place", 0)
+        order.append(number)
+
+    functions = [functools.partial(one, number) for number in range(4)]
+    await engine.run(lambda: engine.fork(functions))
+    assert order == [0, 1, 2, 3]
+
+
+async def test_turns_of_what_was_forked_below() -> None:
+    """That holds for builds that were forked by several parents, too."""
+    order: list[tuple[int, int]] = []
+
+    def below(parent: int, number: int) -> None:
+        if (parent, number) == (0, 1):
+            engine.submit(Doubling(number))
+        engine.take_turn("place", 0)
+        order.append((parent, number))
+
+    def one(parent: int) -> None:
+        engine.submit(Doubling(parent))
+        engine.fork([functools.partial(below, parent, number) for number in range(2)])
+
+    functions = [functools.partial(one, number) for number in range(3)]
+    await engine.run(lambda: engine.fork(functions))
+    assert order == [(parent, number) for parent in range(3) for number in range(2)]

@@ -341,3 +341,77 @@ async def test_hooks_keep_their_context(session: AsyncSession) -> None:
     Factory.reset_sequence(0, force=True)
     await Factory.create_batch_async(3)
     assert seen == [(f"company{n}", (1, 1)) for n in range(3)]
+
+
+class Creating(CompanyFactory):
+    class Meta:
+        abstract = True
+
+    @classmethod
+    def create(cls, **kwargs: Any) -> Company:
+        company = super().create(**kwargs)
+        company.size = company.id
+        return company
+
+
+class Storing(CompanyFactory):
+    class Meta:
+        abstract = True
+
+    @classmethod
+    def _create(cls, model_class: Any, *args: Any, **kwargs: Any) -> Company:
+        company: Company = super()._create(model_class, *args, **kwargs)
+        company.size = company.id
+        return company
+
+
+class Generating(CompanyFactory):
+    class Meta:
+        abstract = True
+
+    @classmethod
+    def _generate(cls, strategy: str, params: dict[str, Any]) -> Company:
+        company: Company = super()._generate(strategy, params)
+        company.size = company.id
+        return company
+
+
+class Following(CompanyFactory):
+    class Meta:
+        abstract = True
+
+    @classmethod
+    def _after_postgeneration(cls, instance: Company, create: bool, results: Any = None) -> None:
+        instance.size = instance.id
+
+
+class Hooked(CompanyFactory):
+    class Meta:
+        abstract = True
+
+    @factory.post_generation
+    def note(company: Company, create: bool, extracted: Any, **kwargs: Any) -> None:
+        company.size = company.id
+
+
+@pytest.mark.parametrize("base", [Creating, Storing, Generating, Following, Hooked])
+async def test_what_is_called_with_the_object(base: Any, session: AsyncSession) -> None:
+    """Whatever a factory overrides, in a batch it is given objects that are stored."""
+
+    class Factory(base):  # type: ignore[misc]
+        class Meta:
+            model = Company
+
+    companies = await Factory.create_batch_async(3)
+    assert [company.size for company in companies] == [company.id for company in companies]
+
+
+async def test_a_hook_given_to_the_call(session: AsyncSession) -> None:
+    """So it is for a hook that only the call of a batch declares."""
+    seen: list[Any] = []
+
+    def note(company: Company, create: bool, extracted: Any, **kwargs: Any) -> None:
+        seen.append(company.id)
+
+    companies = await CompanyFactory.create_batch_async(3, note=factory.PostGeneration(note))
+    assert seen == [company.id for company in companies]

@@ -1,94 +1,206 @@
 """Adapters, one module per store, and the names they are known by.
 
-``Meta.adapter = "sqlalchemy"`` finds an adapter class here. A module is imported when its name is
-asked for, so that no ORM is imported that nobody uses.
+``Meta.adapter = "sqlalchemy"`` finds an adapter here. A module is imported when its name is asked
+for, so that no ORM is imported that nobody uses.
 """
 
 from __future__ import annotations
 
+import functools
+import re
 import sys
 from collections.abc import Iterator
-from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
-from async_factory_boy.adapters.base import PersistenceAdapter
+from async_factory_boy.adapters.base import PersistenceAdapter, check_complete
 from async_factory_boy.exceptions import ConfigurationError, closest
+from async_factory_boy.options import CallOption
 
-__all__ = ["PersistenceAdapter"]
+__all__ = ["CallOption", "PersistenceAdapter", "register"]
+
+_GROUP = "async_factory_boy.adapters"
+
+_Adapter = type[PersistenceAdapter[Any]] | PersistenceAdapter[Any]
 
 
-class _Location(NamedTuple):
-    module: str
-    adapter: str
-    package: str
+class _Named(NamedTuple):
+    adapter: _Adapter | EntryPoint
+    """The adapter; or where it is, until somebody asks for it."""
+    owner: str
+    """Whom the name belongs to, as errors call it."""
+    package: str = ""
     """The ORM's own package: what is not imported cannot have made a model."""
-    factory: str
+    factory: str = ""
     """The dedicated factory of the store, which an error can recommend."""
 
 
-_built_in = {
-    "sqlalchemy": _Location(
-        "async_factory_boy.adapters.sqlalchemy",
-        "SQLAlchemyAdapter",
-        "sqlalchemy",
-        "async_factory_boy.factory.sqlalchemy.AsyncSQLAlchemyModelFactory",
-    ),
-    "tortoise": _Location(
-        "async_factory_boy.adapters.tortoise",
-        "TortoiseAdapter",
-        "tortoise",
-        "async_factory_boy.factory.tortoise.AsyncTortoiseModelFactory",
-    ),
-    "beanie": _Location(
-        "async_factory_boy.adapters.beanie",
-        "BeanieAdapter",
-        "beanie",
-        "async_factory_boy.factory.beanie.AsyncBeanieDocumentFactory",
-    ),
-    "mongo": _Location(
-        "async_factory_boy.adapters.mongo",
-        "MongoAdapter",
-        "pymongo",
-        "async_factory_boy.factory.mongo.AsyncMongoFactory",
-    ),
-    "databases": _Location(
-        "async_factory_boy.adapters.databases",
-        "DatabasesAdapter",
-        "databases",
-        "async_factory_boy.factory.databases.AsyncDatabasesFactory",
-    ),
+def _built_in(name: str, adapter: str, package: str, factory: str) -> _Named:
+    return _Named(
+        EntryPoint(name, f"async_factory_boy.adapters.{name}:{adapter}", _GROUP),
+        "async-factory-boy itself",
+        package,
+        f"async_factory_boy.factory.{name}.{factory}",
+    )
+
+
+# Those of this distribution, those registered, and those of entry points that were asked for.
+_named = {
+    name: _built_in(name, adapter, package, factory)
+    for name, adapter, package, factory in [
+        ("sqlalchemy", "SQLAlchemyAdapter", "sqlalchemy", "AsyncSQLAlchemyModelFactory"),
+        ("tortoise", "TortoiseAdapter", "tortoise", "AsyncTortoiseModelFactory"),
+        ("beanie", "BeanieAdapter", "beanie", "AsyncBeanieDocumentFactory"),
+        ("mongo", "MongoAdapter", "pymongo", "AsyncMongoFactory"),
+        ("databases", "DatabasesAdapter", "databases", "AsyncDatabasesFactory"),
+    ]
 }
 
+# What ships in distributions of its own, which extras of this one install.
+_EXTRAS = ("django", "piccolo")
 
-def by_name(name: str) -> type[PersistenceAdapter[Any]]:
-    """Return the adapter class registered as `name`.
+
+def register(name: str, adapter: _Adapter | str) -> None:
+    """Let ``Meta.adapter = "name"`` find an adapter.
+
+    ```python
+    register("lists", "acme.testing:ListAdapter")
+    ```
+
+    For the adapters of a project, say in its ``conftest.py``. A distribution rather names its
+    adapter in the entry-point group ``async_factory_boy.adapters``, which needs no import; a
+    registered name beats such an entry point.
+
+    Args:
+        name: Any that is not taken, such as that of the store.
+        adapter: A subclass of `PersistenceAdapter`; an instance, which all factories that use the
+            name then share; or ``"package.module:Adapter"``, which is imported when a factory
+            first uses the name.
 
     Raises:
-        ConfigurationError: When there is none; the message lists the known names.
-        ImportError: When the adapter's ORM is not installed; the message names the extra.
+        ConfigurationError: When the name is taken, by a built-in adapter or an earlier call, or
+            when `adapter` is none.
+        AdapterError: When `adapter` is a class that cannot be instantiated, having no `save`.
     """
-    location = _built_in.get(name)
-    if location is None:
-        raise ConfigurationError(
-            "adapter",
-            f"names an unknown adapter {name!r}.{closest(name, _built_in)} "
-            f"Known adapters: {', '.join(sorted(_built_in))}.",
-            owner="Meta",
+    if not isinstance(name, str) or not name:
+        raise _refusal(f"takes a name for the adapter, such as 'redis'; got {name!r}")
+    if name in _named:
+        raise _refusal(
+            f"cannot take the name {name!r} for {adapter!r}: it belongs to {_named[name].owner} "
+            "already. Choose another name"
         )
-    adapter: type[PersistenceAdapter[Any]]
-    adapter = getattr(import_module(location.module), location.adapter)
+    if not isinstance(adapter, str):
+        if not _is_adapter(adapter):
+            raise _refusal(
+                "takes a subclass of PersistenceAdapter, an instance, or where to import one from, "
+                f'such as "package.module:Adapter"; got {adapter!r}'
+            )
+        _named[name] = _Named(adapter, f"{adapter!r}, which was registered")
+        return
+    if not re.fullmatch(r"\w+(\.\w+)*:\w+(\.\w+)*", adapter):
+        raise _refusal(
+            f'imports an adapter from "package.module:Adapter"; {adapter!r} has not that form'
+        )
+    entry_point = EntryPoint(name, adapter, _GROUP)
+    _named[name] = _Named(entry_point, f"{adapter!r}, which was registered", entry_point.module)
+
+
+def by_name(name: str) -> _Adapter:
+    """Return the adapter that is built in or registered as `name`, or that an entry point names.
+
+    Raises:
+        ConfigurationError: When there is none (the message lists the known names), when two
+            distributions name one, or when it cannot be imported.
+        AdapterError: When it is a class that cannot be instantiated.
+        ImportError: When the ORM of a built-in adapter is not installed; the message names the
+            extra.
+    """
+    named = _named.get(name) or _Named(*_installed(name))
+    if not isinstance(named.adapter, EntryPoint):
+        return named.adapter
+    # Of ours, an ImportError says what to install.
+    load = EntryPoint.load if named.factory else functools.partial(_load_foreign, named.owner)
+    adapter: _Adapter = load(named.adapter)
+    _named[name] = named._replace(adapter=adapter)
     return adapter
 
 
-def candidates(model: type) -> Iterator[tuple[type[PersistenceAdapter[Any]], str]]:
-    """Yield the adapters that handle `model`, each with the dedicated factory to recommend."""
-    for name, location in _built_in.items():
-        if location.package in sys.modules:
-            adapter = by_name(name)
-            if adapter.handles(model):
-                yield adapter, location.factory
+def candidates(model: type) -> Iterator[tuple[PersistenceAdapter[Any], str]]:
+    """Yield the adapters that handle `model`, each with what to write instead of leaving it out.
+
+    Nothing is imported for that but a built-in adapter of an ORM that is imported itself: an entry
+    point takes part once its name was used.
+    """
+    for name, named in list(_named.items()):
+        if isinstance(named.adapter, EntryPoint) and named.package not in sys.modules:
+            continue
+        adapter = by_name(name)
+        if adapter.handles(model):
+            instead = f"Subclass {named.factory} instead, or set Meta.adapter."
+            yield (
+                adapter() if isinstance(adapter, type) else adapter,
+                instead if named.factory else f"Set Meta.adapter = {name!r} instead.",
+            )
 
 
 def missing(package: str, extra: str) -> str:
     """Return the message of the ImportError for an ORM that is not installed."""
     return f"{package} is not installed. Install it with: pip install 'async-factory-boy[{extra}]'"
+
+
+def _refusal(problem: str) -> ConfigurationError:
+    return ConfigurationError("register", f"{problem}.", owner="async_factory_boy.adapters")
+
+
+def _complaint(problem: str) -> ConfigurationError:
+    # The factory puts its name in place of the owner.
+    return ConfigurationError("adapter", problem, owner="Meta")
+
+
+def _is_adapter(value: object) -> bool:
+    if isinstance(value, type) and issubclass(value, PersistenceAdapter):
+        check_complete(value)
+        return True
+    return isinstance(value, PersistenceAdapter)
+
+
+def _installed(name: str) -> tuple[EntryPoint, str]:
+    """Return the entry point called `name`, and what to call it in errors."""
+    installed = entry_points(group=_GROUP)
+    found = list(installed.select(name=name))
+    if not found:
+        known = sorted({*_named, *installed.names})
+        extra = f" {missing('It', name)}." if name in _EXTRAS else closest(name, known)
+        raise _complaint(
+            f"names an unknown adapter {name!r}.{extra} Known adapters: {', '.join(known)}."
+        )
+    owners = []
+    for one in found:
+        distribution: Any = one.dist  # set by entry_points(), though typed as optional
+        owners.append(
+            f"{one.value!r} of the distribution {distribution.name} {distribution.version}"
+        )
+    if len(found) > 1:
+        raise _complaint(
+            f"names {name!r}, which is more than one adapter: {', and '.join(owners)}. Uninstall "
+            "all but one, or set Meta.adapter to the class you mean."
+        )
+    return found[0], owners[0]
+
+
+def _load_foreign(owner: str, entry_point: EntryPoint) -> _Adapter:
+    adapter: _Adapter
+    try:
+        adapter = entry_point.load()
+        is_adapter = _is_adapter(adapter)
+    except Exception as error:
+        raise _complaint(
+            f"names {entry_point.name!r}, which is {owner}; importing that failed with "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not is_adapter:
+        raise _complaint(
+            f"names {entry_point.name!r}, which is {owner}; that is {adapter!r}, and neither a "
+            "subclass of PersistenceAdapter nor an instance."
+        )
+    return adapter

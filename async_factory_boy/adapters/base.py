@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from async_factory_boy.exceptions import AdapterError, ConfigurationError
-from async_factory_boy.options import CallOption
+from async_factory_boy.options import CallOption, declare
 
 __all__ = ["PersistenceAdapter"]
 
@@ -19,9 +20,8 @@ M = TypeVar("M")
 class PersistenceAdapter(ABC, Generic[M]):
     """Stores the objects that factories build.
 
-    Write `save`, and the adapter works; every other method has a default. Methods are called with
-    the call-time options of one call in force, so that an option declared with `CallOption` reads
-    as this call's value.
+    Write `save`, and the adapter works; every other method has a default. ``get_or_create`` takes
+    a `find` as well.
 
     ```python
     class ListAdapter(PersistenceAdapter[M]):
@@ -39,28 +39,79 @@ class PersistenceAdapter(ABC, Generic[M]):
             adapter = ListAdapter([])
     ```
 
-    `save` and `save_many` have the shape of polyfactory's ``AsyncPersistenceProtocol``, so one
-    adapter serves both libraries.
+    To create an object, a factory calls in this order:
+
+    1. `check`, before it evaluates its first declaration, unless it has in this call;
+    2. with ``get_or_create``: `find`, and if there is nothing, `save_new`, which calls `build` and
+       `save_many`; without it: `build` and `save`. For objects of a batch that are ready at the
+       same time, these are `find_many` and `save_new`, or `build` and `save_many`;
+    3. `finish`, when the call that was made of the factory is over, hooks included;
+    4. `complete`, when that call was for a batch.
+
+    From 2 on, `exclusive` is held meanwhile.
+
+    One instance serves many calls, tasks and event loops, often at once. So what belongs to one of
+    them, a session or a connection, is never kept on the adapter: declare a `CallOption` for it,
+    and read that. Each method is called with the options of one call in force. (What an adapter
+    is configured with, like ``get_or_create``, its constructor takes and keeps.)
+
+    Errors of the store pass untouched. For mistakes of the caller there are `OptionError`,
+    `MissingOptionError` (no session), `ConfigurationError` (wrong arguments of the constructor),
+    and `AdapterError`: that is also how an adapter says that it lacks a capability.
+
+    See each method for what it is called with and has to return. Arguments are passed by
+    position. polyfactory, which has `save` and `save_many` in its ``AsyncPersistenceProtocol``,
+    passes ``data`` by name: if you call the parameter so in both, one adapter serves both
+    libraries.
+
+    Raises:
+        ConfigurationError: When a subclass declares a call-time option whose name is taken, or has
+            no prefix.
+        AdapterError: When a subclass has a method of the protocol that cannot be called as such,
+            and when one without `save` is instantiated.
     """
 
     get_or_create: tuple[str, ...] = ()
     """Fields that identify an object: `find` is asked for one with their values before a new one
-    is built. Empty: every call stores a new object."""
+    is built. Empty: every call stores a new object. Usually set by the constructor."""
 
     conflicts: ClassVar[tuple[type[Exception], ...]] = ()
-    """What `save_new` raises when the store has an object with the same unique values."""
+    """What `save_new` raises when the store has an object with the same unique values. Empty: such
+    an error is the caller's, and `find_winner` is never asked."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for attribute in vars(cls).values():
-            if isinstance(attribute, CallOption):
-                attribute.declare()
+        _check_methods(cls)
+        _check_attributes(cls)
+        # Of its bases too: one that is no adapter, a mixin, has not been seen to.
+        declare(
+            attribute
+            for base in cls.__mro__
+            for attribute in vars(base).values()
+            if isinstance(attribute, CallOption)
+        )
+
+    if not TYPE_CHECKING:  # where the arguments are those of __init__
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+            check_complete(cls)
+            if (args or kwargs) and cls.__init__ is object.__init__:
+                # Python leaves that to whoever overrides __new__.
+                raise TypeError(f"{cls.__name__}() takes no arguments")
+            return super().__new__(cls)
 
     @classmethod
     def handles(cls, model: type) -> bool:
         """Tell whether `model` belongs to this adapter's store.
 
-        Asked only for a factory that names no adapter.
+        Asked only for a factory that names no adapter, and of adapters that are imported already.
+
+        Args:
+            model: Any class, or what else ``Meta.model`` takes.
+
+        Returns:
+            Whether an object of `model` can be stored without asking any other adapter. Default:
+            ``False``.
         """
         return False
 
@@ -68,7 +119,17 @@ class PersistenceAdapter(ABC, Generic[M]):
         """Raise if an object of `model` could not be stored now.
 
         Called when a factory is about to create, before it evaluates its first declaration: the
-        place to find that a session is missing or the ORM is not initialised.
+        place to find that a session is missing, that the ORM is not initialised, or that the
+        adapter is not for models of this kind. A call asks once for each factory, unless other
+        options come into force. Default: nothing.
+
+        Args:
+            model: The factory's ``Meta.model``.
+
+        Raises:
+            AsyncFactoryError: A `MissingOptionError`, `AdapterError` or `ConfigurationError` that
+                says what to write instead. The name of the factory is added to a
+                `MissingOptionError`.
         """
 
     def ambient(self, model: type[M]) -> Mapping[str, Any]:
@@ -77,42 +138,100 @@ class PersistenceAdapter(ABC, Generic[M]):
         For a store whose connection goes by a context variable: that of the transaction which the
         calling hook is in, say. Other methods may be called from elsewhere, where they read
         what this has returned. Default: none.
+
+        Args:
+            model: The class of the object that is about to be stored.
+
+        Returns:
+            Names of options that the adapter declares, each with its value.
         """
         return {}
 
     def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
-        """Construct an object, without any I/O. Default: ``model(*args, **kwargs)``."""
+        """Construct an object, without any I/O. Default: ``model(*args, **kwargs)``.
+
+        Called for ``build_async`` as well, where no session is given.
+
+        Args:
+            model: The factory's ``Meta.model``.
+            args: Positional arguments: the values that ``Meta.inline_args`` names.
+            kwargs: The other values, by the names that the model has for them.
+
+        Returns:
+            The object, which is what `save` is given.
+        """
         return model(*args, **kwargs)
 
     @abstractmethod
-    async def save(self, instance: M) -> M:
-        """Store `instance`, and return it with what the store filled in (its key, say)."""
+    async def save(self, instance: M, /) -> M:
+        """Store one new object, and return it with what the store filled in (its key, say).
 
-    async def save_many(self, instances: Sequence[M]) -> Sequence[M]:
-        """Store instances of one model, and return as many, in order. Default: `save` for each."""
+        When this returns, the object is stored: what it depends on can refer to it by its key, and
+        a hook finds it in the store. The one method that an adapter has to write.
+
+        Args:
+            instance: The object, as `build` made it.
+
+        Returns:
+            The very same object, since others may refer to it already.
+
+        Raises:
+            Exception: What the store raises, untouched. Nothing is stored then.
+        """
+
+    async def save_many(self, instances: Sequence[M], /) -> Sequence[M]:
+        """Store new objects of one model. Default: `save` for each.
+
+        Called for the objects of a batch, to store them by one statement or request. Where the
+        store's bulk path skips something that `save` does, do it here, or call `save` for each.
+
+        Args:
+            instances: The objects, one or more.
+
+        Returns:
+            The same objects in the same order, each as from `save`.
+
+        Raises:
+            Exception: What the store raises, untouched.
+        """
         return [await self.save(instance) for instance in instances]
 
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
-        """Return the stored object whose fields have the values of `lookup`, or ``None``.
+        """Look one object up, for ``get_or_create``. Default: raises, as a missing capability.
 
-        Enables ``get_or_create``.
+        Args:
+            model: The factory's ``Meta.model``.
+            lookup: The values of the fields that ``get_or_create`` names; all have to match.
+
+        Returns:
+            The stored object, whole, or ``None`` where there is none; never a new one.
+
+        Raises:
+            Exception: What the store raises, untouched; but not for want of an object.
         """
-        raise AdapterError(
-            f"{type(self).__name__} cannot look objects up, so get_or_create is not available "
-            "with it; implement find(model, lookup), or leave get_or_create empty."
-        )
+        raise _cannot_find(self)
 
     async def find_many(
         self, model: type[M], lookups: Sequence[Mapping[str, Any]]
     ) -> Sequence[M | None]:
-        """Answer a `find` for each of several distinct lookups, in order. Default: `find` each."""
+        """Answer a `find` for each of several distinct lookups. Default: `find` for each.
+
+        Called for the objects of a batch.
+
+        Args:
+            model: As for `find`.
+            lookups: One or more, all of the same fields.
+
+        Returns:
+            An object or ``None`` for each, in order.
+        """
         return [await self.find(model, lookup) for lookup in lookups]
 
     async def find_winner(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
-        """Answer `find` after `save_new` raised a conflict. Default: `find`.
+        """Answer `find` after `save_new` raised one of `conflicts`. Default: `find`.
 
         Differs where a transaction does not see by a plain lookup what another one has committed
-        since it began.
+        since it began. For ``None``, the conflict is raised to the caller.
         """
         return await self.find(model, lookup)
 
@@ -124,6 +243,15 @@ class PersistenceAdapter(ABC, Generic[M]):
         Another task or process may have stored one of the same in between. Then this raises one
         of `conflicts`, none of the objects is stored, and all that was done before in the caller's
         transaction stays as it was. With savepoints, set one before calling `build`.
+
+        Args:
+            build: Await it once for the objects, one or more of one model.
+
+        Returns:
+            What `save_many` returns.
+
+        Raises:
+            Exception: One of `conflicts`, or what else the store raises.
         """
         return await self.save_many(await build())
 
@@ -133,21 +261,133 @@ class PersistenceAdapter(ABC, Generic[M]):
         return _commits_later.get()
 
     async def complete(self) -> None:
-        """Commit, if the adapter is to; called at the end of each batch that did not fail."""
+        """Commit, if the adapter is to; called at the end of each batch that did not fail.
+
+        Most adapters leave that to the caller, and this out: nobody is to commit who was not asked
+        to. Default: nothing.
+        """
 
     async def finish(self, instances: Sequence[M]) -> None:
-        """Make instances whole before a call returns them.
+        """Make objects whole before a call returns them. Default: nothing.
 
-        Called once at the end of each call, after its last hook, with every instance this adapter
-        stored or found in it: hooks may have left what an earlier `save` loaded out of date.
+        Called once at the end of each call, after its last hook: hooks may have left what an
+        earlier `save` loaded out of date.
+
+        Args:
+            instances: Every object that this adapter stored or found in the call, of any model.
         """
 
     def exclusive(self) -> AbstractAsyncContextManager[object]:
         """Return a context manager that is held around each use of the store. Default: none.
 
-        For a connection or session that only one task at a time may use: return its lock.
+        For a connection or session that only one task at a time may use: return its lock. It is
+        not entered a second time by whoever holds it, so an ``asyncio.Lock`` will do; but one for
+        each session, not one for all, and made in the running event loop.
         """
         return nullcontext()
+
+
+# How the factories call the methods, besides `self`; and which of them they await.
+_PARAMETERS = {
+    "save": ["instance"],
+    "save_many": ["instances"],
+    "find": ["model", "lookup"],
+    "find_many": ["model", "lookups"],
+    "find_winner": ["model", "lookup"],
+    "save_new": ["build"],
+    "complete": [],
+    "finish": ["instances"],
+    "handles": ["model"],
+    "check": ["model"],
+    "ambient": ["model"],
+    "build": ["model", "args", "kwargs"],
+    "exclusive": [],
+}
+_NOT_AWAITED = {"handles", "check", "ambient", "build", "exclusive"}
+
+
+def _check_methods(adapter: type[PersistenceAdapter[Any]]) -> None:
+    """Raise AdapterError for a method that could not be called as the protocol has it."""
+    for name, parameters in _PARAMETERS.items():
+        method = inspect.getattr_static(adapter, name)
+        if method is vars(PersistenceAdapter).get(name):
+            continue
+        problem = _problem(name, method)
+        if problem is not None:
+            kind = "" if name in _NOT_AWAITED else "async "
+            first = "self"
+            if name == "handles":
+                kind, first = "@classmethod ", "cls"
+            raise AdapterError(
+                f"{adapter.__name__}.{name}() {problem}; write "
+                f"{kind}def {name}({', '.join([first, *parameters])})."
+            )
+
+
+def _problem(name: str, method: object) -> str | None:
+    function = getattr(method, "__func__", method)
+    if not inspect.isfunction(function):
+        return None  # what it does cannot be told without calling it
+    is_async = inspect.iscoroutinefunction(function)
+    if name in _NOT_AWAITED:
+        if is_async or inspect.isasyncgenfunction(function):
+            return "is never awaited, so it cannot be async, or do I/O"
+    elif not is_async and not inspect.iscoroutinefunction(inspect.unwrap(function)):
+        return (
+            "has to be a coroutine function, which may await asyncio.to_thread(...) for what blocks"
+        )
+    if name == "handles" and function is method:
+        return "is asked of the class, so it has to be a class method"
+    first = [] if isinstance(method, staticmethod) else [None]
+    try:
+        inspect.signature(function).bind(*first, *_PARAMETERS[name])
+    except TypeError:
+        return f"cannot be called with ({', '.join(_PARAMETERS[name])}), as factories do"
+    return None
+
+
+def _check_attributes(adapter: type[PersistenceAdapter[Any]]) -> None:
+    """Raise AdapterError for an attribute that factories would take for something else."""
+    fields = inspect.getattr_static(adapter, "get_or_create")
+    if isinstance(fields, str):
+        raise AdapterError(
+            f"{adapter.__name__}.get_or_create has to be a tuple of field names; "
+            f"write ({fields!r},)."
+        )
+    conflicts = inspect.getattr_static(adapter, "conflicts")
+    if isinstance(conflicts, list | set | frozenset):
+        raise AdapterError(
+            f"{adapter.__name__}.conflicts has to be a tuple of exception classes, as Python's "
+            f"except takes it; write ({', '.join(one.__name__ for one in conflicts)},)."
+        )
+
+
+def _cannot_find(adapter: PersistenceAdapter[Any]) -> AdapterError:
+    return AdapterError(
+        f"{type(adapter).__name__} cannot look objects up, so get_or_create is not available with "
+        "it; implement find(model, lookup), or leave get_or_create empty."
+    )
+
+
+def check_capable(adapter: PersistenceAdapter[Any]) -> None:
+    """Raise AdapterError if `adapter` is configured for what it has no method for."""
+    if adapter.get_or_create and type(adapter).find is PersistenceAdapter.find:
+        raise _cannot_find(adapter)
+
+
+def check_complete(adapter: type[PersistenceAdapter[Any]]) -> None:
+    """Raise AdapterError if `adapter` lacks a method that it cannot do without."""
+    missing: frozenset[str] = getattr(adapter, "__abstractmethods__", frozenset())
+    if "save" in missing:
+        raise AdapterError(
+            f"{adapter.__name__} has no save(), so it cannot store anything; write "
+            "async def save(self, instance), which stores the object and returns it."
+        )
+    if missing:
+        raise AdapterError(
+            f"{adapter.__name__} leaves {', '.join(sorted(missing))} abstract; write them, or use "
+            "a subclass that does."
+        )
 
 
 _commits_later: ContextVar[bool] = ContextVar("async_factory_boy_commits_later", default=False)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar, cast
+from uuid import uuid4
 
 from async_factory_boy.adapters import missing
 from async_factory_boy.adapters.base import fields_option
@@ -18,7 +19,13 @@ try:
     import beanie
     from beanie import Document, Link, WriteRules
     from beanie.exceptions import CollectionWasNotInitialized
+    from beanie.odm.actions import ActionDirections, ActionRegistry, EventTypes
     from beanie.odm.fields import LinkInfo
+    from beanie.odm.utils.dump import get_dict
+    from beanie.odm.utils.encoder import Encoder
+    from beanie.odm.utils.parsing import parse_obj
+    from beanie.odm.utils.self_validation import validate_self_before
+    from beanie.odm.utils.typing import extract_id_class
     from bson import DBRef
     from pydantic import TypeAdapter
     from pymongo.asynchronous.collection import AsyncCollection as PyMongoCollection
@@ -30,6 +37,7 @@ from async_factory_boy.adapters.mongo import (
     AsyncSession,
     ClientSessionAdapter,
     check_session,
+    equal_to,
     is_motor,
 )
 
@@ -39,6 +47,12 @@ M = TypeVar("M")
 
 # Beanie 2 replaced Motor by PyMongo's async API, and renamed what returns a collection.
 _ON_MOTOR = not hasattr(Document, "get_pymongo_collection")
+
+# Since Beanie 2.1, insert() validates before it runs the actions, and no longer after.
+_VALIDATES_FIRST = (
+    cast("Any", Document.insert).__code__
+    is cast("Any", validate_self_before)(Document.insert).__code__
+)
 
 
 class BeanieAdapter(ClientSessionAdapter[M]):
@@ -133,23 +147,93 @@ class BeanieAdapter(ClientSessionAdapter[M]):
             _collection(cast("type[Document]", model))  # raises our own, if it is this document
             raise
 
-    async def save(self, instance: M) -> M:
-        document = cast("Document", instance)
+    async def save(self, data: M) -> M:
+        document = cast("Document", data)
         saved = await document.insert(session=cast("Any", self.session), link_rule=self.link_rule)
         return cast("M", saved)
 
+    def collection_of(self, model: type[M]) -> AsyncCollection:
+        return _collection(cast("type[Document]", model))
+
+    async def store(self, instances: Sequence[M], stored: list[Any]) -> Sequence[M]:
+        documents = cast("Sequence[Document]", instances)
+        if self._go_together(documents):
+            await self._insert_together(documents, stored)
+            return instances
+        saved: list[M] = []
+        for instance in instances:
+            saved.append(await self.save(instance))
+            stored.append(Encoder(to_db=True).encode(cast("Document", saved[-1]).id))
+        return saved
+
+    def _go_together(self, documents: Sequence[Document]) -> bool:
+        kind = type(documents[0])
+        return (
+            all(type(document) is kind for document in documents)
+            and kind.insert is Document.insert
+            # Each saves what it links to, which takes a command for each anyway.
+            and not (self.link_rule is WriteRules.WRITE and _links(kind))
+        )
+
+    async def _insert_together(self, documents: Sequence[Document], stored: list[Any]) -> None:
+        """Do for each document what ``Document.insert()`` does, by one command.
+
+        ``Document.insert_many()`` skips the actions, validation, state, revision ids, and setting
+        the ids.
+        """
+        kind = type(documents[0])
+        settings = kind.get_settings()
+        # What would do nothing is left out: all together it takes longer than the rest.
+        validates = _validates(kind)
+        acts_before = bool(_actions(kind, ActionDirections.BEFORE))
+        rows = []
+        for document in documents:
+            if validates and _VALIDATES_FIRST:
+                await document.validate_self()
+            if acts_before:
+                await _run_actions(document, ActionDirections.BEFORE)
+            if validates and not _VALIDATES_FIRST:
+                await document.validate_self()
+            if settings.use_revision:
+                document.revision_id = uuid4()
+            rows.append(get_dict(document, to_db=True, keep_nulls=settings.keep_nulls))
+        as_id = _id_parser(kind)
+        try:
+            await self.insert_many(_collection(kind), rows, stored)
+        finally:
+            for document, key in zip(documents, stored, strict=False):
+                document.id = as_id(key)
+                if settings.use_state_management:
+                    document._save_state()
+        if _actions(kind, ActionDirections.AFTER):
+            for document in documents:
+                await _run_actions(document, ActionDirections.AFTER)
+
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         document = cast("type[Document]", model)
-        links = _links(document)
-        query = {}
-        for name, value in lookup.items():
-            stored = _reference(links[name], value) if name in links else value
-            # $eq: else a pattern, or a dict with operators, would be taken for one.
-            query[document.model_fields[name].alias or name] = {"$eq": stored}
         # Not from Beanie's cache: what that holds may be gone.
-        session = cast("Any", self.session)
-        found = await document.find_one(query, session=session, ignore_cache=True)
+        found = await document.find_one(
+            equal_to(_stored(document, lookup)),
+            session=cast("Any", self.session),
+            ignore_cache=True,
+        )
         return cast("M | None", found)
+
+    async def find_many(
+        self, model: type[M], lookups: Sequence[Mapping[str, Any]]
+    ) -> Sequence[M | None]:
+        document = cast("type[Document]", model)
+        encoders = cast("Any", document).get_bson_encoders()
+        found = await self.find_documents(
+            _collection(document),
+            [_stored(document, lookup) for lookup in lookups],
+            # With the conditions that Beanie adds for documents that share a collection.
+            query=lambda condition: document.find(condition).get_filter_query(),
+            encode=Encoder(custom_encoders=encoders).encode,
+        )
+        if found is None:
+            return await super().find_many(model, lookups)
+        return [None if row is None else cast("M", parse_obj(document, row)) for row in found]
 
     async def finish(self, instances: Sequence[M]) -> None:
         if not self.fetch_links:
@@ -209,6 +293,44 @@ def _collection(document: type[Document]) -> AsyncCollection:
             f"which Beanie {beanie.__version__} does not work with. Write {how}."
         )
     return cast("AsyncCollection", collection)
+
+
+def _actions(
+    document: type[Document], direction: ActionDirections, event: EventTypes = EventTypes.INSERT
+) -> Sequence[object]:
+    return ActionRegistry.get_action_list(document, event, direction)
+
+
+async def _run_actions(document: Document, direction: ActionDirections) -> None:
+    await ActionRegistry.run_actions(document, EventTypes.INSERT, direction, [])
+
+
+def _validates(document: type[Document]) -> bool:
+    """Tell whether ``validate_self()`` does anything."""
+    return (
+        document.get_settings().validate_on_save
+        or document.validate_self is not Document.validate_self
+        or any(_actions(document, one, EventTypes.VALIDATE_ON_SAVE) for one in ActionDirections)
+    )
+
+
+def _id_parser(document: type[Document]) -> Callable[[Any], Any]:
+    """Return what makes an id of a stored ``_id``, as ``Document.insert()`` does."""
+    annotation: Any = document.model_fields["id"].annotation
+    kind = extract_id_class(annotation)
+    parse = TypeAdapter(annotation).validate_python
+    return lambda key: key if isinstance(key, kind) else parse(key)
+
+
+def _stored(document: type[Document], lookup: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a lookup with the names and references that are stored, for Beanie to encode."""
+    links = _links(document)
+    return {
+        document.model_fields[name].alias or name: (
+            _reference(links[name], value) if name in links else value
+        )
+        for name, value in lookup.items()
+    }
 
 
 def _links(document: type[Document]) -> Mapping[str, LinkInfo]:

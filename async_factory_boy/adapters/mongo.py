@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import inspect
+import re
 import sys
 import types
 import typing
@@ -25,11 +26,12 @@ from async_factory_boy.exceptions import (
 from async_factory_boy.options import CallOption
 
 try:
-    from bson import ObjectId
+    import bson
+    from bson import CodecOptions, ObjectId, Regex
     from pymongo.asynchronous.client_session import AsyncClientSession
     from pymongo.client_session import ClientSession
     from pymongo.collection import Collection as SyncCollection
-    from pymongo.errors import DuplicateKeyError, OperationFailure
+    from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 except ModuleNotFoundError as error:  # pragma: no cover (tested where it is not installed)
     raise ImportError(missing("PyMongo", "mongo")) from error
 
@@ -42,6 +44,10 @@ M = TypeVar("M")
 
 # https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
 _NO_SUCH_TRANSACTION = 251
+_DUPLICATE_KEY = 11000
+
+# Lookups per query: MongoDB takes one of 16 MB.
+_PAGE = 1000
 
 # By whether the driver is Motor; None: either.
 _DRIVERS = {
@@ -60,8 +66,13 @@ class AsyncCollection(Protocol):
 
     @property
     def database(self) -> Any: ...
+    @property
+    def codec_options(self) -> CodecOptions[Any]: ...
     def insert_one(self, document: Any, *, session: Any = ...) -> Awaitable[Any]: ...
+    def insert_many(self, documents: Any, *, session: Any = ...) -> Awaitable[Any]: ...
+    def delete_many(self, filter: Any, *, session: Any = ...) -> Awaitable[Any]: ...
     def find_one(self, filter: Any, *, session: Any = ...) -> Awaitable[Any]: ...
+    def find(self, filter: Any, *, session: Any = ...) -> Any: ...
 
 
 class AsyncSession(Protocol):
@@ -71,6 +82,8 @@ class AsyncSession(Protocol):
     def client(self) -> Any: ...
     @property
     def has_ended(self) -> bool: ...
+    @property
+    def in_transaction(self) -> bool: ...
 
 
 def is_motor(value: object) -> bool:
@@ -169,6 +182,88 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
         # Motor's own are not hashable; each wraps one that is.
         return _locks.setdefault(getattr(session, "delegate", session), asyncio.Lock())
 
+    @abstractmethod
+    def collection_of(self, model: type[M]) -> AsyncCollection:
+        """Return the collection that objects of `model` are stored in now."""
+
+    @abstractmethod
+    async def store(self, instances: Sequence[M], stored: list[Any]) -> Sequence[M]:
+        """Store several instances, and return them.
+
+        In order, and none after the first that is refused.
+
+        Args:
+            instances: What to store.
+            stored: Is added the ``_id`` of each that is stored, also if a later one is refused.
+        """
+
+    async def insert_many(
+        self, collection: AsyncCollection, documents: Sequence[Mapping[str, Any]], stored: list[Any]
+    ) -> None:
+        """Insert several documents, and add the ``_id`` of each that is stored to `stored`."""
+        try:
+            await collection.insert_many(documents, session=self.session)
+        except BulkWriteError as error:
+            inserted = documents[: error.details["nInserted"]]
+            stored += [document["_id"] for document in inserted]
+            raise
+        stored += [document["_id"] for document in documents]
+
+    async def save_many(self, data: Sequence[M]) -> list[M]:
+        return list(await self.store(data, [])) if data else []
+
+    async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
+        instances = await build()
+        if len(instances) == 1:
+            return [await self.save(instances[0])]
+        stored: list[Any] = []
+        try:
+            return await self.store(instances, stored)
+        except (BulkWriteError, DuplicateKeyError) as error:
+            conflict = _conflict(error)
+            session = self.session
+            # A transaction is aborted, and with it all that was done in it, by whomever.
+            if conflict is None or (session is not None and session.in_transaction):
+                raise
+            if stored:
+                collection = self.collection_of(type(instances[0]))
+                await collection.delete_many({"_id": {"$in": stored}}, session=session)
+            raise conflict from error
+
+    async def find_documents(
+        self,
+        collection: AsyncCollection,
+        wanted: Sequence[Mapping[str, Any]],
+        *,
+        query: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda condition: condition,
+        encode: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda values: values,
+    ) -> Sequence[Mapping[str, Any] | None] | None:
+        """Return the document that has the values of each of `wanted`, by few queries.
+
+        Args:
+            collection: Where to look.
+            wanted: Names of fields with their values; the same names in each.
+            query: Makes a query of the condition that a document has the values of any of them.
+            encode: Makes what is stored of some values.
+
+        Returns:
+            The documents, in order, ``None`` where there is none; or ``None`` if it cannot be told
+            which document belongs to which, so that each has to be asked for by itself.
+        """
+        if any("." in name or name.startswith("$") for name in wanted[0]):
+            return None  # inside of a field: the values are not to be had by that name
+        options = collection.codec_options
+        found: list[Mapping[str, Any] | None] = []
+        for start in range(0, len(wanted), _PAGE):
+            page = wanted[start : start + _PAGE]
+            cursor = collection.find(query(_any_of(page)), session=self.session)
+            documents = await cursor.to_list(None)
+            matched = _matched([encode(values) for values in page], documents, options)
+            if matched is None:
+                return None
+            found += matched
+        return found
+
     async def find_winner(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         try:
             return await self.find(model, lookup)
@@ -176,6 +271,60 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
             if error.code == _NO_SUCH_TRANSACTION:
                 return None  # aborted by the refusal, which is what the caller wants to see
             raise
+
+
+def _conflict(error: BulkWriteError | DuplicateKeyError) -> DuplicateKeyError | None:
+    """Return what insert_one() would have raised for a duplicate; None if it was not for one."""
+    if isinstance(error, DuplicateKeyError):
+        return error
+    details: Mapping[str, Any] = error.details
+    for refusal in details["writeErrors"]:
+        if refusal["code"] == _DUPLICATE_KEY:
+            return DuplicateKeyError(refusal["errmsg"], refusal["code"], refusal)
+    return None
+
+
+def equal_to(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the condition that fields have `values`."""
+    # $eq: else a value that is a pattern, or a document with operators, would be taken for one.
+    return {name: {"$eq": value} for name, value in values.items()}
+
+
+def _any_of(wanted: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    if len(wanted[0]) == 1:
+        (name,) = wanted[0]
+        values = [one[name] for one in wanted]
+        if not any(isinstance(value, re.Pattern | Regex) for value in values):  # $in matches by it
+            return {name: {"$in": values}}
+    return {"$or": [equal_to(one) for one in wanted]}
+
+
+def _matched(
+    wanted: Sequence[Mapping[str, Any]],
+    documents: Iterable[Mapping[str, Any]],
+    options: CodecOptions[Any],
+) -> Sequence[Mapping[str, Any] | None] | None:
+    """Return the document for each of `wanted`, or None if that cannot be told.
+
+    What is the same BSON is equal to the server. More is: 1 and 1.0, by a collation "acme" and
+    "ACME", a value and an array that contains it. A document that has been found for such a
+    reason may be the answer to any of `wanted`.
+    """
+    names = list(wanted[0])
+
+    def encoded(values: Mapping[str, Any]) -> bytes:
+        return bson.encode({name: values.get(name) for name in names}, codec_options=options)
+
+    places = {encoded(one): place for place, one in enumerate(wanted)}
+    if len(places) != len(wanted):
+        return None
+    found: list[Mapping[str, Any] | None] = [None] * len(wanted)
+    for document in documents:
+        place = places.get(encoded(document))
+        if place is None or found[place] is not None:
+            return None
+        found[place] = document
+    return found
 
 
 # Shared by the adapters, since one session may be given to both.
@@ -308,23 +457,36 @@ class MongoAdapter(ClientSessionAdapter[M]):
                 )
         self.check_usable(self.current_collection(), "mongo_collection")
 
-    async def save(self, instance: M) -> M:
-        kind = _kind(type(instance))
-        document = kind.document(instance)
-        if "_id" not in document:
-            # Before anything is stored, in case the object's field cannot take it.
-            document["_id"] = ObjectId()
-            kind.set_id(instance, document)
+    def collection_of(self, model: type[M]) -> AsyncCollection:
+        return self.current_collection()
+
+    async def save(self, data: M) -> M:
+        document = _document(data)
         await self.current_collection().insert_one(document, session=self.session)
-        return instance
+        return data
+
+    async def store(self, instances: Sequence[M], stored: list[Any]) -> Sequence[M]:
+        documents = [_document(instance) for instance in instances]
+        await self.insert_many(self.current_collection(), documents, stored)
+        return instances
 
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         model = _class(model)
         kind = _kind(model)
-        # $eq: else a value that is a pattern, or a document with operators, would be taken for one.
-        query = {name: {"$eq": value} for name, value in kind.stored(model, lookup).items()}
+        query = equal_to(kind.stored(model, lookup))
         document = await self.current_collection().find_one(query, session=self.session)
         return None if document is None else cast("M", kind.load(model, document))
+
+    async def find_many(
+        self, model: type[M], lookups: Sequence[Mapping[str, Any]]
+    ) -> Sequence[M | None]:
+        of_class = _class(model)
+        kind = _kind(of_class)
+        wanted = [kind.stored(of_class, lookup) for lookup in lookups]
+        found = await self.find_documents(self.current_collection(), wanted)
+        if found is None:
+            return await super().find_many(model, lookups)
+        return [None if document is None else kind.load(of_class, document) for document in found]
 
 
 class _Kind(ABC):
@@ -494,6 +656,17 @@ def _type_hints(model: type) -> Mapping[str, Any]:
         return typing.get_type_hints(model)
     except NameError:  # of a class that was defined in a function
         return {}
+
+
+def _document(instance: Any) -> dict[str, Any]:
+    """Return what to store of an object, which is given an ``_id`` if it has none."""
+    kind = _kind(type(instance))
+    document = kind.document(instance)
+    if "_id" not in document:
+        # Before anything is stored, in case the object's field cannot take it.
+        document["_id"] = ObjectId()
+        kind.set_id(instance, document)
+    return document
 
 
 def _class(model: Any) -> Any:

@@ -137,8 +137,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
 
         Raises:
             MissingOptionError: When there is none.
-            OptionError: When the session factory returned something else, or the session is closed
-                for good.
+            OptionError: When the session factory returned something else.
         """
         session = self.sqlalchemy_session
         if session is None and self.session_factory is not None:
@@ -153,12 +152,6 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             )
         if isinstance(session, async_scoped_session):
             session = session()
-        if _is_closed_for_good(session):
-            raise OptionError(
-                "sqlalchemy_session is an AsyncSession that has been closed for good "
-                "(close_resets_only=False); pass one that is open: use the factory inside of "
-                "async with Session() as session: ..."
-            )
         return session
 
     def check(self, model: type[M]) -> None:
@@ -185,16 +178,25 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
                     f"{', '.join(sorted(mapper.relationships.keys())) or 'none'}.",
                     owner=type(self).__name__,
                 )
-        self.session()
+        if _is_closed_for_good(self.session()):
+            raise OptionError(
+                "sqlalchemy_session is an AsyncSession that has been closed for good "
+                "(close_resets_only=False); pass one that is open: use the factory inside of "
+                "async with Session() as session: ..."
+            )
 
     def exclusive(self) -> AbstractAsyncContextManager[object]:
-        return _locks.setdefault(self.session(), asyncio.Lock())
-
-    async def save(self, instance: M) -> M:
-        return (await self.save_many([instance]))[0]
-
-    async def save_many(self, instances: Sequence[M]) -> Sequence[M]:
         session = self.session()
+        lock = _locks.get(session)
+        if lock is None:
+            lock = _locks[session] = asyncio.Lock()
+        return lock
+
+    async def save(self, data: M) -> M:
+        return (await self.save_many([data]))[0]
+
+    async def save_many(self, data: Sequence[M]) -> list[M]:
+        session, instances = self.session(), list(data)
         session.add_all(instances)
         if self.persistence is not None:
             await session.flush()
@@ -424,13 +426,14 @@ _deferred: WeakKeyDictionary[Mapper[Any], frozenset[str]] = WeakKeyDictionary()
 
 
 def _deferred_columns(mapper: Mapper[Any]) -> frozenset[str]:
-    if mapper not in _deferred:
-        _deferred[mapper] = frozenset(
+    deferred = _deferred.get(mapper)
+    if deferred is None:
+        deferred = _deferred[mapper] = frozenset(
             attribute.key
             for attribute in mapper.column_attrs
             if attribute.deferred and not attribute.raiseload
         )
-    return _deferred[mapper]
+    return deferred
 
 
 async def _load_relationships(

@@ -45,6 +45,9 @@ def awaited(value: Any, subject: str, instead: str) -> Any:
     raise SyncCallError(f"{subject} is async, and cannot be awaited here; write {instead}.")
 
 
+_OF_FACTORIES = (declarations.SubFactory, declarations.RelatedFactory)
+
+
 class _Awaiting(declarations.BaseDeclaration):
     """Evaluates a declaration, and awaits the result."""
 
@@ -54,6 +57,8 @@ class _Awaiting(declarations.BaseDeclaration):
         self._declaration = _with_awaiting_parts(name, declaration)
         self.FACTORY_BUILDER_PHASE = declaration.FACTORY_BUILDER_PHASE
         self.CAPTURE_OVERRIDES = getattr(declaration, "CAPTURE_OVERRIDES", False)
+        # What a factory makes is no awaitable, though some models do have an __await__().
+        self._awaits_result = type(declaration) not in _OF_FACTORIES
         # The others pass their overrides on to a factory, which awaits them.
         self._uses_overrides = getattr(declaration, "UNROLL_CONTEXT_BEFORE_EVALUATION", False)
 
@@ -63,14 +68,16 @@ class _Awaiting(declarations.BaseDeclaration):
             return engine.synchronously(lambda: self.evaluate_pre(instance, step, overrides))
         if overrides:
             overrides = self._awaited_overrides(overrides, step)
-        return self._awaited(self._declaration.evaluate_pre(instance, step, overrides), step)
+        value = self._declaration.evaluate_pre(instance, step, overrides)
+        return self._awaited(value, step) if self._awaits_result else value
 
     def evaluate_post(self, instance: Any, step: Any, overrides: dict[str, Any]) -> Any:
         if overrides:
             overrides = self._awaited_overrides(overrides, step)
             if "" in overrides:
                 overrides[""] = self._awaited(overrides[""], step)
-        return self._awaited(self._declaration.evaluate_post(instance, step, overrides), step)
+        value = self._declaration.evaluate_post(instance, step, overrides)
+        return self._awaited(value, step) if self._awaits_result else value
 
     def _awaited_overrides(self, overrides: dict[str, Any], step: Any) -> dict[str, Any]:
         if self.CAPTURE_OVERRIDES and "" in overrides:
@@ -163,7 +170,7 @@ class _ForkingRelatedFactoryList(declarations.RelatedFactoryList):
         one = functools.partial(declarations.RelatedFactory.call, self, instance, step, context)
         size = self.size if isinstance(self.size, int) else self.size()
         if step.builder.strategy == enums.CREATE_STRATEGY and engine.in_build():
-            return engine.fork([one] * size)
+            return engine.fork([_storing.as_last(one)] * size)
         return [one() for _ in range(size)]
 
 
@@ -176,6 +183,8 @@ class AwaitingDeclarations(builder.DeclarationSet):
 
     def __init__(self, initial: Mapping[str, Any] | None = None) -> None:
         self._awaiting: dict[str, Any] = {}
+        self._sorted: list[str] | None = None
+        self._is_copy = False
         super().__init__(initial)
 
     @classmethod
@@ -184,26 +193,46 @@ class AwaitingDeclarations(builder.DeclarationSet):
         return cls(declarations.as_dict())
 
     def update(self, values: Mapping[str, Any]) -> None:
+        if not values:
+            return
+        if self._is_copy:
+            self._copy_contents()
+        self._sorted = None
         super().update(values)
         for name in values:
             if name in self.declarations:
                 self._awaiting[name] = _awaiting(name, self.declarations[name])
 
     def copy(self) -> AwaitingDeclarations:
-        # Made once for every object built: upstream's copy() would take all names apart again,
-        # and wrap all declarations again.
-        new = type(self)()
-        new.declarations = self.declarations.copy()
-        new.contexts = defaultdict(dict)
-        for name, context in self.contexts.items():
-            if context:
-                new.contexts[name] = context.copy()
-        new._awaiting = self._awaiting.copy()
+        # Made for every object built, most of which override nothing: upstream's copy() would take
+        # all names apart again, and wrap all declarations again.
+        new = type(self).__new__(type(self))
+        vars(new).update(vars(self))
+        new._is_copy = True
         return new
 
+    def _copy_contents(self) -> None:
+        self.declarations = self.declarations.copy()
+        self._awaiting = self._awaiting.copy()
+        contexts = self.contexts
+        self.contexts = defaultdict(dict)
+        for name, context in contexts.items():
+            if context:
+                self.contexts[name] = context.copy()
+        self._is_copy = False
+
+    def sorted(self) -> list[str]:
+        if self._sorted is None:
+            self._sorted = super().sorted()
+        return self._sorted
+
     def __getitem__(self, key: str) -> builder.DeclarationWithContext:
+        # A context of its own, since what evaluates the declaration takes some parts out of it.
+        context = self.contexts.get(key)
         return builder.DeclarationWithContext(
-            name=key, declaration=self._awaiting[key], context=self.contexts[key]
+            name=key,
+            declaration=self._awaiting[key],
+            context=context.copy() if context else {},
         )
 
 
@@ -229,8 +258,13 @@ class AsyncStepBuilder(builder.StepBuilder):
         if not isinstance(factory_meta.pre_declarations, AwaitingDeclarations):
             factory_meta = _AwaitingMeta(factory_meta)
         super().__init__(factory_meta, extras, strategy)
+        self.is_last = False
+        """Whether a request for the object can stand for it; see `_storing.as_last`."""
         self._options: Mapping[str, Any] = {}
-        if not issubclass(factory_meta.factory, base.BaseDictFactory | base.BaseListFactory):
+        takes_options = not issubclass(
+            factory_meta.factory, base.BaseDictFactory | base.BaseListFactory
+        )
+        if extras and takes_options:
             # Taken from extras, which factory_boy would pass on to the model.
             self._options = options.take(extras)
             _refuse_misspelt_options(factory_meta, extras)
@@ -246,15 +280,22 @@ class AsyncStepBuilder(builder.StepBuilder):
             return self._build(parent_step, force_sequence)
 
     def _build(self, parent_step: Any, force_sequence: int | None) -> Any:
+        is_last = _storing.is_last()
         if self.strategy == enums.CREATE_STRATEGY and not isinstance(
             self.factory_meta, _AwaitingMeta
         ):
             self.factory_meta.check_create(self.extras)
+            self.is_last = (
+                is_last
+                and self.factory_meta.calls_nothing_after
+                and enums.BuilderPhase.POST_INSTANTIATION
+                not in map(enums.get_builder_phase, self.extras.values())
+            )
         depth = _storing.depth.get()
         if depth:
             # So that siblings draw their sequence numbers in order: this one may be early, having
             # had nothing to store on the way. The objects of a batch itself start in order.
-            engine.take_turn(depth + 0.5)
+            engine.take_turn(self.factory_meta.counter_reference, depth + 0.5)
         _storing.depth.set(depth + 1)
         try:
             return super().build(parent_step, force_sequence)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import sys
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,9 +13,10 @@ from typing import Any, Generic, TypeVar
 from async_factory_boy import engine, options
 from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.adapters.base import deferred_commits
-from async_factory_boy.exceptions import AdapterError
+from async_factory_boy.exceptions import AdapterError, AsyncFactoryError
 
 M = TypeVar("M")
+R = TypeVar("R")
 
 
 class _Stores(engine.Request[M], Generic[M]):
@@ -23,26 +25,31 @@ class _Stores(engine.Request[M], Generic[M]):
     Args:
         adapter: Where to store the object.
         model: Its class.
-        build: Constructs it. Called only when it is this request's turn to use the store, because
-            an object that only exists may already be reached from others: were another task to
-            store those in between, this one would be stored with them, or refused.
+        construct: Makes the object. Called only when it is this request's turn to use the store,
+            because an object that only exists may already be reached from others: were another
+            task to store those in between, this one would be stored with them, or refused.
     """
 
     def __init__(
-        self, adapter: PersistenceAdapter[M], model: type[M], build: Callable[[], M]
+        self, adapter: PersistenceAdapter[M], model: type[M], construct: Callable[[], M]
     ) -> None:
         self.adapter = adapter
         self.model = model
-        self.build = build
+        self.construct = construct
         self.rank = depth.get()
         # What the hook that asks has entered (a transaction) may have ended when the call does.
         self.at_the_end = options.in_force()
-        self.in_force = {**self.at_the_end, **adapter.ambient(model)}
-        self.stored = _stored.get()
+        self.in_force = self.at_the_end.over(adapter.ambient(model))
+        self.call = _call.get()
 
     @property
     def key(self) -> Hashable:
-        return id(self.adapter), self.model, options.identity(self.in_force)
+        return id(self.adapter), self.model, self.in_force.identity
+
+    @classmethod
+    async def _built(cls, requests: Sequence[_Stores[M]]) -> list[M]:
+        # In a build, since the constructor of a model may read a lazy relationship.
+        return await requests[0].run(lambda: [request.construct() for request in requests])
 
 
 class Save(_Stores[M], Generic[M]):
@@ -51,10 +58,9 @@ class Save(_Stores[M], Generic[M]):
     @classmethod
     async def perform(cls, requests: Sequence[Save[M]]) -> Sequence[M]:
         adapter = requests[0].adapter
-        with options.scope(requests[0].in_force):
+        with options.restored(requests[0].in_force):
             async with adapter.exclusive():
-                # In a build, since the constructor of a model may read a lazy relationship.
-                instances = await engine.run(lambda: [request.build() for request in requests])
+                instances = await cls._built(requests)
                 if len(instances) == 1:
                     saved: Sequence[M] = [await adapter.save(instances[0])]
                     method = "save"
@@ -77,11 +83,11 @@ class GetOrCreate(_Stores[M], Generic[M]):
         self,
         adapter: PersistenceAdapter[M],
         model: type[M],
-        build: Callable[[], M],
+        construct: Callable[[], M],
         lookup: Mapping[str, Any],
         given: Mapping[str, Any],
     ) -> None:
-        super().__init__(adapter, model, build)
+        super().__init__(adapter, model, construct)
         self.lookup = lookup
         self.given = given
 
@@ -89,13 +95,10 @@ class GetOrCreate(_Stores[M], Generic[M]):
     async def perform(cls, requests: Sequence[GetOrCreate[M]]) -> Sequence[M]:
         adapter, model = requests[0].adapter, requests[0].model
         distinct = _Distinct(requests)
-        with options.scope(requests[0].in_force):
+        with options.restored(requests[0].in_force):
             async with adapter.exclusive():
                 lookups = [request.lookup for request in distinct.requests]
-                if len(lookups) == 1:
-                    found: Sequence[M | None] = [await adapter.find(model, lookups[0])]
-                else:
-                    found = await adapter.find_many(model, lookups)
+                found = await _found(adapter, model, lookups)
                 missing = [
                     request
                     for request, instance in zip(distinct.requests, found, strict=True)
@@ -110,7 +113,7 @@ class GetOrCreate(_Stores[M], Generic[M]):
         cls, adapter: PersistenceAdapter[M], requests: Sequence[GetOrCreate[M]]
     ) -> Sequence[M]:
         async def build() -> list[M]:
-            return await engine.run(lambda: [request.build() for request in requests])
+            return await cls._built(requests)
 
         try:
             saved = await adapter.save_new(build)
@@ -160,14 +163,30 @@ class _Distinct(Generic[M]):
         return [instances[place] for place in self._places]
 
 
+async def _found(
+    adapter: PersistenceAdapter[M], model: type[M], lookups: Sequence[Mapping[str, Any]]
+) -> Sequence[M | None]:
+    method = "find" if len(lookups) == 1 else "find_many"
+    try:
+        if len(lookups) == 1:
+            return [await adapter.find(model, lookups[0])]
+        found = await adapter.find_many(model, lookups)
+    except Exception as error:
+        # Any may be the store's own, which passes untouched; but it may be a "not found" as well.
+        if sys.version_info >= (3, 11) and not isinstance(error, AsyncFactoryError):
+            error.add_note(
+                f"Raised by {type(adapter).__name__}.{method}(), which get_or_create asks for an "
+                f"object by {', '.join(map(repr, lookups[0]))}. If this means that there is none, "
+                f"{method}() has to return None for it instead."
+            )
+        raise
+    return _counted(adapter, method, found, len(lookups))
+
+
 def _checked(
     adapter: PersistenceAdapter[M], method: str, saved: Sequence[M], expected: int
 ) -> Sequence[M]:
-    if len(saved) != expected:
-        raise AdapterError(
-            f"{type(adapter).__name__}.{method}() returned {len(saved)} instances for {expected}; "
-            "it has to return one for each, in order."
-        )
+    saved = _counted(adapter, method, saved, expected)
     if any(instance is None for instance in saved):
         raise AdapterError(
             f"{type(adapter).__name__}.{method}() returned None; it has to return the instance "
@@ -176,45 +195,115 @@ def _checked(
     return saved
 
 
+def _counted(
+    adapter: PersistenceAdapter[Any], method: str, answers: Sequence[R], expected: int
+) -> Sequence[R]:
+    if isinstance(answers, Sequence) and len(answers) == expected:
+        return answers
+    if isinstance(answers, Sequence):
+        returned = f"{len(answers)} {'answers' if method == 'find_many' else 'instances'}"
+    else:
+        returned = "None" if answers is None else f"an object of type {type(answers).__name__}"
+    raise AdapterError(
+        f"{type(adapter).__name__}.{method}() returned {returned} for {expected}; it has to return "
+        f"a list with one for each, in order{', None for none' * (method == 'find_many')}."
+    )
+
+
 # How deep in a graph the object is that is being built.
 depth: ContextVar[int] = ContextVar("async_factory_boy_depth", default=0)
 
-_Stored = list[tuple[PersistenceAdapter[Any], Mapping[str, Any], Any]]
 
-# The objects stored or found so far in the call that is under way, each with its adapter and the
-# options that were in force for it.
-_stored: ContextVar[_Stored | None] = ContextVar("async_factory_boy_stored", default=None)
+class _Call:
+    """What a call that is under way has come to know."""
+
+    def __init__(self) -> None:
+        self.uses: dict[Hashable, _Use] = {}
+        self.checked: dict[object, options.InForce] = {}
+        """What was checked, each with the options that were in force."""
+
+    def use(self, adapter: PersistenceAdapter[Any], in_force: options.InForce) -> _Use:
+        """Return what was done so far by an adapter with these options in force."""
+        key = (id(adapter), in_force.identity)
+        use = self.uses.get(key)
+        if use is None:
+            use = self.uses[key] = _Use(adapter, in_force)
+        return use
+
+    def adopt(self, inner: _Call) -> None:
+        """Note what a call that was made by this one has done."""
+        for use in inner.uses.values():
+            self.use(use.adapter, use.in_force).instances.update(use.instances)
+
+
+class _Use:
+    """What a call has stored or found by an adapter, with the same options in force."""
+
+    def __init__(self, adapter: PersistenceAdapter[Any], in_force: options.InForce) -> None:
+        self.adapter = adapter
+        self.in_force = in_force
+        self.instances: dict[int, Any] = {}
+
+    async def finish(self) -> None:
+        if type(self.adapter).finish is not PersistenceAdapter.finish:
+            with options.restored(self.in_force):
+                async with self.adapter.exclusive():
+                    await self.adapter.finish(list(self.instances.values()))
+
+    async def complete(self) -> None:
+        if type(self.adapter).complete is not PersistenceAdapter.complete:
+            with options.restored(self.in_force):
+                async with self.adapter.exclusive():
+                    await self.adapter.complete()
+
+
+_call: ContextVar[_Call | None] = ContextVar("async_factory_boy_call", default=None)
 
 
 def _remembered(requests: Sequence[_Stores[M]], instances: Sequence[M]) -> Sequence[M]:
+    call = in_force = None
+    noted: dict[int, M] = {}
     for request, instance in zip(requests, instances, strict=True):
-        if request.stored is not None:
-            request.stored.append((request.adapter, request.at_the_end, instance))
+        if request.call is not call or request.at_the_end is not in_force:
+            call, in_force = request.call, request.at_the_end
+            noted = {} if call is None else call.use(request.adapter, in_force).instances
+        noted[id(instance)] = instance
     return instances
+
+
+def check_once(subject: object, check: Callable[[], object]) -> None:
+    """Check something unless this call has, with the same options in force."""
+    call, in_force = _call.get(), options.in_force()
+    if call is None:
+        check()
+    elif call.checked.get(subject) is not in_force:
+        check()
+        call.checked[subject] = in_force
 
 
 async def call(function: Callable[[], M]) -> M:
     """Run `function` in the engine, and have the adapters finish what it stored."""
-    outer = _stored.get()
-    stored: _Stored = []
-    _stored.set(stored)
+    outer = _call.get()
+    inner = _Call()
+    _call.set(inner)
     try:
         result = await engine.run(function)
     finally:
-        _stored.set(outer)
-    if stored:
-        await _finish(stored)
-        if outer is not None:
-            # A call made in an async hook: what the rest of the outer call does may leave these
-            # objects out of date once more.
-            outer.extend(stored)
+        _call.set(outer)
+    batch = _batch.get()
+    for use in inner.uses.values():
+        await use.finish()
+        if batch is not None:
+            batch.use(use.adapter, use.in_force)
+    if outer is not None:
+        # A call made in an async hook: what the rest of the outer call does may leave these
+        # objects out of date once more.
+        outer.adopt(inner)
     return result
 
 
-_Users = dict[Hashable, tuple[PersistenceAdapter[Any], Mapping[str, Any]]]
-
-# The adapters that the batch under way has used, each with the options in force.
-_batch: ContextVar[_Users | None] = ContextVar("async_factory_boy_batch", default=None)
+# What the batch under way has used.
+_batch: ContextVar[_Call | None] = ContextVar("async_factory_boy_batch", default=None)
 
 
 async def call_batch(function: Callable[[], M], size: int, page: int) -> list[M]:
@@ -226,9 +315,9 @@ async def call_batch(function: Callable[[], M], size: int, page: int) -> list[M]
         page: How many builds may be alive at once.
     """
     outer = _batch.get()
-    users: _Users = {} if outer is None else outer
+    batch = _Call() if outer is None else outer
     results: list[M] = []
-    _batch.set(users)
+    _batch.set(batch)
     try:
         with deferred_commits():
             while len(results) < size:
@@ -240,10 +329,8 @@ async def call_batch(function: Callable[[], M], size: int, page: int) -> list[M]
     finally:
         _batch.set(outer)
     if outer is None:
-        for adapter, in_force in users.values():
-            with options.scope(in_force):
-                async with adapter.exclusive():
-                    await adapter.complete()
+        for use in batch.uses.values():
+            await use.complete()
     return results
 
 
@@ -258,22 +345,6 @@ def _paused_gc() -> Generator[None]:
     finally:
         if pause:
             gc.enable()
-
-
-async def _finish(stored: _Stored) -> None:
-    groups: dict[Hashable, tuple[PersistenceAdapter[Any], Mapping[str, Any], dict[int, Any]]]
-    groups = {}
-    for adapter, in_force, instance in stored:
-        key = (id(adapter), options.identity(in_force))
-        group = groups.setdefault(key, (adapter, in_force, {}))
-        group[2][id(instance)] = instance
-    for adapter, in_force, instances in groups.values():
-        with options.scope(in_force):
-            async with adapter.exclusive():
-                await adapter.finish(list(instances.values()))
-    batch = _batch.get()
-    if batch is not None:
-        batch.update((key, group[:2]) for key, group in groups.items())
 
 
 # The names of the keywords that the object under construction was asked for with.
@@ -291,20 +362,42 @@ def given(names: frozenset[str]) -> Generator[None]:
         _given.set(before)
 
 
-def store(
+def request(
     adapter: PersistenceAdapter[M],
     model: type[M],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     lookup: Mapping[str, Any],
-) -> M:
-    """Store an object of `model`, or find it if there is a `lookup`; called from a build."""
+) -> engine.Request[M]:
+    """Ask for an object of `model` to be stored, or found if there is a `lookup`."""
 
-    def build() -> M:
+    def construct() -> M:
         return adapter.build(model, args, kwargs)
 
     if not lookup:
-        return engine.submit(Save(adapter, model, build))
+        return Save(adapter, model, construct)
     names = _given.get()
     given = {name: value for name, value in lookup.items() if name in names}
-    return engine.submit(GetOrCreate(adapter, model, build, lookup, given))
+    return GetOrCreate(adapter, model, construct, lookup, given)
+
+
+# Whether the object that is built next is the last thing that a forked function does.
+_is_last: ContextVar[bool] = ContextVar("async_factory_boy_is_last", default=False)
+
+
+def as_last(function: Callable[[], M]) -> Callable[[], M]:
+    """Return a function to be forked: one whose last act is to build an object, all there is."""
+
+    def call() -> M:
+        _is_last.set(True)  # in the context of this branch, where nothing comes after
+        return function()
+
+    return call
+
+
+def is_last() -> bool:
+    """Tell whether the object to build is one of `as_last`; those that it is made of are not."""
+    last = _is_last.get()
+    if last:
+        _is_last.set(False)
+    return last

@@ -14,6 +14,7 @@ from factory import base, enums
 
 from async_factory_boy import engine, options
 from async_factory_boy.adapters import PersistenceAdapter, by_name, candidates
+from async_factory_boy.adapters.base import check_capable
 from async_factory_boy.exceptions import (
     AbstractFactoryError,
     BatchSizeError,
@@ -50,7 +51,8 @@ class AsyncFactoryMetaclass(base.FactoryMetaClass):
             new = type.__new__(mcs, class_name, bases, attrs)
         else:
             new = super().__new__(mcs, class_name, bases, attrs)
-        _have_hooks_wait(new)
+        if any(isinstance(one, AsyncFactoryMetaclass) for one in bases):
+            _have_hooks_wait(new)  # those of AsyncFactory itself have nothing to wait for
         return new
 
     def __call__(cls, **kwargs: Any) -> Any:  # noqa: N805 (a metaclass: its instances are classes)
@@ -174,7 +176,7 @@ class AsyncFactoryOptions(base.FactoryOptions):
             if isinstance(given, type) and issubclass(given, PersistenceAdapter):
                 return given(**keywords)
         except ConfigurationError as error:
-            raise self._in_words_of_meta(error) from None
+            raise self._in_words_of_meta(error) from error.__cause__
         if given is None:
             return None
         if not isinstance(given, PersistenceAdapter):
@@ -213,19 +215,19 @@ class AsyncFactoryOptions(base.FactoryOptions):
         if self._adapter is not None:
             return self._adapter
         name = self.factory.__name__
-        for adapter, dedicated in candidates(self.model):
+        for adapter, instead in candidates(self.model):
             module = self.factory.__module__
             # Attributed to the module of the factory, which is the place to change: the caller of
             # create_async() is out of sight in a build, and may be another factory.
             warnings.warn_explicit(
-                f"{name} sets no Meta.adapter; {adapter.__name__} is inferred from its model. "
-                f"Subclass {dedicated} instead, or set Meta.adapter.",
+                f"{name} sets no Meta.adapter; {type(adapter).__name__} is inferred from its "
+                f"model. {instead}",
                 DeprecationWarning,
                 filename=getattr(sys.modules.get(module), "__file__", None) or module,
                 lineno=getattr(self.factory, "__firstlineno__", 1),
                 module=module,
             )
-            return adapter()
+            return adapter
         raise ConfigurationError(
             "adapter",
             f"is not set, and none of the known adapters is for the model {self.model!r}. Set it "
@@ -243,15 +245,8 @@ class AsyncFactoryOptions(base.FactoryOptions):
         Raises:
             AsyncFactoryError: What is wrong, and what to write instead.
         """
+        _storing.check_once(self, self._check_adapter)
         adapter = self.adapter_for_storing()
-        try:
-            adapter.check(self.model)
-        except ConfigurationError as error:
-            raise self._in_words_of_meta(error) from None
-        except MissingOptionError as error:
-            raise MissingOptionError(
-                f"{error} (Asked for by {self.factory.__name__}.){self._missing_option_hint()}"
-            ) from None
         if not adapter.get_or_create:
             return
         hook = inspect.getattr_static(self.factory, "_adjust_kwargs")
@@ -261,6 +256,18 @@ class AsyncFactoryOptions(base.FactoryOptions):
             names = {old for old, new in self.rename.items() if new == field} | {field}
             if not names & (self.pre_declarations.declarations.keys() | extras.keys()):
                 raise self._no_value_for(field)
+
+    def _check_adapter(self) -> None:
+        adapter = self.adapter_for_storing()
+        check_capable(adapter)
+        try:
+            adapter.check(self.model)
+        except ConfigurationError as error:
+            raise self._in_words_of_meta(error) from None
+        except MissingOptionError as error:
+            raise MissingOptionError(
+                f"{error} (Asked for by {self.factory.__name__}.){self._missing_option_hint()}"
+            ) from None
 
     def _missing_option_hint(self) -> str:
         """Return what to add to the error that a call-time option was given nowhere."""
@@ -311,11 +318,40 @@ class AsyncFactoryOptions(base.FactoryOptions):
             top._counter = base._Counter(value)  # an async _setup_next_sequence need not be asked
         super().reset_sequence(value, force)
 
+    def request(
+        self, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> engine.Request[Any]:
+        """Return the request for an object of this factory."""
+        adapter = self.adapter_for_storing()
+        return _storing.request(adapter, model, args, kwargs, self.lookup(args, kwargs))
+
     def instantiate(self, step: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if self._adapter is None or not self._adapter.get_or_create:
-            return super().instantiate(step, args, kwargs)
+            return self._instantiate(step, args, kwargs)
         with _storing.given(frozenset(step.builder.extras)):
-            return super().instantiate(step, args, kwargs)
+            return self._instantiate(step, args, kwargs)
+
+    def _instantiate(self, step: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        # Not an AsyncStepBuilder, below a factory that is not ours.
+        if getattr(step.builder, "is_last", False):
+            return self.request(self.get_model_class(), args, kwargs)
+        return super().instantiate(step, args, kwargs)
+
+    @functools.cached_property
+    def calls_nothing_around(self) -> bool:
+        """Whether ``create()`` calls no code of the user's but what makes up the object."""
+        return all(
+            inspect.getattr_static(self.factory, name) is vars(AsyncFactory)[name]
+            for name in ("create", "_generate")
+        )
+
+    @functools.cached_property
+    def calls_nothing_after(self) -> bool:
+        """Whether nothing of the user's is called with an object once it is stored."""
+        own = inspect.getattr_static(self.factory, "_create") is vars(AsyncFactory)["_create"]
+        after = inspect.getattr_static(self.factory, "_after_postgeneration")
+        inherited = after is vars(base.BaseFactory)["_after_postgeneration"]
+        return own and inherited and not self.post_declarations.declarations
 
 
 _UNSET: Any = type("_Unset", (), {"__repr__": lambda self: "<unset>"})()
@@ -397,8 +433,7 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
         size = _size(cls, size)
         # Taken here once, not by each object of the batch.
         with options.scope(options.take(kwargs, inherited_only=True)):
-            create = functools.partial(cls.create, **kwargs)
-            return await _storing.call_batch(create, size, cls._meta.batch_size)
+            return await _storing.call_batch(cls._forked(kwargs), size, cls._meta.batch_size)
 
     @classmethod
     async def build_async(cls, **kwargs: Any) -> T:
@@ -509,7 +544,13 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
         """
         cls._refuse_outside_build("create_batch", "create_batch_async(size, ...)")
         with options.scope(options.take(kwargs, inherited_only=True)):
-            return engine.fork([functools.partial(cls.create, **kwargs)] * size)
+            return engine.fork([cls._forked(kwargs)] * size)
+
+    @classmethod
+    def _forked(cls, kwargs: dict[str, Any]) -> Callable[[], T]:
+        """Return what creates one of the objects of a batch."""
+        create = functools.partial(cls.create, **kwargs)
+        return _storing.as_last(create) if cls._meta.calls_nothing_around else create
 
     @classmethod
     def _refuse_outside_build(cls, method: str, instead: str) -> None:
@@ -542,9 +583,7 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
         if not awaits:
             # Reached outside of a build through a SubFactory of a factory that is not ours.
             cls._refuse_outside_build("create", "create_async(...)")
-        meta = cls._meta
-        adapter, lookup = meta.adapter_for_storing(), meta.lookup(args, kwargs)
-        store = functools.partial(_storing.store, adapter, model_class, args, kwargs, lookup)
+        store = functools.partial(engine.submit, cls._meta.request(model_class, args, kwargs))
         return engine.run(store) if awaits else store()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from factory.declarations import Iterator, LazyAttribute, RelatedFactoryList, Sequence
+from factory.declarations import Iterator, LazyAttribute, RelatedFactoryList, Sequence, SubFactory
 from factory.helpers import post_generation
 
 from async_factory_boy import bind
@@ -209,6 +209,19 @@ class Factories:
         rows = await subject.rows(subject.parent)
         assert [rows[subject.key(one)]["name"] for one in companies] == names
         assert len(rows) == 3
+
+    @promise(
+        "The parts of a batch that get_or_create looks up by the same values must be one object.",
+        instead="Have find() and save_new() return objects that have their keys.",
+    )
+    async def test_get_or_create_of_a_part(self, subject: Subject) -> None:
+        part = SubFactory(subject.get_or_create("name"), name="acme")
+        for _ in range(2):
+            await subject.child.create_batch_async(3, **{subject.relation: part})
+        ((key, parent),) = (await subject.rows(subject.parent)).items()
+        assert parent["name"] == "acme"
+        rows = await subject.rows(subject.child)
+        assert [row[subject.relation] for row in rows.values()] == [key] * 6
 
     @promise(
         "get_or_create must return the object of whoever was faster.",
