@@ -156,12 +156,11 @@ class DjangoAdapter(PersistenceAdapter[M]):
                     owner=owner,
                 )
 
-    async def save(self, instance: M) -> M:
-        return (await self.save_many([instance]))[0]
+    async def save(self, data: M) -> M:
+        return (await self.save_many([data]))[0]
 
-    async def save_many(self, instances: Sequence[M]) -> Sequence[M]:
-        alias = self.alias(type(instances[0]))
-        return await self._in_thread(_store, instances, alias)
+    async def save_many(self, data: Sequence[M]) -> list[M]:
+        return await self._in_thread(_store, data, self.alias(type(data[0])))
 
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         return await self._in_thread(_find, self.manager(model), lookup)
@@ -175,7 +174,7 @@ class DjangoAdapter(PersistenceAdapter[M]):
         instances = await build()
         alias = self.alias(type(instances[0]))
 
-        def store_all_or_none() -> Sequence[M]:
+        def store_all_or_none() -> list[M]:
             # Begun and ended within one piece of work of the thread: in between, other tasks
             # could use the connection, and would be part of it.
             with transaction.atomic(using=alias):
@@ -247,7 +246,7 @@ def _column(model: type[Model], name: str) -> AnyField | None:
 # What follows runs in the thread.
 
 
-def _store(instances: Sequence[M], alias: str) -> Sequence[M]:
+def _store(instances: Sequence[M], alias: str) -> list[M]:
     model = type(instances[0])
     if len(instances) > 1 and _bulk_create_does_the_same(instances, alias):
         # As save() does, by the base manager.
@@ -256,7 +255,7 @@ def _store(instances: Sequence[M], alias: str) -> Sequence[M]:
         for instance in instances:
             instance.save(force_insert=True, using=alias)
     _load_unknown(instances, alias)
-    return instances
+    return list(instances)
 
 
 def _bulk_create_does_the_same(instances: Sequence[Model], alias: str) -> bool:
