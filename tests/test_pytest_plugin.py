@@ -910,7 +910,7 @@ def test_report(suite: Suite) -> None:
         [
             "*= factories =*",
             "                     created  built  waves  building  storing  share",
-            "test_it.SlowFactory        1      0      1    0.1? s   ?.?? s  *%",
+            "test_it.SlowFactory        1      0      1    ?.?? s   ?.?? s  *%",
             "all factories             13      1      5    ?.?? s   ?.?? s  *%",
             "(2 more factories)",
             "",

@@ -350,7 +350,7 @@ def _related(model: _Model, attribute: str, node: Any) -> _Model | None:
     return None
 
 
-def _factory_of(declaration: object, kind: Any) -> Any:
+def _factory_of(declaration: Any, kind: Any) -> Any:
     return declaration.get_factory() if isinstance(declaration, kind) else None
 
 
@@ -521,6 +521,8 @@ def hand_to_the_runner(
     plugins = request.config.pluginmanager
     if "anyio_backend" in request.fixturenames:  # which anyio's plugin goes by
         function = _model_fixture(model)
+    elif not inspect.iscoroutinefunction(fixturedef.func):
+        return (yield)  # pytest-asyncio before 1.1 has seen to it when it was collected
     elif plugins.has_plugin("asyncio") or plugins.has_plugin("pytest_asyncio.plugin"):
         # The session is used by the test as well: so the object has to be made on its loop.
         marker = request.node.get_closest_marker("asyncio")

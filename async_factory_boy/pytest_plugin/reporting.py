@@ -246,8 +246,9 @@ class Report:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        if hasattr(self.config, "workeroutput"):
-            self.config.workeroutput["factory_report"] = [
+        output = getattr(self.config, "workeroutput", None)
+        if output is not None:
+            output["factory_report"] = [
                 (*names, *astuple(figures)) for names, figures in self.figures.items()
             ]
         elif self.path is not None:

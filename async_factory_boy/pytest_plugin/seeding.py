@@ -149,8 +149,9 @@ class Seeding:
             terminalreporter.write_line(self._line())
 
     def pytest_sessionfinish(self) -> None:
-        if hasattr(self.config, "workeroutput"):
-            self.config.workeroutput["factory_seed_used"] = self.used
+        output = getattr(self.config, "workeroutput", None)
+        if output is not None:
+            output["factory_seed_used"] = self.used
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
