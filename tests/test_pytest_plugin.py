@@ -778,6 +778,41 @@ def test_defaults(suite: Suite) -> None:
     elsewhere.stdout.fnmatch_lines(["test_it.py ..*", "factories: *", "*2 passed*"])
 
 
+@pytest.mark.parametrize("place", ["a conftest", "a fixture"])
+def test_own_seed(suite: Suite, place: str) -> None:
+    """A suite that seeds factory_boy for a whole run goes on to do so."""
+    seeding = "factory.random.reseed_random(5)"
+    result = suite.run(
+        """
+        import factory.random
+
+        names = []
+
+        @pytest.fixture(scope="module")
+        def shared():
+            return UserFactory.build().name
+
+        @pytest.mark.parametrize("run", [1, 2, 3])
+        def test(run, shared):
+            names.append(UserFactory.build().name)
+
+        def test_names(shared):
+            factory.random.reseed_random(5)
+            assert [UserFactory.build().name for _ in range(4)] == [shared, *names]
+        """,
+        conftest=f"""
+        import factory.random
+
+        {seeding if place == "a conftest" else ""}
+
+        @pytest.fixture(scope="session", autouse=True)
+        def seeded():
+            {seeding if place == "a fixture" else "pass"}
+        """,
+    )
+    result.assert_outcomes(passed=4)
+
+
 def test_no_effect(pytester: pytest.Pytester) -> None:
     """In a suite that does not use it, the plugin shows nothing, and imports neither us nor an ORM.
 
