@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import nox
 
 nox.options.default_venv_backend = "uv"
 nox.options.sessions = ["tests", "lint", "typing", "docs"]
 
 PROJECT = ("-e", ".[all]")
+
+# The distributions that are in this repository besides the library itself.
+ADAPTERS = sorted(
+    path.parent.name for path in Path(__file__).parent.glob("adapters/*/pyproject.toml")
+)
 
 
 @nox.session
@@ -28,9 +36,13 @@ def tests(session: nox.Session) -> None:
 def lowest(session: nox.Session) -> None:
     """Run the tests with the lowest versions that are allowed of each direct dependency."""
     session.install(*PROJECT, "--group", "test", "--resolution", "lowest-direct")
-    # That is Beanie 1.30, on Motor; the page is written for Beanie 2.
-    page = "--deselect=tests/test_docs.py::test_page[docs/stores/beanie.md]"
-    session.run("pytest", "-n", "auto", page, *session.posargs)
+    # That is Beanie 1.30, on Motor; the pages and the example are written for Beanie 2.
+    pages = [
+        f"--deselect=tests/test_docs.py::test_page[docs/{page}.md]"
+        for page in ("stores/beanie", "polyfactory")
+    ]
+    example = "--deselect=tests/test_examples.py::test_example[fastapi_beanie-MONGODB_URL]"
+    session.run("pytest", "-n", "auto", *pages, example, *session.posargs)
 
 
 @nox.session
@@ -52,7 +64,16 @@ def compat(session: nox.Session) -> None:
 def motor(session: nox.Session) -> None:
     """Run the tests of Beanie and MongoDB with Beanie 1.30 on Motor."""
     session.install("-e", ".[all,motor]", "beanie==1.30.*", "--group", "test")
-    files = ["tests/test_beanie.py", "tests/test_mongo.py", "tests/test_behaviour.py"]
+    names = [
+        "beanie",
+        "mongo",
+        "polyfactory",
+        "waves_mongodb",
+        "behaviour",
+        "conformance",
+        "equality",
+    ]
+    files = [f"tests/test_{name}.py" for name in names]
     session.run("pytest", "-n", "auto", *files, "-k", "beanie or mongo", *session.posargs)
 
 
@@ -64,17 +85,38 @@ def bare(session: nox.Session) -> None:
 
 
 @nox.session
+@nox.parametrize("folder", ADAPTERS, ids=ADAPTERS)
+def adapters(session: nox.Session, folder: str) -> None:
+    """Run the tests of each of adapters/, in an environment with nothing else."""
+    session.install("-e", ".", "-e", f"adapters/{folder}")
+    session.chdir(f"adapters/{folder}")
+    session.install("--group", "test")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and formatting."""
+    """Check style and formatting, and the workflows of GitHub Actions."""
     session.install("--group", "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    github = Path(".github")
+    for schema, files in {
+        "vendor.github-workflows": sorted(github.glob("workflows/*.yml")),
+        "custom.github-workflows-require-timeout": sorted(github.glob("workflows/*.yml")),
+        "vendor.github-issue-config": [github / "ISSUE_TEMPLATE" / "config.yml"],
+        "vendor.github-issue-forms": sorted(github.glob("ISSUE_TEMPLATE/[!c]*.yml")),
+        "vendor.dependabot": [github / "dependabot.yml"],
+    }.items():
+        session.run("check-jsonschema", "--builtin-schema", schema, *files)
+    session.run("zizmor", "--offline", "--quiet", "--persona=pedantic", github)
 
 
 @nox.session
 def typing(session: nox.Session) -> None:
     """Check types with mypy (strict) and pyright."""
-    session.install(*PROJECT, "--group", "typing")
+    folders = [argument for folder in ADAPTERS for argument in ("-e", f"adapters/{folder}")]
+    session.install(*PROJECT, *folders, "--group", "typing")
     session.run("mypy")
     session.run("pyright")
 
@@ -84,6 +126,18 @@ def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
     session.install("-e", ".[all]", "--group", "docs")
     session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Make sdist and wheel in dist/, check both, and use the wheel in an empty environment."""
+    session.install("--group", "build")
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build", "--installer", "uv")  # the wheel is made of the sdist
+    files = sorted(Path("dist").iterdir())
+    session.run("twine", "check", "--strict", *files)
+    session.run("check-wheel-contents", "dist")
+    session.run("python", "tests/distribution/check.py", "dist")
 
 
 @nox.session

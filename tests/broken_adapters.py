@@ -421,12 +421,11 @@ class BuildsAsynchronously(SoundAdapter):
     pass
 
 
-async def _build(self: Any, model: Any, args: Any, kwargs: Any) -> Any:
+async def _build(self: SoundAdapter, model: Any, args: Any, kwargs: Any) -> Any:
     return model(*args, **kwargs)
 
 
-# After the class is made, which refuses it.
-BuildsAsynchronously.build = _build  # type: ignore[assignment,method-assign]
+BuildsAsynchronously.build = _build  # type: ignore[method-assign]
 
 
 @caught_by("test_build_makes_a_new_object")
@@ -552,7 +551,7 @@ class TakesNoTurns(SoundAdapter):
 
 @caught_by("test_cancellation_while_waiting")
 class TakesATurnBeforeItWaits(SoundAdapter):
-    last: asyncio.Event | None = None
+    last: ClassVar[asyncio.Event | None] = None
 
     def exclusive(self) -> AbstractAsyncContextManager[object]:
         return self.queued()
@@ -560,7 +559,7 @@ class TakesATurnBeforeItWaits(SoundAdapter):
     @asynccontextmanager
     async def queued(self) -> AsyncGenerator[None]:
         before, mine = self.last, asyncio.Event()
-        self.last = mine
+        type(self).last = mine
         if before is not None:
             await before.wait()
         try:

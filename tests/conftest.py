@@ -46,6 +46,7 @@ DOCUMENTED_SKIPS = re.compile(
     r"the store has no transactions"
     r"|SQLite has one writer at a time"
     r"|there is no second connection"
+    r"|the adapter has nobody wait"
     r"|a conflict ends a transaction of this store"
     r"|SQLite works in a thread, where nothing can be cancelled"
     r"|Python's sqlite3 needs event listeners for this"

@@ -227,6 +227,12 @@ async def test_decorated_methods() -> None:
             async with lock:
                 yield
 
+        async def _finish(self, done: bool, instances: Any) -> None:
+            assert done
+            assert lock.locked()
+
+        finish = functools.partialmethod(_finish, True)
+
     assert await factory_with(DecoratedAdapter).create_async() == {"name": "x"}
 
 
@@ -309,6 +315,23 @@ async def test_option_of_a_mixin() -> None:
     for name in ("OneAdapter", "OtherAdapter"):
         factory = factory_with(type(name, (Mixin, DictAdapter), {}))
         assert await factory.create_async(mixed_client="c") == {"name": "x", "client": "c"}
+
+
+async def test_misspelt_option() -> None:
+    """A call's keyword that is nearly an option is refused, also if it was none before."""
+
+    class Factory(factory_with(DictAdapter)):
+        class Meta:
+            model = object
+
+    async def create() -> Any:
+        return await Factory.create_async(wardrobe_clint="c")
+
+    with pytest.raises(TypeError, match="takes no arguments"):
+        await create()
+    define(wardrobe_client=CallOption())
+    with pytest.raises(OptionError, match="Did you mean 'wardrobe_client'"):
+        await create()
 
 
 def test_option_that_is_set() -> None:
@@ -460,13 +483,14 @@ async def test_no_find() -> None:
     class Factory(factory_with(SavingAdapter)):
         size = factory_boy.LazyFunction(lambda: evaluated.append(1))
 
-    with pytest.raises(AdapterError) as caught:
-        await Factory.create_async()
+    for call in (Factory.create_async(), SavingAdapter().find(dict, {"name": "x"})):
+        with pytest.raises(AdapterError) as caught:
+            await call
+        assert message(caught) == (
+            "SavingAdapter cannot look objects up, so get_or_create is not available with it; "
+            "implement find(model, lookup), or leave get_or_create empty."
+        )
     assert not evaluated
-    assert message(caught) == (
-        "SavingAdapter cannot look objects up, so get_or_create is not available with it; "
-        "implement find(model, lookup), or leave get_or_create empty."
-    )
 
 
 @pytest.mark.parametrize(("size", "method"), [(1, "find"), (2, "find_many")])

@@ -26,7 +26,7 @@ from beanie import (
     before_event,
     init_beanie,
 )
-from bson import DBRef
+from bson import Binary, DBRef
 from pydantic import BaseModel, Field, ValidationError
 from pymongo import MongoClient
 from pymongo.errors import DuplicateKeyError, OperationFailure
@@ -120,6 +120,31 @@ class Eventful(Document):
         use_revision = True
 
 
+class ChecksItself(Document):
+    name: str
+    log: list[str] = []
+
+    async def validate_self(self, *args: Any, **kwargs: Any) -> None:
+        self.log.append("validated")
+
+    @before_event(Insert)
+    async def act(self) -> None:
+        self.log.append("acted")
+
+
+class ActsOnValidation(Document):
+    name: str
+    log: list[str] = []
+
+    @before_event(ValidateOnSave)
+    def before_validation(self) -> None:
+        self.log.append("validated")
+
+    @before_event(Insert)
+    async def act(self) -> None:
+        self.log.append("acted")
+
+
 class Vehicle(Document):
     name: str
 
@@ -189,7 +214,7 @@ class Strange(Document):
 
 
 DOCUMENTS = [House, Person, Cat, Parcel, Eventful, Vehicle, Car, Shelf, Book, Film, WithUUID]
-DOCUMENTS += [WithStr, WithInt, Stamped, Cached]
+DOCUMENTS += [WithStr, WithInt, Stamped, Cached, ChecksItself, ActsOnValidation]
 
 
 class HouseFactory(AsyncBeanieDocumentFactory[House]):
@@ -223,9 +248,15 @@ class UninitialisedFactory(AsyncBeanieDocumentFactory[Uninitialised]):
 
 
 @pytest.fixture
-async def database(servers: Servers) -> AsyncGenerator[Any]:
+def commands() -> mongo.Commands:
+    """The commands that have been sent to the database."""
+    return mongo.Commands()
+
+
+@pytest.fixture
+async def database(servers: Servers, commands: mongo.Commands) -> AsyncGenerator[Any]:
     """The database that Beanie is initialised with."""
-    async with DRIVER.database(servers.mongodb) as database:
+    async with DRIVER.database(servers.mongodb, commands) as database:
         await init_beanie(database=database, document_models=DOCUMENTS)
         for name in ("Person", "Cat"):  # House has an index, hence is there
             await database.create_collection(name)
@@ -413,6 +444,200 @@ async def test_as_under_insert(database: Any) -> None:
     assert await Eventful.find().count() == 2
 
 
+async def test_batch_as_under_insert(database: Any, commands: mongo.Commands) -> None:
+    """Events, validation, state and revision of a batch are those of a loop of insert()."""
+
+    class EventfulFactory(AsyncBeanieDocumentFactory[Eventful]):
+        class Meta:
+            model = Eventful
+
+        name = factory.Iterator(["ADA", "Bob", "eve", "MIA"])
+
+    by_hand = [await Eventful(name=name).insert() for name in ("ADA", "Bob", "eve", "MIA")]
+    commands.sent.clear()
+    made = await EventfulFactory.create_batch_async(4)
+    assert commands.sent == ["insert Eventful"]
+    ignored = {"id", "revision_id"}
+    dumped = [[one.model_dump(exclude=ignored) for one in some] for some in (made, by_hand)]
+    assert dumped[0] == dumped[1]
+    assert [one.log for one in made] == [["before", "after True"]] * 4
+    assert len({one.revision_id for one in made}) == 4
+    assert all(type(one.id) is type(by_hand[0].id) for one in made)
+    rows = [row async for row in database["Eventful"].find().sort("_id")]
+    assert [row["_id"] for row in rows[4:]] == [one.id for one in made]
+    assert [row.get("revision_id") for row in rows[4:]] == [
+        row.get("revision_id") and Binary.from_uuid(one.revision_id)
+        for row, one in zip(rows[:4], made, strict=True)
+    ]
+    for row in rows:
+        row.update(_id=None, revision_id=None)
+    assert rows[4:] == rows[:4]
+    states = [[one.get_saved_state() or {} for one in some] for some in (made, by_hand)]
+    assert [state.pop("_id") for state in states[0]] == [one.id for one in made]
+    for some in states:
+        for state in some:
+            state.pop("_id", None)
+            state.pop("revision_id", None)
+    assert states[0] == states[1]
+    assert [one.is_changed for one in made] == [one.is_changed for one in by_hand]
+
+    names = factory.Iterator(["ada", "ada lovelace"])
+    with pytest.raises(ValidationError, match="less than or equal to 5"):
+        await EventfulFactory.create_batch_async(2, name=names)
+    assert await Eventful.find().count() == 8
+
+
+@pytest.mark.parametrize("document", [ChecksItself, ActsOnValidation])
+async def test_validation_and_actions_take_turns_as_under_insert(
+    document: Any, database: Any
+) -> None:
+    """What of validation and actions comes first depends on Beanie, and is the same in a batch."""
+
+    class Factory(AsyncBeanieDocumentFactory[Any]):
+        class Meta:
+            model = document
+
+        name = "ada"
+
+    by_hand = await document(name="ada").insert()
+    made = await Factory.create_batch_async(2)
+    assert [one.log for one in made] == [by_hand.log] * 2
+    assert len(by_hand.log) == 2
+
+
+async def test_overridden_insert_in_a_batch(database: Any, commands: mongo.Commands) -> None:
+    """An insert() of the document's own is called for each document of a batch."""
+
+    class StampedFactory(AsyncBeanieDocumentFactory[Stamped]):
+        class Meta:
+            model = Stamped
+
+        name = factory.Sequence(str)
+
+    StampedFactory.reset_sequence(0)
+    commands.sent.clear()
+    made = await StampedFactory.create_batch_async(3)
+    assert commands.sent == ["insert Stamped"] * 3
+    assert [one.name for one in made] == ["stamped 0", "stamped 1", "stamped 2"]
+    stored = [document["name"] async for document in database["Stamped"].find().sort("_id")]
+    assert stored == ["stamped 0", "stamped 1", "stamped 2"]
+
+
+async def test_refused_one_by_one(database: Any) -> None:
+    """Where documents go one by one, too, save_new stores all of them or none."""
+    await database["Stamped"].create_index("name", unique=True)
+    await Stamped(name="c").insert()
+    adapter = BeanieAdapter[Stamped](get_or_create=("name",))
+
+    async def build() -> list[Stamped]:
+        return [Stamped(name=name) for name in "abcd"]
+
+    with pytest.raises(DuplicateKeyError, match="stamped c"):
+        await adapter.save_new(build)
+    assert [document["name"] async for document in database["Stamped"].find()] == ["stamped c"]
+
+
+async def test_links_in_a_batch(database: Any, commands: mongo.Commands) -> None:
+    """The documents of a batch are stored with their references, and keep what they were given."""
+    friends = await PersonFactory.create_batch_async(2)
+    commands.sent.clear()
+    people = await PersonFactory.create_batch_async(3, boss=friends[0], friends=friends)
+    assert commands.sent == ["insert House", "insert Person"]
+    assert all(person.boss is friends[0] and person.friends == friends for person in people)
+    references = [DBRef("Person", friend.id) for friend in friends]
+    for person in people:
+        assert await database["Person"].find_one({"_id": person.id}) == {
+            "_id": person.id,
+            "name": person.name,
+            "house": DBRef("House", person.house.id),
+            "boss": references[0],
+            "friends": references,
+            "guests": None,
+        }
+    with pytest.raises(beanie.exceptions.DocumentWasNotSaved):
+        await PersonFactory.create_batch_async(2, house=HouseFactory.build())
+
+
+async def test_link_rule_in_a_batch(database: Any) -> None:
+    """WriteRules.WRITE has what each document of a batch links to stored, if it is not yet."""
+
+    class Writing(PersonFactory):
+        class Meta:
+            beanie_link_rule = WriteRules.WRITE
+
+    built = HouseFactory.build_batch(3)
+    people = await Writing.create_batch_async(3, house=factory.Iterator(built))
+    stored = {house.id: house.name for house in await House.find().to_list()}
+    assert stored == {house.id: house.name for house in built}
+    assert [person.house.id for person in people] == [house.id for house in built]
+
+    class WritingHouse(HouseFactory):
+        class Meta:
+            beanie_link_rule = WriteRules.WRITE
+
+    await WritingHouse.create_batch_async(2)
+    assert await House.find().count() == 5
+
+
+@pytest.mark.parametrize(
+    ("document", "kind"), [(WithUUID, uuid.UUID), (WithStr, str), (WithInt, int)]
+)
+async def test_ids_in_a_batch(document: Any, kind: type, database: Any) -> None:
+    """Ids of another type are kept in a batch, and found by one."""
+
+    class WithIdFactory(AsyncBeanieDocumentFactory[Any]):
+        class Meta:
+            model = document
+            beanie_get_or_create = ("id",)
+
+        id = factory.LazyFunction(uuid.uuid4) if kind is uuid.UUID else factory.Sequence(kind)
+
+    made = await WithIdFactory.create_batch_async(3)
+    assert all(type(one.id) is kind for one in made)
+    ids = [one.id for one in made]
+    again = await WithIdFactory.create_batch_async(3, id=factory.Iterator(ids), name="b")
+    assert again == made
+    assert [one.id for one in await document.find().sort("_id").to_list()] == sorted(ids)
+
+
+async def test_inheritance_in_a_batch(database: Any) -> None:
+    """The documents of a batch are stored with their class, and found by it."""
+
+    class VehicleFactory(AsyncBeanieDocumentFactory[Any]):
+        class Meta:
+            model = Vehicle
+            beanie_get_or_create = ("name",)
+
+        name = factory.Sequence(lambda n: f"vehicle{n}")
+
+    class CarFactory(VehicleFactory):
+        class Meta:
+            model = Car
+
+    class FilmFactory(AsyncBeanieDocumentFactory[Any]):
+        class Meta:
+            model = Film
+            beanie_get_or_create = ("title",)
+
+        title = factory.Sequence(lambda n: f"title{n}")
+
+    names = [f"vehicle{n}" for n in range(3)]
+    cars = await CarFactory.create_batch_async(3, name=factory.Iterator(names))
+    vehicles = await VehicleFactory.create_batch_async(3, name=factory.Iterator(names))
+    assert {type(one) for one in cars} == {Car}
+    assert {type(one) for one in vehicles} == {Vehicle}
+    again = await CarFactory.create_batch_async(3, name=factory.Iterator(names))
+    assert again == cars
+    everything = await Vehicle.find(with_children=True).to_list()
+    assert everything == [*cars, *vehicles]
+
+    book = await Book(title="title0").insert()
+    films = await FilmFactory.create_batch_async(2, title=factory.Iterator(["title0", "title1"]))
+    assert await Shelf.all().to_list() == [book, *films]
+    again = await FilmFactory.create_batch_async(2, title=factory.Iterator(["title0", "title1"]))
+    assert again == films
+
+
 async def test_overridden_insert(database: Any) -> None:
     """An insert() of the document's own is what is called."""
 
@@ -513,6 +738,63 @@ async def test_get_or_create_by_a_link(given: str, database: Any) -> None:
     assert (await OnePerHouse.create_async(house=house, boss=first)).id != first.id
     assert (await OnePerHouse.create_async()).id != first.id
     assert await Person.find().count() == 3
+
+
+async def test_get_or_create_by_links_in_a_batch(database: Any, commands: mongo.Commands) -> None:
+    """The documents of a batch are found by what they link to, in one find."""
+
+    class OnePerHouse(PersonFactory):
+        class Meta:
+            beanie_get_or_create = ("house",)
+
+    houses = await HouseFactory.create_batch_async(3)
+    first = await OnePerHouse.create_async(house=houses[0])
+    commands.sent.clear()
+    forms = factory.Iterator([houses[1], houses[0].to_ref(), houses[2].id])
+    people = await OnePerHouse.create_batch_async(3, house=forms)
+    assert commands.sent == ["find Person", "insert Person"]
+    assert people[1].id == first.id
+    assert await Person.find().count() == 3
+
+
+async def test_get_or_create_by_what_is_encoded_in_a_batch(
+    database: Any, commands: mongo.Commands
+) -> None:
+    """The documents of a batch are looked up by the names and values that are stored."""
+
+    class ParcelFactory(AsyncBeanieDocumentFactory[Parcel]):
+        class Meta:
+            model = Parcel
+            beanie_get_or_create = ("label", "colour", "due", "size")
+
+        label = "fragile"
+        colour = Colour.RED
+        due = datetime.date(2024, 2, 29)
+        size = factory.Iterator([Size(width=2), Size(width=3)])
+
+    first = await ParcelFactory.create_async(size=Size(width=3))
+    commands.sent.clear()
+    parcels = await ParcelFactory.create_batch_async(6)
+    assert commands.sent == ["find Parcel", "insert Parcel"]
+    assert [parcel.id == first.id for parcel in parcels] == [False, True] * 3
+    assert await Parcel.find().count() == 2
+
+
+async def test_get_or_create_of_several_in_a_batch(database: Any, commands: mongo.Commands) -> None:
+    """Where several documents have the values, a batch takes the one that a single call takes."""
+
+    class CachedFactory(AsyncBeanieDocumentFactory[Cached]):
+        class Meta:
+            model = Cached
+            beanie_get_or_create = ("name",)
+
+    for _ in range(2):
+        await Cached(name="a").insert()
+    expected = await CachedFactory.create_async(name="a")
+    commands.sent.clear()
+    found, _ = await CachedFactory.create_batch_async(2, name=factory.Iterator(["a", "b"]))
+    assert found.id == expected.id
+    assert commands.sent == ["find Cached"] * 3 + ["insert Cached"]
 
 
 async def test_get_or_create_by_a_list_of_links(database: Any) -> None:

@@ -52,7 +52,7 @@ class TestAdapters(AdapterConformance):
         return store.another if store.concurrent else None
 
     @pytest.fixture
-    def conflict(self, store: Store) -> type[Exception]:
+    def conflict(self, store: Store) -> Any:
         return store.conflict
 
     @pytest.fixture

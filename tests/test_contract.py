@@ -51,7 +51,16 @@ def test_c1_imports() -> None:
     names = imported_by("import async_factory_boy, async_factory_boy.factory")
     ours = {name for name in names if name.startswith("async_factory_boy.adapters")}
     assert ours == {"async_factory_boy.adapters", "async_factory_boy.adapters.base"}
-    others = {"sqlalchemy", "tortoise", "beanie", "motor", "pymongo", "databases", "pydantic"}
+    others = {
+        "sqlalchemy",
+        "tortoise",
+        "beanie",
+        "motor",
+        "pymongo",
+        "databases",
+        "pydantic",
+        "pytest",
+    }
     assert not others & {name.partition(".")[0] for name in names}
     dedicated = imported_by("from async_factory_boy.factory import sqlalchemy")
     assert "async_factory_boy.adapters.sqlalchemy" in dedicated

@@ -8,13 +8,14 @@ import datetime
 import decimal
 import enum
 import uuid
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any
 
 import factory
 import pytest
 from databases import Database, DatabaseURL
 from sqlalchemy import (
+    CHAR,
     JSON,
     Column,
     Computed,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     Enum,
     ForeignKey,
     ForeignKeyConstraint,
+    Identity,
     Integer,
     MetaData,
     Numeric,
@@ -113,6 +115,27 @@ tickets = Table(
     ForeignKeyConstraint(["row", "seat"], [places.c.row, places.c.seat]),
 )
 
+countdown = Table(
+    "countdown",
+    metadata,
+    Column("id", Integer, Identity(start=-1, increment=-1), primary_key=True),
+    Column("name", String(5)),
+)
+
+padded = Table(
+    "padded",
+    metadata,
+    Column("code", CHAR(5), primary_key=True),
+    Column("rank", Integer, server_default="42"),
+)
+
+wide = Table(
+    "wide",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    *(Column(f"c{n}", Integer) for n in range(99)),
+)
+
 by_expression = Table(
     "by_expression",
     metadata,
@@ -183,6 +206,14 @@ class Publisher(Base):
     books: Mapped[list[Book]] = relationship(back_populates="publisher")
 
 
+class Label(Base):
+    __tablename__ = "label"
+
+    code: Mapped[str] = mapped_column(CHAR(5), primary_key=True)
+    shouted: Mapped[str] = column_property(func.upper(code.column))
+    rank: Mapped[int | None] = mapped_column(server_default="42")
+
+
 class Book(Base):
     __tablename__ = "book"
 
@@ -242,6 +273,13 @@ class PublisherFactory(AsyncDatabasesFactory[Publisher]):
         model = Publisher
 
     name = factory.Sequence(lambda n: f"publisher{n}")
+
+
+class WideFactory(AsyncDatabasesFactory[TableRow]):
+    class Meta:
+        model = wide
+
+    c0 = factory.Sequence(lambda n: n)
 
 
 class BookFactory(AsyncDatabasesFactory[Book]):
@@ -465,6 +503,327 @@ async def test_statements(database: Database, caplog: pytest.LogCaptureFixture) 
     queries = [str(record.args[0]) for record in caplog.records if record.args]
     assert len(queries) == 3
     assert len(set(queries)) == 1
+
+
+# Many at once -------------------------------------------------------------------------------------
+
+in_every_store = pytest.mark.parametrize(
+    "store", stores.STORES, indirect=True, ids=[store.id for store in stores.STORES]
+)
+
+
+@pytest.fixture
+def statements(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """Returns the first words of the statements sent so far, e.g. ``INSERT INTO post``."""
+    caplog.set_level("DEBUG", logger="databases")
+
+    def sent() -> list[str]:
+        queries = [str(record.args[0]) for record in caplog.records if record.args]
+        caplog.clear()
+        return [" ".join(query.replace("`", "").split()[:3]) for query in queries]
+
+    return sent
+
+
+@in_every_store
+async def test_a_thousand_users(store: Any, statements: Callable[[], list[str]]) -> None:
+    """A thousand users with a company and two posts each are an INSERT per table and page."""
+
+    class WithPosts(store.UserFactory):  # type: ignore[name-defined, misc]
+        posts = factory.RelatedFactoryList(store.PostFactory, "author", size=2)
+
+    users = await WithPosts.create_batch_async(1000)
+    assert statements() == [
+        "INSERT INTO company",
+        "INSERT INTO app_user",
+        "INSERT INTO post",
+        "INSERT INTO post",
+    ]
+    keys = [user.id for user in users]
+    assert keys == sorted(set(keys))
+    rows = await store.rows(store.UserFactory)
+    assert [(row["key"], row["name"]) for row in rows] == [(user.id, user.name) for user in users]
+    assert [row["company_key"] for row in rows] == [user.company_key for user in users]
+    posts = await store.rows(store.PostFactory)
+    assert [post["author_key"] for post in posts] == [key for key in keys for _ in range(2)]
+
+
+@in_every_store
+async def test_one_object_with_many(store: Any, statements: Callable[[], list[str]]) -> None:
+    """One create_async with fifty related objects is three INSERTs."""
+
+    class WithPosts(store.UserFactory):  # type: ignore[name-defined, misc]
+        posts = factory.RelatedFactoryList(store.PostFactory, "author", size=50)
+
+    await WithPosts.create_async()
+    assert statements() == ["INSERT INTO company", "INSERT INTO app_user", "INSERT INTO post"]
+
+
+@in_every_store
+async def test_a_thousand_get_or_create(store: Any, statements: Callable[[], list[str]]) -> None:
+    """A thousand get_or_create of ten values are one SELECT and one INSERT."""
+    companies = await store.NamedCompanyFactory.create_batch_async(
+        1000, name=factory.Sequence(lambda n: f"name{n % 10}")
+    )
+    kinds = [statement.split()[0] for statement in statements()]
+    assert kinds == ["SELECT", "INSERT"]
+    assert len({id(company) for company in companies}) == 10
+    again = await store.NamedCompanyFactory.create_batch_async(
+        12, name=factory.Sequence(lambda n: f"name{n % 12}")
+    )
+    assert {company.name for company in again} == {f"name{n}" for n in range(12)}
+    assert len(await store.rows(store.CompanyFactory)) == 12
+
+
+@in_every_store
+async def test_refused_in_the_middle(store: Any) -> None:
+    """The driver's error reaches the caller, and what was done before is not undone."""
+    await store.CompanyFactory.create_async(name="taken")
+    with pytest.raises(store.conflict):
+        await store.CompanyFactory.create_batch_async(
+            3, name=factory.Iterator(["first", "taken", "last"])
+        )
+    await store.rollback()
+    assert len(await store.CompanyFactory.create_batch_async(3)) == 3
+
+
+async def test_defaults_of_many(database: Database, statements: Callable[[], list[str]]) -> None:
+    """Each row of a batch has its own defaults, and what the server filled in."""
+    made = await ArticleFactory.create_batch_async(
+        5, name=factory.Sequence(lambda n: f"news{n}"), number=factory.Iterator([5, 3, 4, 1, 2])
+    )
+    assert [one for one in statements() if one.startswith("INSERT")] == ["INSERT INTO article"]
+    stored = await _stored(database, articles)
+    assert sorted(stored, key=lambda row: row["id"]) == [dict(article) for article in made]
+    assert [article.doubled for article in made] == [10, 6, 8, 2, 4]
+    assert [article.subject for article in made] == [f"about {article.name}" for article in made]
+    assert len({article.token for article in made}) == 5
+    assert {(article.lowered, article.rank) for article in made} == {("low", 42)}
+    ids = [article.id for article in made]
+    assert ids == sorted(ids)
+
+
+async def test_types_of_many(database: Database) -> None:
+    """What is read back of a batch has the Python type of its column, by key as by number."""
+
+    class TypedFactory(AsyncDatabasesFactory[TableRow]):
+        class Meta:
+            model = typed
+
+        name = "x"
+        data = factory.Iterator([{"a": [1]}, None, [2]])
+
+    numbered = await TypedFactory.create_batch_async(3)
+    keyed = await TypedFactory.create_batch_async(
+        3, id=factory.Iterator([30, 10, 20]), colour=factory.Iterator([Colour.BLUE, Colour.RED])
+    )
+    for row in (*numbered, *keyed):
+        alone = await TypedFactory.create_async(data=row.data)
+        assert dict(alone) == {**dict(row), "id": alone.id, "colour": Colour.RED}
+    assert [row.id for row in keyed] == [30, 10, 20]
+    assert [row.colour for row in keyed] == [Colour.BLUE, Colour.RED, Colour.BLUE]
+    assert [row.data for row in numbered] == [{"a": [1]}, None, [2]]
+
+
+async def test_what_is_given_may_differ(
+    database: Database, statements: Callable[[], list[str]]
+) -> None:
+    """Rows that leave columns to be NULL go together; others in as many INSERTs as they need."""
+
+    class PlainFactory(AsyncDatabasesFactory[TableRow]):
+        class Meta:
+            model = articles
+
+        number = 1
+        subject = "s"
+
+    some = PlainFactory.build_batch(6, lowered="x", rank=1)
+    for n, row in enumerate(some):
+        if n % 2:
+            row.name = f"name{n}"
+    adapter: Any = PlainFactory._meta.adapter_for_storing()
+    saved = await adapter.save_many(some)
+    assert len([one for one in statements() if one.startswith("INSERT")]) == 1
+    assert [row.name for row in saved] == [None, "name1", None, "name3", None, "name5"]
+
+    mixed = [
+        PlainFactory.build(**values)
+        for values in (
+            {"rank": 1},
+            {"rank": 2},
+            {"rank": 3, "id": 77},
+            {},
+            {"name": func.upper("a")},
+            {"rank": 4},
+        )
+    ]
+    mixed = await adapter.save_many(mixed)
+    assert [row.rank for row in mixed] == [1, 2, 3, 42, 42, 4]
+    assert [row.name for row in mixed] == [None, None, None, None, "A", None]
+    assert mixed[2].id == 77
+    stored = {row["id"]: row for row in await _stored(database, articles)}
+    assert [stored[row.id] for row in (*saved, *mixed)] == [dict(row) for row in (*saved, *mixed)]
+    assert len(stored) == 12
+
+
+async def test_keys_of_many(database: Database) -> None:
+    """Composite keys, keys made in Python, by an expression and by the server, in a batch."""
+    rows = factory.Iterator([3, 1, 2])
+    made = await PlaceFactory.create_batch_async(3, row=rows)
+    assert [(place.row, place.taken) for place in made] == [(3, 0), (1, 0), (2, 0)]
+
+    class TicketFactory(AsyncDatabasesFactory[TableRow]):
+        class Meta:
+            model = tickets
+
+    bought = await TicketFactory.create_batch_async(3, row=factory.Iterator([1, None, 2]))
+    assert {(row["code"], row["row"]) for row in await _stored(database, tickets)} == {
+        (ticket.code, ticket.row) for ticket in bought
+    }
+
+    class ByExpression(AsyncDatabasesFactory[TableRow]):
+        class Meta:
+            model = by_expression
+
+    (row,) = await ByExpression.create_batch_async(1)
+    assert row.code == "k1"
+
+
+async def test_expressions_of_many(database: Database, statements: Callable[[], list[str]]) -> None:
+    """What a mapping computes is read for a batch at once, or by the database's equality."""
+
+    class LabelFactory(AsyncDatabasesFactory[Label]):
+        class Meta:
+            model = Label
+
+        code = factory.Iterator(["b", "a", "c"])
+
+    publishers = await PublisherFactory.create_batch_async(3)
+    assert [one.split()[0] for one in statements()] == ["INSERT", "SELECT"]
+    assert [one.shouted for one in publishers] == [one.name.upper() for one in publishers]
+    labels = await LabelFactory.create_batch_async(3)
+    assert [one.shouted.strip() for one in labels] == ["B", "A", "C"]
+    assert [one.rank for one in labels] == [42, 42, 42]
+
+
+async def test_everything_given(database: Database, statements: Callable[[], list[str]]) -> None:
+    """Rows that have nothing to be read back are one INSERT, on every database."""
+    rows = [3, 1, 2]
+    places_made = await PlaceFactory.create_batch_async(3, row=factory.Iterator(rows), taken=5)
+    assert statements() == ["INSERT INTO place"]
+    assert [place.row for place in places_made] == rows
+    assert sorted(row["row"] for row in await _stored(database, places)) == [1, 2, 3]
+
+
+async def test_keys_that_count_down(database: Database) -> None:
+    """Keys of a batch that are not counted up belong to their rows all the same."""
+
+    class CountdownFactory(AsyncDatabasesFactory[TableRow]):
+        class Meta:
+            model = countdown
+
+        name = factory.Iterator("abc")
+
+    made = await CountdownFactory.create_batch_async(3)
+    stored = {row["id"]: row["name"] for row in await _stored(database, countdown)}
+    assert [stored[row.id] for row in made] == [row.name for row in made] == ["a", "b", "c"]
+    if database.url.dialect == "postgresql":
+        assert [row.id for row in made] == [-1, -2, -3]
+
+
+async def test_a_key_that_is_stored_as_something_else(database: Database) -> None:
+    """A row is told by its key also where the database makes something else of that."""
+
+    class PaddedFactory(AsyncDatabasesFactory[TableRow]):
+        class Meta:
+            model = padded
+
+        code = factory.Iterator(["b", "a", "c"])
+
+    made = await PaddedFactory.create_batch_async(3)
+    assert [(row.code, row.rank) for row in made] == [("b", 42), ("a", 42), ("c", 42)]
+    assert len(await _stored(database, padded)) == 3
+
+
+async def test_pages(database: Database, statements: Callable[[], list[str]]) -> None:
+    """A wide table takes as many INSERTs as its parameters do not fit into one."""
+    WideFactory.reset_sequence(0)
+    made = await WideFactory.create_batch_async(700)
+    expected = {"sqlite": 3, "postgresql": 3, "mysql": 1}[database.url.dialect]
+    assert statements() == ["INSERT INTO wide"] * expected
+    stored = await _stored(database, wide)
+    assert [row["c0"] for row in sorted(stored, key=lambda row: row["id"])] == [*range(700)]
+    assert [row.id for row in made] == sorted(row["id"] for row in stored)
+
+
+async def test_inheritance_of_many(database: Database, statements: Callable[[], list[str]]) -> None:
+    """Objects of a class that is mapped to two tables take an INSERT into each."""
+    publisher = await PublisherFactory.create_async()
+    statements()
+    made = await AtlasFactory.create_batch_async(4, publisher=publisher)
+    sent = [one for one in statements() if one.startswith("INSERT")]
+    assert sent == ["INSERT INTO book", "INSERT INTO atlas"]
+    again = await AtlasFactory.create_async(publisher=publisher)
+    ids = [atlas.id for atlas in (*made, again)]
+    assert ids == sorted(set(ids))
+    assert {row["book_id"] for row in await _stored(database, Atlas)} == set(ids)
+
+
+@pytest.mark.parametrize("database", [stores.postgresql], indirect=True, ids=["postgresql"])
+async def test_some_rows_that_the_database_discards(database: Database) -> None:
+    """If all are discarded, nothing is known of them; if some are, which is not to be told."""
+    await database.execute(
+        "CREATE FUNCTION discard() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN IF NEW.name = ''no'' THEN RETURN NULL; END IF; RETURN NEW; END'"
+    )
+    await database.execute(
+        "CREATE TRIGGER discard BEFORE INSERT ON article FOR EACH ROW EXECUTE FUNCTION discard()"
+    )
+    made = await ArticleFactory.create_batch_async(2, name="no")
+    assert [article.id for article in made] == [None, None]
+    with pytest.raises(AdapterError, match=r"^Of 3 rows, article has taken 2 .*batch_size = 1"):
+        await ArticleFactory.create_batch_async(3, name=factory.Iterator(["yes", "no", "yes"]))
+
+
+async def test_looking_up_many_by_a_relationship(database: Database) -> None:
+    """The objects of a batch may be looked up by what they refer to."""
+
+    class Once(BookFactory):
+        class Meta:
+            databases_get_or_create = ("publisher",)
+
+    publishers = await PublisherFactory.create_batch_async(3)
+    first = await Once.create_async(publisher=publishers[1])
+    books = await Once.create_batch_async(3, publisher=factory.Iterator(publishers))
+    assert books[1].id == first.id
+    assert len(await _stored(database, Book)) == 3
+    assert all(publisher.shouted == publisher.name.upper() for publisher in publishers)
+
+
+async def test_looking_up_many(database: Database) -> None:
+    """Many are found as one by one: by several columns, NULL, and the database's equality."""
+    adapter = DatabasesAdapter[Any]()
+    for name, number in (("a", 1), ("a", 2), ("b", 1), ("B", 3), (None, 4)):
+        await ArticleFactory.create_async(name=name, number=number)
+    for lookups in (
+        [{"name": "a", "number": 2}, {"name": "b", "number": 1}, {"name": "a", "number": 3}],
+        [{"number": 3}, {"number": 4}, {"number": 5}],
+        [{"name": None}, {"name": "c"}],
+        [{"name": "b", "number": 3}, {"name": "b", "number": 1}],
+    ):
+        found = await adapter.find_many(articles, lookups)
+        assert found == [await adapter.find(articles, lookup) for lookup in lookups]
+    with pytest.raises(MultipleResultsFound):
+        await adapter.find_many(articles, [{"name": "a"}, {"name": "x"}])
+
+
+@on_sqlite
+async def test_looking_up_many_by_what_cannot_be_hashed(database: Database) -> None:
+    """A lookup may be by a value such as a list, where the database can compare it."""
+    adapter = DatabasesAdapter[Any]()
+    await database.execute(typed.insert().values(name="x", data=[1], price=1))
+    found = await adapter.find_many(typed, [{"data": [2]}, {"data": [1]}])
+    assert [row and row.name for row in found] == [None, "x"]
 
 
 # A row --------------------------------------------------------------------------------------------

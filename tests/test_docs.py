@@ -100,7 +100,7 @@ def page_files(markdown: str) -> dict[str, str]:
     return files
 
 
-def _without_ours(environ: Mapping[str, str]) -> dict[str, str]:
+def without_ours(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment without the servers, and without what is for this test run only."""
     reader = {
         name: value
@@ -130,7 +130,7 @@ def run_page(markdown: str, folder: Path, environment: dict[str, str]) -> str | 
         [pytest_command, "--rootdir=.", "-p", "no:cacheprovider", "-W", "error", "-ra",
          f"--junitxml={report}", *options],
         cwd=folder,
-        env=_without_ours(os.environ) | environment,
+        env=without_ours(os.environ) | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -292,7 +292,7 @@ MODULES = {
 }
 
 # Their examples need a server, or an ORM that is set up: the pages in docs/stores/ run the like.
-OTHER_STORES = ("tortoise", "beanie", "mongo", "databases", "conformance")
+OTHER_STORES = ("tortoise", "beanie", "mongo", "databases")
 
 # What an example may take as given, besides the names of its module and the installed packages.
 GIVEN = {
@@ -313,10 +313,7 @@ GIVEN = {
     "pytest": pytest,
     "session": None,
 }
-GIVEN_ELSEWHERE = {
-    *("collection", "database", "users"),
-    *("Child", "MyAdapter", "Parent", "TABLES", "aiosqlite", "sqlite3"),
-}
+GIVEN_ELSEWHERE = {"collection", "database", "users"}
 
 
 def docstrings(tree: ast.AST) -> Iterator[tuple[str, str]]:

@@ -8,14 +8,15 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Annotated, Any, Optional, TypedDict
 
 import factory
 import pytest
-from bson import ObjectId
+from bson import Int64, ObjectId
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from pymongo import AsyncMongoClient, MongoClient
-from pymongo.errors import DuplicateKeyError, OperationFailure
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 
 from async_factory_boy import (
     AdapterError,
@@ -247,6 +248,165 @@ async def test_lookup_is_by_value(value: Any, bound: Any) -> None:
     await ThingFactory.create_async(name="one")
     adapter: Any = ThingFactory._meta.adapter_for_storing()
     assert await adapter.find(dict, {"name": value}) is None
+
+
+# Many at once.
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [
+        (dict, lambda thing: thing["_id"]),
+        (Record, lambda thing: thing["_id"]),
+        (Thing, lambda thing: thing["_id"]),
+        (Row, lambda thing: thing.id),
+        (FrozenRow, lambda thing: thing._id),
+        (RowWithoutId, None),
+        (Model, lambda thing: ObjectId(thing.id)),
+        (FrozenModel, lambda thing: thing.key),
+        (ModelWithoutId, None),
+    ],
+)
+async def test_batches_of_each_kind(kind: Any, key: Any, bound: Any) -> None:
+    """A batch stores, and finds, objects of each kind of model in order, each with its id."""
+
+    class Factory(AsyncMongoFactory[Any]):
+        class Meta:
+            model = kind
+            mongo_get_or_create = ("name",)
+
+        name = factory.Iterator(["c", "a", "b"])
+
+    def names(things: list[Any]) -> list[str]:
+        return [thing["name"] if isinstance(thing, dict) else thing.name for thing in things]
+
+    made = await Factory.create_batch_async(3)
+    stored = [document async for document in bound.find().sort("_id")]
+    assert names(made) == [document["name"] for document in stored] == ["c", "a", "b"]
+    assert all(type(thing) is kind or kind is Thing for thing in made)
+    name = factory.Iterator(["a", "new", "c"])
+    found = await Factory.create_batch_async(3, name=name)
+    assert names(found) == ["a", "new", "c"]
+    assert await bound.count_documents({}) == 4
+    if key is not None:
+        assert [key(thing) for thing in made] == [document["_id"] for document in stored]
+        assert [key(found[0]), key(found[2])] == [key(made[1]), key(made[0])]
+
+
+async def test_batch_with_ids_of_the_caller(bound: Any) -> None:
+    """Some objects of a batch may have an id of the caller's."""
+    ids = factory.Iterator([7, None, "eight", None])
+    things = await ThingFactory.create_batch_async(4, _id=ids)
+    assert [things[0]["_id"], things[2]["_id"]] == [7, "eight"]
+    assert all(isinstance(thing["_id"], ObjectId) for thing in things[1::2])
+    stored = {document["_id"]: document["name"] async for document in bound.find()}
+    assert stored == {thing["_id"]: thing["name"] for thing in things}
+
+
+LOOKED_UP = {
+    "plain": ([{"a": 1}, {"a": "x"}, {"a": None}], [1, "x", None, 3], 1),
+    "absent": ([{"b": 1}], [None, 1], 1),
+    "documents": ([{"a": {"b": 1, "c": 2}}], [{"b": 1, "c": 2}, {"c": 2, "b": 1}], 1),
+    "other number": ([{"a": 1.0}, {"a": Int64(2)}], [1, 2, 3], 4),
+    "not the same to the server": ([{"a": 1}], [True, "1"], 1),
+    "in an array": ([{"a": ["x", "y"]}, {"a": "z"}], ["x", "y", "z"], 4),
+    "several": ([{"a": 1, "b": 1}, {"a": 1, "b": 2}], [1, 2], 3),
+    "pattern": ([{"a": "xy"}, {"a": re.compile("x")}], [re.compile("x"), re.compile("y")], 1),
+    "time": (
+        [{"a": datetime(2024, 1, 2, microsecond=5000)}],
+        [
+            datetime(2024, 1, 2, microsecond=5000),
+            datetime(2024, 1, 2, microsecond=6000),
+        ],
+        1,
+    ),
+    "finer than stored": (
+        [{"a": datetime(2024, 1, 2, microsecond=5000)}],
+        [
+            datetime(2024, 1, 2, microsecond=5001),
+            datetime(2024, 1, 2, microsecond=5002),
+        ],
+        3,
+    ),
+    "nan": ([{"a": float("nan")}], [float("nan"), 1.0], 1),
+}
+
+
+@pytest.mark.parametrize(("documents", "values", "finds"), LOOKED_UP.values(), ids=LOOKED_UP)
+async def test_looking_up_many(
+    documents: list[Any], values: list[Any], finds: int, servers: Servers, driver: Any
+) -> None:
+    """Many are looked up by one find, unless the values do not tell which is which."""
+    commands = stores.Commands()
+    async with driver.database(servers.mongodb, commands) as database:
+        await database["things"].insert_many(documents)
+        adapter = MongoAdapter[Any](collection=database["things"])
+        lookups = [{"a": value} for value in values]
+        expected = [await adapter.find(dict, lookup) for lookup in lookups]
+        commands.sent.clear()
+        found = await adapter.find_many(dict, lookups)
+    assert repr(found) == repr(expected)  # nan is not equal to itself
+    assert commands.sent.count("find things") == finds
+
+
+async def test_looking_up_many_by_several_fields(bound: Any) -> None:
+    """Objects are looked up by all of their fields together."""
+    await bound.insert_many([{"name": f"{a}{b}", "a": a, "b": b} for a in "xy" for b in "xy"])
+    adapter: Any = ThingFactory._meta.adapter_for_storing()
+    lookups = [{"a": "x", "b": "y"}, {"b": "x", "a": "y"}, {"a": "z", "b": "y"}]
+    found = await adapter.find_many(dict, [dict(sorted(lookup.items())) for lookup in lookups])
+    assert [one and one["name"] for one in found] == ["xy", "yx", None]
+
+
+async def test_looking_up_many_by_a_collation(database: Any) -> None:
+    """A batch finds by the collection's notion of equality, as a single call does."""
+    collection = await database.create_collection(
+        "names", collation={"locale": "en", "strength": 2}
+    )
+    adapter = MongoAdapter[Any](collection=collection)
+    await collection.insert_one({"name": "Acme"})
+    names = ["ACME", "other", "acme"]
+    found = await adapter.find_many(dict, [{"name": name} for name in names])
+    assert [one and one["name"] for one in found] == ["Acme", None, "Acme"]
+
+
+async def test_looking_up_many_by_part_of_a_document(bound: Any) -> None:
+    """A lookup may reach into a field, as a query of MongoDB's may."""
+    await bound.insert_one({"name": "one", "address": {"city": "Bern"}})
+    adapter: Any = ThingFactory._meta.adapter_for_storing()
+    lookups = [{"address.city": city} for city in ("Bern", "Basel", None)]
+    found = await adapter.find_many(dict, lookups)
+    assert [one and one["name"] for one in found] == ["one", None, None]
+
+
+async def test_pages_of_lookups(servers: Servers, driver: type[stores.Driver]) -> None:
+    """More than a thousand lookups are more than one find."""
+    commands = stores.Commands()
+    async with driver.database(servers.mongodb, commands) as database:
+        adapter = MongoAdapter[Any](collection=database["things"])
+        await database["things"].insert_many([{"n": n} for n in range(0, 2500, 100)])
+        commands.sent.clear()
+        found = await adapter.find_many(dict, [{"n": n} for n in range(2500)])
+    assert [n for n, one in enumerate(found) if one is not None] == list(range(0, 2500, 100))
+    assert commands.sent.count("find things") == 3
+
+
+async def test_refused_for_another_reason(database: Any) -> None:
+    """What is refused for another reason than a duplicate is no conflict, and not retried."""
+    validator = {"size": {"$lt": 3}}
+    collection = await database.create_collection("small", validator=validator)
+
+    class SmallFactory(AsyncMongoFactory[dict[str, Any]]):
+        class Meta:
+            model = dict
+            mongo_collection = collection
+            mongo_get_or_create = ("size",)
+
+        size = factory.Sequence(lambda n: n)
+
+    SmallFactory.reset_sequence(1)
+    with pytest.raises(BulkWriteError, match="Document failed validation"):
+        await SmallFactory.create_batch_async(4)
 
 
 @dataclass

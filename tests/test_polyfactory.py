@@ -12,8 +12,6 @@ from beanie import Document, init_beanie
 from polyfactory.factories.beanie_odm_factory import BeanieDocumentFactory
 from polyfactory.factories.sqlalchemy_factory import SQLAlchemyFactory
 from polyfactory.persistence import AsyncPersistenceProtocol
-from pymongo import AsyncMongoClient
-from pymongo.asynchronous.client_session import AsyncClientSession
 from sqlalchemy import String, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
@@ -24,6 +22,7 @@ from async_factory_boy.adapters import by_name
 from async_factory_boy.adapters.beanie import BeanieAdapter
 from async_factory_boy.adapters.sqlalchemy import SQLAlchemyAdapter
 from tests.servers import Servers
+from tests.stores.beanie import DRIVER
 
 
 class Base(DeclarativeBase):
@@ -123,16 +122,14 @@ class NoteFactory(BeanieDocumentFactory[Note]):
 
 
 @pytest.fixture
-async def client(servers: Servers) -> AsyncGenerator[AsyncMongoClient[Any]]:
-    """A client of a server that has a database for the document."""
-    async with AsyncMongoClient(servers.mongodb) as client:
-        name = f"test_{uuid4().hex}"
-        await init_beanie(database=client[name], document_models=[Note])
-        yield client
-        await client.drop_database(name)
+async def database(servers: Servers) -> AsyncGenerator[Any]:
+    """A database that Beanie is initialised with."""
+    async with DRIVER.database(servers.mongodb) as database:
+        await init_beanie(database=database, document_models=[Note])
+        yield database
 
 
-@pytest.mark.usefixtures("client")
+@pytest.mark.usefixtures("database")
 async def test_beanie() -> None:
     """Documents are stored, and returned with their ids."""
     note = await NoteFactory.create_async(title="one")
@@ -145,11 +142,11 @@ async def test_beanie() -> None:
     assert [one.id for one in many] == [one.id for one in notes]
 
 
-async def test_beanie_in_a_transaction(client: AsyncMongoClient[Any]) -> None:
+async def test_beanie_in_a_transaction(database: Any) -> None:
     """With a session bound, documents are stored in its transaction, which is the caller's."""
-    session: AsyncClientSession
-    async with client.start_session() as session:
-        await session.start_transaction()
+    await database.create_collection("Note")
+    async with DRIVER.session(database) as session:
+        await DRIVER.begin(session)
         with bind(beanie_session=session):
             await NoteFactory.create_async()
             await NoteFactory.create_batch_async(2)

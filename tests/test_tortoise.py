@@ -324,7 +324,7 @@ async def test_using_db(server: TortoiseContext) -> None:
             assert await pool.execute_query_dict(f"SELECT * FROM {table}") == []
 
 
-async def test_bind(sqlite: TortoiseContext) -> None:
+async def test_bind(database: TortoiseContext) -> None:
     """A connection can be bound for many calls."""
     async with in_transaction() as connection:
         with bind(tortoise_using_db=connection):
@@ -433,7 +433,7 @@ async def test_fetch(database: TortoiseContext) -> None:
     assert [tag.slug for tag in user.tags] == ["red"]
 
 
-async def test_fetch_for_what_was_found(sqlite: TortoiseContext) -> None:
+async def test_fetch_for_what_was_found(database: TortoiseContext) -> None:
     """tortoise_fetch loads the relations of an object that get_or_create has found, too."""
 
     class Named(UserFactory):
@@ -446,7 +446,7 @@ async def test_fetch_for_what_was_found(sqlite: TortoiseContext) -> None:
     assert user.company.name == "acme"
 
 
-async def test_fetch_in_nested_calls(sqlite: TortoiseContext) -> None:
+async def test_fetch_in_nested_calls(database: TortoiseContext) -> None:
     """Each object of a graph is returned with the relations that its own factory fetches."""
 
     class Owner(CompanyFactory):
@@ -537,17 +537,17 @@ def forget_listeners(model: type[Model] = Audited) -> None:
         listeners.pop(model, None)
 
 
-async def test_signals(sqlite: TortoiseContext, signals: list[Any]) -> None:
+async def test_signals(database: TortoiseContext, signals: list[Any]) -> None:
     """Signals are sent as for Model.create()."""
     async with in_transaction() as connection:
         audited = await AuditedFactory.create_async(tortoise_using_db=connection)
     assert signals == [("pre", None, connection), ("post", audited.id, True, connection)]
     signals.clear()
     by_hand = await Audited.create(name="by hand")
-    assert signals == [("pre", None, sqlite.db()), ("post", by_hand.id, True, sqlite.db())]
+    assert signals == [("pre", None, database.db()), ("post", by_hand.id, True, database.db())]
 
 
-async def test_overridden_save(sqlite: TortoiseContext) -> None:
+async def test_overridden_save(database: TortoiseContext) -> None:
     """An overridden save() is called, once, with what Model.create() calls it with."""
     audited = await AuditedFactory.create_async()
     assert (await Audited.get(id=audited.id)).saves == audited.saves == 1
@@ -570,14 +570,14 @@ async def test_signal_that_creates(database: TortoiseContext) -> None:
         forget_listeners()
 
 
-async def test_custom_manager(sqlite: TortoiseContext) -> None:
+async def test_custom_manager(database: TortoiseContext) -> None:
     """What the model's manager hides can be created, and is returned whole."""
     hidden = await AccountFactory.create_async(email="hidden", active=False)
     assert (hidden.status, await Account.all()) == ("new", [])
     assert await Account.everything.all() == [hidden]
 
 
-async def test_get_or_create_by_the_manager(sqlite: TortoiseContext) -> None:
+async def test_get_or_create_by_the_manager(database: TortoiseContext) -> None:
     """get_or_create looks an object up by the model's manager, as Model.get_or_create() does."""
     seen = await AccountFactory.create_async(email="seen")
     assert await AccountFactory.create_async(email="seen") == seen
@@ -607,7 +607,7 @@ def test_build(sqlite: TortoiseContext) -> None:
     assert BadgeFactory.build(issuer__name="issuer").issuer_id == "issuer"
 
 
-async def test_build_stores_nothing(sqlite: TortoiseContext) -> None:
+async def test_build_stores_nothing(database: TortoiseContext) -> None:
     """Neither build() nor build_async() stores anything."""
     UserFactory.build()
     await UserFactory.build_async()
@@ -625,7 +625,7 @@ async def test_saving_what_was_built(database: TortoiseContext) -> None:
     assert await badge.user.company.users == [badge.user]
 
 
-async def test_saving_before_what_is_referred_to(sqlite: TortoiseContext) -> None:
+async def test_saving_before_what_is_referred_to(database: TortoiseContext) -> None:
     """An object that refers to one that is not saved cannot be saved, as by Tortoise's rule."""
     user = UserFactory.build()
     with pytest.raises(OperationalError, match=r"first call \.save\(\) on <Company>.*of a User"):
@@ -635,7 +635,7 @@ async def test_saving_before_what_is_referred_to(sqlite: TortoiseContext) -> Non
     assert (await User.get(id=user.id)).company_id == user.company.id
 
 
-async def test_creating_with_what_is_not_stored(sqlite: TortoiseContext) -> None:
+async def test_creating_with_what_is_not_stored(database: TortoiseContext) -> None:
     """create_async refuses a related object that is not stored, as Model.create() does."""
     company = CompanyFactory.build()
     with pytest.raises(OperationalError, match="should first call"):
@@ -645,7 +645,7 @@ async def test_creating_with_what_is_not_stored(sqlite: TortoiseContext) -> None
     assert await User.all() == []
 
 
-async def test_changing_what_was_built(sqlite: TortoiseContext) -> None:
+async def test_changing_what_was_built(database: TortoiseContext) -> None:
     """A relation of a built object that is assigned anew is stored as assigned."""
     company = await CompanyFactory.create_async()
     by_object, by_key = UserFactory.build_batch(2)
@@ -742,6 +742,36 @@ async def test_lost_races(server: TortoiseContext) -> None:
     assert await Company.all().values_list("name", flat=True) == ["acme"]
     assert {company.id for company in companies} == {(await Company.get()).id}
     assert await User.all().count() == 3
+
+
+async def test_lost_races_in_a_batch(server: TortoiseContext) -> None:
+    """All who lose a race for some values of a batch find the winner's rows, and keep the rest."""
+    begun, won = 0, asyncio.Event()
+
+    async def create(number: int) -> list[Company]:
+        # The last sorts after the others: InnoDB locks what is before a row that was refused.
+        names = iter(["acme", "other", f"zeta {number}"])
+
+        async def name() -> str:
+            """Have the transaction begin, then wait for the others."""
+            nonlocal begun
+            if (name := next(names)) == "acme":
+                await Company.all().count()
+                begun += 1
+                if begun == 3:
+                    won.set()
+                await asyncio.wait_for(won.wait(), 20)
+            return name
+
+        async with in_transaction():
+            return await NamedCompanyFactory.create_batch_async(3, name=factory.LazyFunction(name))
+
+    batches = await asyncio.gather(*(create(number) for number in range(3)))
+    stored = {company.name: company.id for company in await Company.all()}
+    assert stored.keys() == {"acme", "other", "zeta 0", "zeta 1", "zeta 2"}
+    for number, batch in enumerate(batches):
+        assert [company.name for company in batch] == ["acme", "other", f"zeta {number}"]
+        assert [company.id for company in batch] == [stored[company.name] for company in batch]
 
 
 async def test_lost_race_outside_of_a_transaction(database: TortoiseContext) -> None:
@@ -1113,6 +1143,21 @@ async def test_connection_of_another_loop(database: TortoiseContext) -> None:
 
             with pytest.raises(OptionError, match="another event loop has opened"):
                 await asyncio.to_thread(asyncio.run, create())
+
+
+async def test_refused_by_the_database(database: TortoiseContext) -> None:
+    """What the database refuses is Tortoise's error, untouched: a taken value, a missing table."""
+    await CompanyFactory.create_async(name="taken")
+    for size in (1, 2):
+        with pytest.raises(IntegrityError) as caught:
+            await CompanyFactory.create_batch_async(size, name="taken")
+        assert type(caught.value) is IntegrityError
+    assert await Company.all().count() == 1
+    await database.db().execute_script("DROP TABLE own_audited")
+    for size in (1, 2):
+        with pytest.raises(OperationalError, match="own_audited") as refused:
+            await AuditedFactory.create_batch_async(size)
+        assert type(refused.value) is OperationalError
 
 
 async def test_misspelt_call_option(sqlite: TortoiseContext) -> None:

@@ -174,11 +174,12 @@ def _installed(name: str) -> tuple[EntryPoint, str]:
         raise _complaint(
             f"names an unknown adapter {name!r}.{extra} Known adapters: {', '.join(known)}."
         )
-    owners = [
-        f"{one.value!r} of the distribution "
-        + (f"{one.dist.name} {one.dist.version}" if one.dist is not None else "(unknown)")
-        for one in found
-    ]
+    owners = []
+    for one in found:
+        distribution: Any = one.dist  # set by entry_points(), though typed as optional
+        owners.append(
+            f"{one.value!r} of the distribution {distribution.name} {distribution.version}"
+        )
     if len(found) > 1:
         raise _complaint(
             f"names {name!r}, which is more than one adapter: {', and '.join(owners)}. Uninstall "

@@ -65,10 +65,10 @@ class BeanieAdapter(ClientSessionAdapter[M]):
             adapter = BeanieAdapter(get_or_create=("email",))
     ```
 
-    Event actions, ``validate_on_save``, state management and revision ids work as they do there.
-    Given a client session (``beanie_session``) that is in a transaction, the adapter stores and
-    looks up in it, and leaves it to the caller to commit or abort. Tasks may share a session: the
-    adapter waits its turn.
+    Event actions, ``validate_on_save``, state management and revision ids work as they do there,
+    also in a batch, which is one command. Given a client session (``beanie_session``) that is in a
+    transaction, the adapter stores and looks up in it, and leaves it to the caller to commit or
+    abort. Tasks may share a session: the adapter waits its turn.
 
     Args:
         get_or_create: Fields that identify a document. One that has their values is looked up
@@ -116,6 +116,9 @@ class BeanieAdapter(ClientSessionAdapter[M]):
     def handles(cls, model: type) -> bool:
         return isinstance(model, type) and issubclass(model, Document)
 
+    def collection_of(self, model: type[M]) -> AsyncCollection:
+        return _collection(cast("type[Document]", model))
+
     def check(self, model: type[M]) -> None:
         if not self.handles(model):
             raise AdapterError(
@@ -152,9 +155,6 @@ class BeanieAdapter(ClientSessionAdapter[M]):
         saved = await document.insert(session=cast("Any", self.session), link_rule=self.link_rule)
         return cast("M", saved)
 
-    def collection_of(self, model: type[M]) -> AsyncCollection:
-        return _collection(cast("type[Document]", model))
-
     async def store(self, instances: Sequence[M], stored: list[Any]) -> Sequence[M]:
         documents = cast("Sequence[Document]", instances)
         if self._go_together(documents):
@@ -183,12 +183,16 @@ class BeanieAdapter(ClientSessionAdapter[M]):
         """
         kind = type(documents[0])
         settings = kind.get_settings()
+        # What would do nothing is left out: all together it takes longer than the rest.
+        validates = _validates(kind)
+        acts_before = bool(_actions(kind, ActionDirections.BEFORE))
         rows = []
         for document in documents:
-            if _VALIDATES_FIRST:
+            if validates and _VALIDATES_FIRST:
                 await document.validate_self()
-            await _run_actions(document, ActionDirections.BEFORE)
-            if not _VALIDATES_FIRST:
+            if acts_before:
+                await _run_actions(document, ActionDirections.BEFORE)
+            if validates and not _VALIDATES_FIRST:
                 await document.validate_self()
             if settings.use_revision:
                 document.revision_id = uuid4()
@@ -199,9 +203,11 @@ class BeanieAdapter(ClientSessionAdapter[M]):
         finally:
             for document, key in zip(documents, stored, strict=False):
                 document.id = as_id(key)
-                document._save_state()
-        for document in documents:
-            await _run_actions(document, ActionDirections.AFTER)
+                if settings.use_state_management:
+                    document._save_state()
+        if _actions(kind, ActionDirections.AFTER):
+            for document in documents:
+                await _run_actions(document, ActionDirections.AFTER)
 
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         document = cast("type[Document]", model)
@@ -289,10 +295,23 @@ def _collection(document: type[Document]) -> AsyncCollection:
     return cast("AsyncCollection", collection)
 
 
+def _actions(
+    document: type[Document], direction: ActionDirections, event: EventTypes = EventTypes.INSERT
+) -> Sequence[object]:
+    return ActionRegistry.get_action_list(document, event, direction)
+
+
 async def _run_actions(document: Document, direction: ActionDirections) -> None:
-    # Asked first, because to run none takes longer than all else.
-    if ActionRegistry.get_action_list(type(document), EventTypes.INSERT, direction):
-        await ActionRegistry.run_actions(document, EventTypes.INSERT, direction, [])
+    await ActionRegistry.run_actions(document, EventTypes.INSERT, direction, [])
+
+
+def _validates(document: type[Document]) -> bool:
+    """Tell whether ``validate_self()`` does anything."""
+    return (
+        document.get_settings().validate_on_save
+        or document.validate_self is not Document.validate_self
+        or any(_actions(document, one, EventTypes.VALIDATE_ON_SAVE) for one in ActionDirections)
+    )
 
 
 def _id_parser(document: type[Document]) -> Callable[[Any], Any]:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import lru_cache
+from itertools import groupby
 from typing import Any, ClassVar, Generic, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -26,7 +37,19 @@ try:
     from databases import Database, DatabaseURL
     from databases.core import Connection
     from databases.interfaces import Record
-    from sqlalchemy import Column, Engine, Integer, Select, Table, inspect, select, type_coerce
+    from sqlalchemy import (
+        Column,
+        ColumnElement,
+        Engine,
+        Integer,
+        Select,
+        Table,
+        and_,
+        inspect,
+        or_,
+        select,
+        type_coerce,
+    )
     from sqlalchemy.engine import Compiled, Dialect
     from sqlalchemy.exc import MultipleResultsFound
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
@@ -40,6 +63,17 @@ except ModuleNotFoundError as error:  # pragma: no cover (tested where it is not
 __all__ = ["DatabasesAdapter", "TableRow"]
 
 M = TypeVar("M")
+
+# Rows per INSERT, and lookups per SELECT: of the latter, SQLite takes no more than 1,000.
+_ROWS = 1000
+_LOOKUPS = 500
+
+# How many parameters a statement may have. MySQL's drivers send none, but their values.
+# https://www.sqlite.org/limits.html#max_variable_number
+_PARAMETERS = {
+    "postgresql": 32767,
+    "sqlite": 32766 if sqlite3.sqlite_version_info >= (3, 32) else 999,
+}
 
 # A task has a connection of its own, except with force_rollback=True. There a savepoint set by one
 # task would enclose what the others store, and databases would take its end for theirs.
@@ -196,6 +230,9 @@ class DatabasesAdapter(PersistenceAdapter[M]):
     foreign key. Either comes back with all its columns set: the key, Python-side defaults (which
     databases itself leaves out), and what the server filled in.
 
+    Rows of a batch are inserted together where it can be told which key belongs to which, else one
+    by one.
+
     It uses the connection of the running task, and so takes part in the transaction that this task
     has begun by ``database.transaction()``. It commits nothing that it did not begin.
 
@@ -293,27 +330,47 @@ class DatabasesAdapter(PersistenceAdapter[M]):
         return cast("M", TableRow(model, kwargs))
 
     async def save(self, data: M) -> M:
-        database = self.current_database()
-        layout = _layout_of(data)
-        if len(layout.tables) == 1:
-            await _save(database, layout, data)
-        else:
-            async with database.transaction():
-                await _save(database, layout, data)
-        return data
+        return (await self.save_many([data]))[0]
 
     async def save_many(self, data: Sequence[M]) -> list[M]:
+        instances = list(data)
+        database = self.current_database()
         # On one connection: to take it from the pool and give it back costs a statement, too.
-        async with self.current_database().connection():
-            return list(await super().save_many(data))
+        async with database.connection():
+            for layout, some in _by_layout(instances):
+                if len(layout.tables) == 1:
+                    await _save(database, layout, some)
+                else:
+                    async with database.transaction():
+                        await _save(database, layout, some)
+        return instances
 
     async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
         async with self.current_database().transaction():
             return await self.save_many(await build())
 
+    def stored_through(self, model: type[M]) -> Hashable:
+        return self.current_database()
+
+    @asynccontextmanager
+    async def rolled_back(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
+        async with self.current_database().transaction(force_rollback=True):
+            yield {}
+
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         layout = _layout(model)
         return await _fetch(self.current_database(), layout, layout.select(lookup))
+
+    async def find_many(
+        self, model: type[M], lookups: Sequence[Mapping[str, Any]]
+    ) -> Sequence[M | None]:
+        layout = _layout(model)
+        names = layout.columns()
+        if all(name in names for name in lookups[0]):  # else by a relationship
+            records = await _records(self.current_database(), layout, names, lookups)
+            if records is not None:
+                return [None if record is None else layout.load(record) for record in records]
+        return await super().find_many(model, lookups)
 
     async def find_winner(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         database = self.current_database()
@@ -350,6 +407,14 @@ class _Layout(ABC, Generic[M]):
         """Return the names that a lookup may use."""
 
     @abstractmethod
+    def columns(self) -> Sequence[str]:
+        """Return the names of what `load` needs, in order."""
+
+    @abstractmethod
+    def column(self, name: str) -> Any:
+        """Return the column, or what else can be selected, that a name stands for."""
+
+    @abstractmethod
     def select(self, lookup: Mapping[str, Any]) -> Select[Any]:
         """Select what `load` needs of the objects that have the values of `lookup`."""
 
@@ -365,8 +430,8 @@ class _Layout(ABC, Generic[M]):
     def fill(self, instance: M, table: Table, values: Mapping[str, Any]) -> None:
         """Set on an object what its row in `table` holds."""
 
-    async def complete(self, database: Database, instance: M) -> None:
-        """Set on an object what no row holds."""
+    async def complete(self, database: Database, instances: Sequence[M]) -> None:
+        """Set on objects what no row holds."""
 
 
 def _layout(model: Any) -> _Layout[Any]:
@@ -382,8 +447,13 @@ def _layout(model: Any) -> _Layout[Any]:
     )
 
 
-def _layout_of(instance: Any) -> _Layout[Any]:
-    return _layout(instance.__table__ if isinstance(instance, TableRow) else type(instance))
+def _by_layout(instances: Sequence[M]) -> Iterator[tuple[_Layout[M], Sequence[M]]]:
+    for model, some in groupby(instances, _model_of):
+        yield _layout(model), list(some)
+
+
+def _model_of(instance: Any) -> Any:
+    return instance.__table__ if isinstance(instance, TableRow) else type(instance)
 
 
 class _TableLayout(_Layout[TableRow]):
@@ -395,13 +465,19 @@ class _TableLayout(_Layout[TableRow]):
     def fields(self) -> Sequence[str]:
         return self.table.c.keys()
 
+    def columns(self) -> Sequence[str]:
+        return self.table.c.keys()
+
+    def column(self, name: str) -> Any:
+        return self.table.c[name]
+
     def select(self, lookup: Mapping[str, Any]) -> Select[Any]:
         return self.table.select().where(
             *(self.table.c[name] == value for name, value in lookup.items())
         )
 
     def load(self, record: Record) -> TableRow:
-        return TableRow(self.table, _named(self.table.c.keys(), record))
+        return TableRow(self.table, _named(self.columns(), record))
 
     def values(self, instance: TableRow, table: Table) -> dict[str, Any]:
         return {
@@ -424,17 +500,19 @@ class _MappedLayout(_Layout[Any]):
     def fields(self) -> Sequence[str]:
         return self.mapper.all_orm_descriptors.keys()
 
-    def select(self, lookup: Mapping[str, Any]) -> Select[Any]:
-        return self._select(self.mapper.column_attrs.keys()).filter_by(**lookup)
+    def columns(self) -> Sequence[str]:
+        return self.mapper.column_attrs.keys()
 
-    def _select(self, names: Iterable[str]) -> Select[Any]:
-        attributes = [getattr(self.mapper.class_, name) for name in names]
-        return cast("Select[Any]", select(*attributes))
+    def column(self, name: str) -> Any:
+        return getattr(self.mapper.class_, name)
+
+    def select(self, lookup: Mapping[str, Any]) -> Select[Any]:
+        return _selected(self, self.columns()).filter_by(**lookup)
 
     def load(self, record: Record) -> Any:
         # As SQLAlchemy itself loads an object: without calling its constructor.
         instance = self.mapper.class_manager.new_instance()
-        for name, value in _named(self.mapper.column_attrs.keys(), record).items():
+        for name, value in _named(self.columns(), record).items():
             set_committed_value(instance, name, value)
         return instance
 
@@ -487,20 +565,30 @@ class _MappedLayout(_Layout[Any]):
             if attribute is not None:
                 set_committed_value(instance, attribute, value)
 
-    async def complete(self, database: Database, instance: Any) -> None:
+    async def complete(self, database: Database, instances: Sequence[Any]) -> None:
         names = [
             attribute.key
             for attribute in self.mapper.column_attrs
             if not isinstance(attribute.columns[0], Column)
         ]
-        if names:
-            key = {
-                name: getattr(instance, name)
-                for name in (_attribute(self.mapper, c) for c in self.mapper.primary_key)
-                if name is not None
-            }
-            read = await _read(database, self._select(names).filter_by(**key), names)
-            for name, value in read.items():
+        if not names:
+            return
+        key = [_attribute(self.mapper, column) for column in self.mapper.primary_key]
+        lookups = [
+            {name: getattr(instance, name) for name in key if name is not None}
+            for instance in instances
+        ]
+        names += lookups[0]
+        records = await _records(database, self, names, lookups)
+        if records is None:
+            records = [
+                await database.fetch_one(_selected(self, names).filter_by(**lookup))
+                for lookup in lookups
+            ]
+        for instance, record in zip(instances, records, strict=True):
+            # A trigger may have discarded the row.
+            values = {} if record is None else _named(names, record)
+            for name, value in values.items():
                 set_committed_value(instance, name, value)
 
 
@@ -518,12 +606,56 @@ async def _fetch(database: Database, layout: _Layout[M], statement: Select[Any])
     return layout.load(records[0]) if records else None
 
 
-async def _save(database: Database, layout: _Layout[M], instance: M) -> None:
+def _selected(layout: _Layout[Any], names: Iterable[str]) -> Select[Any]:
+    return cast("Select[Any]", select(*map(layout.column, names)))
+
+
+async def _records(
+    database: Database,
+    layout: _Layout[Any],
+    names: Sequence[str],
+    lookups: Sequence[Mapping[str, Any]],
+) -> Sequence[Record | None] | None:
+    """Return the one record of each of several lookups, ``None`` where there is none.
+
+    Args:
+        database: Where to look.
+        layout: How the objects lie there.
+        names: What to select, which includes the names in the lookups.
+        lookups: Names with values; the same names in each.
+
+    Returns:
+        ``None`` if it cannot be told which record belongs to which lookup: the database may take
+        for equal what Python does not, such as "acme" and "ACME".
+    """
+    positions = [names.index(name) for name in lookups[0]]
+    found: list[Record | None] = [None] * len(lookups)
+    for start in range(0, len(lookups), _LOOKUPS):
+        page = lookups[start : start + _LOOKUPS]
+        try:
+            places = {tuple(lookup.values()): start + n for n, lookup in enumerate(page)}
+        except TypeError:  # not hashable
+            return None
+        conditions: list[ColumnElement[bool]] = [
+            and_(*(layout.column(name) == value for name, value in lookup.items()))
+            for lookup in page
+        ]
+        statement = _selected(layout, names).where(or_(*conditions))
+        for record in await database.fetch_all(statement):
+            place = places.get(tuple(record[position] for position in positions))
+            if place is None or found[place] is not None:
+                return None
+            found[place] = record
+    return found
+
+
+async def _save(database: Database, layout: _Layout[M], instances: Sequence[M]) -> None:
     for table in layout.tables:
-        values = _with_defaults(table, layout.values(instance, table))
-        await _insert(database, table, values)
-        layout.fill(instance, table, values)
-    await layout.complete(database, instance)
+        rows = [_with_defaults(table, layout.values(instance, table)) for instance in instances]
+        await _insert_all(database, table, rows)
+        for instance, values in zip(instances, rows, strict=True):
+            layout.fill(instance, table, values)
+    await layout.complete(database, instances)
 
 
 class _DefaultContext:
@@ -552,6 +684,119 @@ def _with_defaults(table: Table, values: dict[str, Any]) -> dict[str, Any]:
             elif default.is_callable:
                 values[column.key] = default.arg(_DefaultContext(values))
     return values
+
+
+async def _insert_all(database: Database, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows, in order, and add to each what else it holds."""
+    if len(rows) == 1:
+        await _insert(database, table, rows[0])
+        return
+    nulls = _absent_is_null(table)
+    returns = await _has_multi_returning(database)
+    for together, some in groupby(rows, lambda values: _given(values, nulls)):
+        run = list(some)
+        # Without RETURNING, a column that a trigger may have filled in is not read.
+        unknown = [
+            column
+            for column in table.c
+            if any(column.key not in values for values in run)
+            and (returns or column.key not in nulls)
+        ]
+        one_by_one = unknown and not (returns and _keys_are_told(table, unknown))
+        if together is None or one_by_one or len(run) == 1:
+            for values in run:
+                await _insert(database, table, values)
+        else:
+            for page in _pages(database, table, run):
+                await _insert_page(database, table, page, unknown)
+
+
+def _absent_is_null(table: Table) -> frozenset[str]:
+    """Return the columns that are NULL if they are given no value."""
+    return frozenset(
+        column.key
+        for column in table.c
+        if column.nullable
+        and not any((column.default, column.server_default, column.computed, column.identity))
+        # None for JSON, say, is not NULL.
+        and not column.type.should_evaluate_none
+    )
+
+
+def _given(values: Mapping[str, Any], nulls: frozenset[str]) -> frozenset[str] | None:
+    """Return what rows have to have in common to go into one INSERT; ``None`` for those alone."""
+    if not values or any(map(_is_expression, values.values())):
+        return None
+    return frozenset(values) - nulls
+
+
+def _keys_are_told(table: Table, unknown: Sequence[Column[Any]]) -> bool:
+    """Tell whether the rows that an INSERT returns, in any order, can be told apart.
+
+    They can by their keys, if these are given, or are numbers that are counted up.
+    """
+    key = table.primary_key.columns.values()
+    if not any(column in unknown for column in key):
+        return bool(key)
+    generated = table.autoincrement_column
+    counting: Any = None
+    if generated is not None:
+        counting = generated.identity or generated.default
+    return (
+        len(key) == 1
+        and key[0] is generated
+        and isinstance(generated.type, Integer)
+        and (getattr(counting, "increment", None) or 1) > 0
+    )
+
+
+def _pages(
+    database: Database, table: Table, rows: Sequence[dict[str, Any]]
+) -> Iterator[Sequence[dict[str, Any]]]:
+    # A default that is an SQL expression may have parameters, too.
+    width = len(table.c) + 4 * sum(
+        column.default is not None and column.default.is_clause_element for column in table.c
+    )
+    size = min(_ROWS, _PARAMETERS.get(database.url.dialect, sys.maxsize) // width)
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+async def _insert_page(
+    database: Database,
+    table: Table,
+    rows: Sequence[dict[str, Any]],
+    unknown: Sequence[Column[Any]],
+) -> None:
+    names = [column.key for column in table.c if any(column.key in values for values in rows)]
+    given = [{name: values.get(name) for name in names} for values in rows]
+    if not unknown:
+        await database.execute(_Insertion(table, given))
+        return
+    key = table.primary_key.columns.values()
+    returned = list(dict.fromkeys([*key, *unknown]))
+    records = await database.fetch_all(_Insertion(table, given, tuple(returned)))
+    found = [_named([column.key for column in returned], record) for record in records]
+    if not found:
+        return  # a trigger has discarded the rows, and nothing is known of them
+    if key[0] in unknown:
+        if len(found) != len(rows):
+            raise AdapterError(
+                f"Of {len(rows)} rows, {table} has taken {len(found)} (a trigger may have "
+                "discarded the others), and which ones cannot be told; set Meta.batch_size = 1 in "
+                "the factory, so that they are inserted one by one."
+            )
+        # They need not be returned in order, but are numbered in order.
+        found.sort(key=lambda values: values[key[0].key])
+        for values, match in zip(rows, found, strict=True):
+            values.update({name: match[name] for name in match if name not in values})
+        return
+    by_key = {tuple(values[column.key] for column in key): values for values in found}
+    for values in rows:
+        known = by_key.get(tuple(values[column.key] for column in key))
+        if known is None:  # given as something else than what is stored, or discarded
+            known = await _read_back(database, values, key, unknown)
+        values.update({name: known[name] for name in known if name not in values})
 
 
 async def _insert(database: Database, table: Table, values: dict[str, Any]) -> None:
@@ -586,6 +831,17 @@ def _has_returning(database: Database) -> bool:
     return dialect != "mysql" and (dialect != "sqlite" or sqlite3.sqlite_version_info >= (3, 35))
 
 
+async def _has_multi_returning(database: Database) -> bool:
+    """Tell whether an INSERT of several rows can return them."""
+    if database.url.dialect != "mysql":
+        return _has_returning(database)
+    # MariaDB can, and says in its greeting that it is not MySQL: 5.5.5-10.11.19-MariaDB.
+    async with database.connection() as connection:
+        version = str(connection.raw_connection.get_server_info())
+    mariadb = re.search(r"(\d+)\.(\d+)\.\d+-MariaDB", version)
+    return mariadb is not None and tuple(map(int, mariadb.groups())) >= (10, 5)
+
+
 async def _insert_and_select(
     database: Database, table: Table, values: dict[str, Any], unknown: Sequence[Column[Any]]
 ) -> None:
@@ -618,9 +874,17 @@ async def _insert_and_select(
     if generated is not None and generated.key not in values:
         values[generated.key] = returned
     if filled_in:
-        statement = select(*filled_in).where(*(column == values[column.key] for column in key))
-        names = [column.key for column in filled_in]
-        values.update(await _read(database, statement, names))
+        values.update(await _read_back(database, values, key, filled_in))
+
+
+async def _read_back(
+    database: Database,
+    values: Mapping[str, Any],
+    key: Sequence[Column[Any]],
+    columns: Sequence[Column[Any]],
+) -> dict[str, Any]:
+    statement = select(*columns).where(*(column == values[column.key] for column in key))
+    return await _read(database, statement, [column.key for column in columns])
 
 
 def _unreadable(column: Column[Any]) -> AdapterError:
@@ -636,34 +900,40 @@ def _insertion(
     if not values or any(map(_is_expression, values.values())):
         statement = table.insert().values(values)
         return statement.returning(*returning) if returning else statement
-    return _Insertion(table, values, tuple(returning))
+    return _Insertion(table, [values], tuple(returning))
 
 
 class _Insertion(ClauseElement):
     """An INSERT of plain values, compiled once for all rows that have values for the same columns.
 
     databases compiles every statement it is given, which is most of what storing a row takes.
+
+    Args:
+        table: The table.
+        rows: Their values, for the same columns in each.
+        returning: The columns that are returned.
     """
 
     def __init__(
-        self, table: Table, values: Mapping[str, Any], returning: tuple[Column[Any], ...]
+        self,
+        table: Table,
+        rows: Sequence[Mapping[str, Any]],
+        returning: tuple[Column[Any], ...] = (),
     ) -> None:
         self.table = table
-        self.parameters = dict(values)
+        self.rows = rows
         self.returned = returning
 
     def compile(self, bind: Any = None, dialect: Any = None, **options: Any) -> Any:
-        keywords = options.get("compile_kwargs", {})
-        return _BoundInsertion(
-            _compiled(
-                dialect,
-                self.table,
-                tuple(self.parameters),
-                self.returned,
-                tuple(keywords.items()),
-            ),
-            self.parameters,
-        )
+        keywords = tuple(options.get("compile_kwargs", {}).items())
+        names = tuple(self.rows[0])
+
+        def compiled(rows: int) -> Compiled:
+            return _compiled(dialect, self.table, names, self.returned, keywords, rows)
+
+        if len(self.rows) == 1:
+            return _BoundInsertion(compiled(1), self.rows[0])
+        return _BoundInsertions(compiled(2), compiled(3), self.rows)
 
 
 @lru_cache(maxsize=256)
@@ -673,27 +943,83 @@ def _compiled(
     names: tuple[str, ...],
     returning: tuple[Column[Any], ...],
     compile_kwargs: tuple[tuple[str, Any], ...],
+    rows: int,
 ) -> Compiled:
-    statement: ClauseElement = table.insert()
+    statement: Any = table.insert()
+    if rows > 1:
+        statement = statement.values([dict.fromkeys(names)] * rows)
     if returning:
-        statement = table.insert().returning(*returning)
-    return statement.compile(
-        dialect=dialect, column_keys=list(names), compile_kwargs=dict(compile_kwargs)
+        statement = statement.returning(*returning)
+    compiled: Compiled = statement.compile(
+        dialect=dialect,
+        column_keys=list(names) if rows == 1 else None,
+        compile_kwargs=dict(compile_kwargs),
     )
+    return compiled
 
 
 class _BoundInsertion:
     """A compiled INSERT with the values of one row; otherwise what SQLAlchemy has compiled."""
 
-    def __init__(self, compiled: Compiled, values: dict[str, Any]) -> None:
+    def __init__(self, compiled: Compiled, values: Mapping[str, Any]) -> None:
         self._compiled = compiled
-        self.params: Any = compiled.construct_params(values)
+        self.params: Any = compiled.construct_params(dict(values))
 
     def construct_params(self) -> Any:
-        return self.params
+        return dict(self.params)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._compiled, name)
+
+
+class _BoundInsertions(_BoundInsertion):
+    """A compiled INSERT with the values of any number of rows.
+
+    To have SQLAlchemy compile one of a thousand rows takes longer than to store them. It numbers
+    the parameters of the rows, ``name_m0``, ``name_m1`` and so on, and what the third row adds is
+    what each further row adds.
+
+    Args:
+        two: An INSERT of two rows, compiled.
+        three: The same of three rows.
+        rows: The values of two rows or more.
+    """
+
+    def __init__(self, two: Any, three: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__(two, {})
+        further = range(2, len(rows))
+        prefixes = {
+            name: two.escaped_bind_names.get(f"{name}_m0", f"{name}_m0").removesuffix("0")
+            for name in rows[0]
+        }
+        for row, values in enumerate(rows):
+            for name, prefix in prefixes.items():
+                self.params[f"{prefix}{row}"] = values[name]
+        # What follows the rows does not begin with the comma that another row does.
+        end = _common(two.string, three.string)
+        added = three.string[end : end + len(three.string) - len(two.string)]
+        rest = "".join(added.replace("_m2)s", f"_m{row})s") for row in further)
+        self.string = two.string[:end] + rest + two.string[end:]
+        self._bind_processors = dict(two._bind_processors)
+        for name, prefix in prefixes.items():
+            processor = two._bind_processors.get(f"{name}_m0")
+            if processor is not None:
+                self._bind_processors.update({f"{prefix}{row}": processor for row in further})
+        self.positiontup = two.positiontup
+        if two.positiontup is not None:
+            names = three.positiontup[len(two.positiontup) :]
+            self.positiontup = two.positiontup + [
+                f"{name.removesuffix('2')}{row}" if name.endswith("_m2") else name
+                for row in further
+                for name in names
+            ]
+
+
+def _common(text: str, longer: str) -> int:
+    """Return how many characters two texts begin with in common."""
+    return next(
+        (n for n, (a, b) in enumerate(zip(text, longer, strict=False)) if a != b), len(text)
+    )
 
 
 def _is_expression(value: object) -> bool:

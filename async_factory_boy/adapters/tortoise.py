@@ -9,6 +9,7 @@ from collections.abc import (
     AsyncGenerator,
     Awaitable,
     Callable,
+    Hashable,
     Iterable,
     Iterator,
     Mapping,
@@ -16,6 +17,7 @@ from collections.abc import (
 )
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, count, groupby, islice, pairwise, repeat
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
@@ -68,6 +70,10 @@ T = TypeVar("T")
 _ROWS = 1000
 _PARAMETERS = 32_766
 
+# Characters and bytes of values per INSERT, where the driver puts them into the statement, which
+# MySQL and MariaDB limit (max_allowed_packet). What the drivers' executemany() goes by.
+_LENGTH = 1_024_000
+
 # Objects per SELECT, when many are looked up or loaded again.
 _PAGE = 500
 
@@ -109,6 +115,9 @@ class TortoiseAdapter(PersistenceAdapter[M]):
     called. The connection is the call's ``tortoise_using_db``, or the one that Tortoise uses for
     the model: inside of ``in_transaction()``, that of the transaction. It never commits or rolls
     back the caller's transaction. Tasks may share a transaction: the adapter waits its turn.
+
+    The objects of a batch share INSERTs. Only where the database would not tell which key is whose,
+    or where the model overrides ``save()``, each has its own.
 
     What is built without storing may refer to objects that are not stored either, which the
     constructor of a model refuses. Such relations can be read, and when the objects are saved
@@ -234,14 +243,19 @@ class TortoiseAdapter(PersistenceAdapter[M]):
             for instance in await model.filter(_is_any_of(names, page)).using_db(connection):
                 values = tuple(getattr(instance, name) for name in names)
                 found.setdefault(values, []).append(instance)
-        matches = [found.pop(values, []) for values in wanted]
-        # What is found, but not by its values, the database has taken for equal where Python does
-        # not, such as "acme" and "ACME": it is asked for one by one. So is what is not unique, for
-        # the error of find().
-        return [
-            some[0] if len(some) == 1 else await self.find(model, lookup) if some or found else None
-            for lookup, some in zip(lookups, matches, strict=True)
-        ]
+        # The database may take for equal what Python does not, such as "acme" and "ACME".
+        is_otherwise_equal = bool(found.keys() - set(wanted))
+        answers: list[M | None] = []
+        for lookup, values in zip(lookups, wanted, strict=True):
+            matches = found.get(values, [])
+            if len(matches) == 1:
+                answers.append(matches[0])
+            elif matches or is_otherwise_equal:
+                # If it is not one: for the error of find().
+                answers.append(await self.find(model, lookup))
+            else:
+                answers.append(None)
+        return answers
 
     async def find_winner(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         connection = self.connection(model)
@@ -270,6 +284,23 @@ class TortoiseAdapter(PersistenceAdapter[M]):
             async with _savepoint(connection):
                 return await self.save_many(instances)
         return await self.save_many(instances)
+
+    def stored_through(self, model: type[M]) -> Hashable:
+        return self.connection(model)
+
+    @asynccontextmanager
+    async def rolled_back(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
+        connection = self.connection(model)
+        try:
+            if isinstance(connection, TransactionalDBClient):
+                async with _savepoint(connection):
+                    yield {"tortoise_using_db": connection}
+                    raise _RollBackError
+            async with connection._in_transaction() as transaction:
+                yield {"tortoise_using_db": transaction}
+                raise _RollBackError
+        except _RollBackError:
+            pass
 
     async def finish(self, instances: Sequence[M]) -> None:
         if not self.fetch:
@@ -392,9 +423,7 @@ def _relate_back(related: Model, instance: Model, name: str) -> None:
 
 async def _insert(instance: M, connection: BaseDBAsyncClient) -> M:
     await instance.save(using_db=connection, force_create=True)
-    unknown = _unknown_fields(instance)
-    if unknown:
-        await instance.refresh_from_db(unknown, using_db=connection)
+    await _load_unknown([instance], connection)
     return instance
 
 
@@ -460,7 +489,8 @@ class _Alike(NamedTuple):
 _Row = tuple[_Alike, M, list[Any]]
 
 
-class _Page(NamedTuple, Generic[M]):
+@dataclass
+class _Page(Generic[M]):
     alike: _Alike
     instances: Sequence[M]
     rows: Sequence[Sequence[Any]]
@@ -493,8 +523,21 @@ class _Inserts(Generic[M]):
         for alike, alike_rows in groupby(self._rows(instances), lambda row: row[0]):
             size = min(_ROWS, _PARAMETERS // (len(self.names[alike.key_is_given]) or 1))
             while rows := list(islice(alike_rows, size)):
-                pages.append(_Page(alike, [row[1] for row in rows], [row[2] for row in rows]))
+                for some in self._of_bounded_length(rows):
+                    pages.append(_Page(alike, [row[1] for row in some], [row[2] for row in some]))
         return pages
+
+    def _of_bounded_length(self, rows: Sequence[_Row[M]]) -> Iterator[Sequence[_Row[M]]]:
+        start = 0
+        if self.executor.db.capabilities.dialect == "mysql":
+            length = 0
+            for end, (_, _, values) in enumerate(rows):
+                own = sum(len(value) for value in values if isinstance(value, str | bytes))
+                if length + own > _LENGTH and end > start:
+                    yield rows[start:end]
+                    start, length = end, 0
+                length += own
+        yield rows[start:]
 
     def _rows(self, instances: Iterable[M]) -> Iterator[_Row[M]]:
         converters = {
@@ -532,8 +575,10 @@ class _Inserts(Generic[M]):
                 continue
             sql, values, made_up = self._statement(page)
             rows = await connection.execute_query_dict(sql, values)
-            if made_up and self.returning:
-                self._fill(page, rows, made_up)
+            if not made_up:
+                continue
+            if self.returning:
+                self._fill(page.instances, self._in_order(page, rows), made_up)
             else:
                 await _load_unknown(page.instances, connection)
 
@@ -588,15 +633,18 @@ class _Inserts(Generic[M]):
         return (f"{sign}{number}" for number in count(1))
 
     def _fill(
-        self, page: _Page[M], rows: Sequence[Mapping[str, Any]], made_up: Sequence[str]
+        self,
+        instances: Sequence[M],
+        rows: Sequence[Mapping[str, Any]],
+        made_up: Sequence[str],
     ) -> None:
         """Set the fields that the database has made up values for."""
-        generated = self.meta.generated_db_fields
         for column in made_up:
+            always = column in self.meta.generated_db_fields
             name = self.meta.fields_db_projection_reverse[column]
             to_python_value = self.meta.fields_map[name].to_python_value
-            for instance, row in zip(page.instances, self._in_order(page, rows), strict=True):
-                if column in generated or _is_default(getattr(instance, name)):
+            for instance, row in zip(instances, rows, strict=True):
+                if always or _is_default(getattr(instance, name)):
                     setattr(instance, name, to_python_value(row[column]))
 
     def _in_order(
@@ -632,17 +680,21 @@ async def _load_unknown(instances: Iterable[Model], connection: BaseDBAsyncClien
     unknown = [(one, own) for one in instances if (own := _unknown_fields(one))]
     for page in _paged(unknown, _PAGE):
         model = type(page[0][0])
-        names = {name for _, own in page for name in own}
+        key = model._meta.pk_attr
         # Not by the model's manager, which may hide them.
-        queryset = QuerySet(model).using_db(connection).only(model._meta.pk_attr, *names)
-        stored = {one.pk: one for one in await queryset.filter(pk__in=[one.pk for one, _ in page])}
+        queryset = QuerySet(model).using_db(connection)
+        queryset = queryset.only(key, *{name for _, own in page for name in own})
+        stored = {
+            one.pk: one
+            for one in await queryset.filter(_q({f"{key}__in": [one.pk for one, _ in page]}))
+        }
         for instance, own in page:
             for name in own:
                 setattr(instance, name, getattr(stored[instance.pk], name))
 
 
-# Whether the server behind a pool is a MariaDB that knows INSERT ... RETURNING.
-_are_mariadb: WeakKeyDictionary[BaseDBAsyncClient, bool] = WeakKeyDictionary()
+# Whether the server behind a pool knows INSERT ... RETURNING, for those that speak MySQL.
+_known_servers: WeakKeyDictionary[BaseDBAsyncClient, bool] = WeakKeyDictionary()
 
 
 async def _knows_returning(connection: BaseDBAsyncClient) -> bool:
@@ -650,13 +702,17 @@ async def _knows_returning(connection: BaseDBAsyncClient) -> bool:
         return True
     transaction = _outermost_transaction(connection)
     pool = connection if transaction is None else transaction._parent
-    if pool not in _are_mariadb:
+    if pool not in _known_servers:
+        # The driver has been told when it connected, so this takes no round trip.
         async with connection.acquire_connection() as driver:
-            # What the server has said when the connection was made: no round trip.
-            # "5.5.5-10.11.19-MariaDB" or "11.4.2-MariaDB", but "8.0.36" for MySQL
-            version = re.search(r"(\d+)\.(\d+)\.\d+(-\d+)?-MariaDB", driver.get_server_info())
-        _are_mariadb[pool] = version is not None and ((int(version[1]), int(version[2])) >= (10, 5))
-    return _are_mariadb[pool]
+            _known_servers[pool] = _is_mariadb_with_returning(driver.get_server_info())
+    return _known_servers[pool]
+
+
+def _is_mariadb_with_returning(server: str) -> bool:
+    # "11.4.2-MariaDB"; before version 11 after "5.5.5-", for the sake of replication with MySQL.
+    version = re.search(r"(\d+)\.(\d+)\.\d+(-\d+)?-MariaDB", server)
+    return version is not None and (int(version[1]), int(version[2])) >= (10, 5)
 
 
 def _unknown_fields(instance: Model) -> list[str]:
@@ -798,6 +854,10 @@ class _Turn:
     def _release(self) -> None:
         for lock in self._taken:
             lock.release()
+
+
+class _RollBackError(Exception):
+    """Ends a transaction whose context manager would commit it."""
 
 
 @asynccontextmanager

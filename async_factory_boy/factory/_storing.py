@@ -359,6 +359,18 @@ async def call_batch(function: Callable[[], M], size: int, page: int) -> list[M]
 
 
 @contextmanager
+def uncommitted() -> Generator[None]:
+    """Have nothing committed inside the block, as if it were part of a batch that never ends."""
+    outer = _batch.get()
+    _batch.set(_Call())
+    try:
+        with deferred_commits():
+            yield
+    finally:
+        _batch.set(outer)
+
+
+@contextmanager
 def _paused_gc() -> Generator[None]:
     """Keep the garbage collector from walking the same suspended builds again and again."""
     pause = gc.isenabled() and options.batching.pause_gc is not False

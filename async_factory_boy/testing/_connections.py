@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -77,10 +78,7 @@ class Connections:
         # two transactions write at once.
         theirs = asyncio.create_task(create_theirs())
         try:
-            await asyncio.wait(
-                [theirs, asyncio.ensure_future(entered.wait())],
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            await _reached(entered, theirs)
             await subject.parent.create_async(name="mine")
             await subject.rollback()
         finally:
@@ -126,7 +124,7 @@ class Connections:
             return "never"
 
         call = asyncio.create_task(subject.child.create_async(name=LazyFunction(wait_forever)))
-        await entered.wait()
+        await _reached(entered, call)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
@@ -139,6 +137,8 @@ class Connections:
         instead="Use an asyncio.Lock, or release in exclusive() what was taken so far.",
     )
     async def test_cancellation_while_waiting(self, subject: Subject) -> None:
+        # An adapter may leave exclusive() out where nothing is looked up.
+        exclusive = subject.get_or_create("name") if subject.can_find else subject.parent
         turn_is_taken = asyncio.Event()
 
         async def create() -> None:
@@ -146,7 +146,10 @@ class Connections:
             await subject.parent.create_async(name="cancelled")
 
         call = asyncio.create_task(create())
-        async with subject.adapter(subject.parent):
+        async with subject.adapter(exclusive) as adapter:
+            if isinstance(adapter.exclusive(), nullcontext):
+                call.cancel()
+                pytest.skip("the adapter has nobody wait: exclusive() holds nothing")
             turn_is_taken.set()
             await asyncio.sleep(0)
             await asyncio.sleep(0)
@@ -166,3 +169,12 @@ class Connections:
         await asyncio.gather(*(subject.child.create_async() for _ in range(3)))
         await subject.child.create_batch_async(2)
         assert len(await subject.rows(subject.child)) == 5
+
+
+async def _reached(event: asyncio.Event, call: asyncio.Task[Any]) -> None:
+    """Wait until `call` has set an event; raise its error if it ended before."""
+    waiting = asyncio.ensure_future(event.wait())
+    await asyncio.wait({waiting, call}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if call.done():
+        await call

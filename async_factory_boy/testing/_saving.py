@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 
 import pytest
+from factory.declarations import Iterator
 
 from async_factory_boy.testing._promise import promise
 from async_factory_boy.testing._subject import Subject
@@ -102,8 +103,10 @@ class Saving:
         instead="Insert one row for each of the instances, and await that.",
     )
     async def test_save_many_stores_all(self, subject: Subject) -> None:
-        names = [f"name{n:02}" for n in range(20)]
-        await subject.save_many(subject.parent, *({"name": name, "size": 1} for name in names))
+        names = [f"name{n:03}" for n in range(1000)]  # by default, no batch has more at once
+        instances = await subject.parent.build_batch_async(1000, name=Iterator(names))
+        async with subject.adapter(subject.parent) as adapter:
+            await adapter.save_many(instances)
         assert await subject.names(subject.parent) == names
 
     @promise(

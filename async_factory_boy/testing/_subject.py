@@ -16,6 +16,7 @@ from async_factory_boy.factory import AsyncFactory
 Factory = type[AsyncFactory[Any]]
 Row = Mapping[str, Any]
 Rows = Callable[[Factory], Awaitable[Sequence[Row]]]
+Conflict = type[Exception] | tuple[type[Exception], ...]
 Another = Callable[[], AbstractAsyncContextManager[Mapping[str, Any]]]
 
 
@@ -33,7 +34,7 @@ class Subject:
         key: str,
         rollback: Callable[[], Awaitable[object]] | None,
         another: Another | None,
-        conflict: type[Exception] | None,
+        conflict: Conflict | None,
         survives_conflict: bool,
     ) -> None:
         self.parent = parent
@@ -151,10 +152,14 @@ class Subject:
 
     # What not every store can do.
 
+    @property
+    def can_find(self) -> bool:
+        return type(self.parent._meta.adapter_for_storing()).find is not PersistenceAdapter.find
+
     def needs_find(self) -> None:
-        adapter = type(self.parent._meta.adapter_for_storing())
-        if adapter.find is PersistenceAdapter.find:
-            pytest.skip(f"{adapter.__name__} cannot look objects up: it does not implement find()")
+        if not self.can_find:
+            adapter = type(self.parent._meta.adapter_for_storing()).__name__
+            pytest.skip(f"{adapter} cannot look objects up: it does not implement find()")
 
     @property
     def transactional(self) -> bool:
@@ -176,7 +181,7 @@ class Subject:
         return self._another()
 
     @property
-    def conflict(self) -> type[Exception]:
+    def conflict(self) -> Conflict:
         """What is raised when a name is taken."""
         if self._conflict is None:
             pytest.skip("the store takes every name twice: the fixture `conflict` is not given")

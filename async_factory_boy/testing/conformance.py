@@ -14,7 +14,7 @@ from async_factory_boy.testing._connections import Connections
 from async_factory_boy.testing._factories import Factories
 from async_factory_boy.testing._finding import Finding
 from async_factory_boy.testing._saving import Saving
-from async_factory_boy.testing._subject import Another, Factory, Rows, Subject
+from async_factory_boy.testing._subject import Another, Conflict, Factory, Rows, Subject
 
 __all__ = ["AdapterConformance"]
 
@@ -208,8 +208,11 @@ class AdapterConformance(Connections, Factories, Calls, Finding, Saving):
         return None
 
     @pytest.fixture
-    def conflict(self) -> type[Exception] | None:
-        """What the driver or ORM raises when a parent's name is taken. Default: none."""
+    def conflict(self) -> Conflict | None:
+        """What the driver or ORM raises when a parent's name is taken. Default: none.
+
+        A class of exceptions, or a tuple of them, if the store has another one for batches.
+        """
         return None
 
     @pytest.fixture
@@ -233,7 +236,7 @@ class AdapterConformance(Connections, Factories, Calls, Finding, Saving):
         key: str,
         rollback: Callable[[], Awaitable[object]] | None,
         another: Another | None,
-        conflict: type[Exception] | None,
+        conflict: Conflict | None,
         survives_conflict: bool,
     ) -> Generator[Subject]:
         """All of the above, with `options` bound. Not to be overridden."""

@@ -44,7 +44,7 @@ class Store(ABC):
     UserFactory: type[AsyncFactory[Any]]
     PostFactory: type[AsyncFactory[Any]]
 
-    conflict: ClassVar[type[Exception]]
+    conflict: ClassVar[type[Exception] | tuple[type[Exception], ...]]
     """What the driver or ORM raises when a company's name is taken."""
 
     @classmethod

