@@ -12,7 +12,7 @@ import factory
 import pytest
 
 import async_factory_boy.factory.sqlalchemy  # noqa: F401
-from async_factory_boy import FixtureError
+from async_factory_boy import FixtureError, sequences
 from async_factory_boy.adapters.sqlalchemy import SQLAlchemyAdapter
 from async_factory_boy.factory import AsyncFactory
 from async_factory_boy.pytest_plugin import register
@@ -811,6 +811,26 @@ def test_own_seed(suite: Suite, place: str) -> None:
         """,
     )
     result.assert_outcomes(passed=4)
+
+
+async def test_numbers_of_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The numbers of two workers have none in common, wherever their sequences begin."""
+
+    class NumberFactory(AsyncFactory[dict[str, int]]):
+        class Meta:
+            model = dict
+
+        number = factory.Sequence(lambda n: n)
+
+    async def numbers(worker: int) -> list[int]:
+        monkeypatch.setattr(sequences, "worker", worker)
+        NumberFactory.reset_sequence(worker)
+        return [one["number"] for one in await NumberFactory.build_batch_async(5)]
+
+    first, second = await numbers(0), await numbers(1)
+    assert not {*first} & {*second}
+    assert {number % 4 for number in first} == {number % 4 for number in second} == {0, 1, 2, 3}
+    assert NumberFactory.build(__sequence=7) == {"number": 7}
 
 
 def test_no_effect(pytester: pytest.Pytester) -> None:
