@@ -610,12 +610,24 @@ def test_unknown_attributes(suite: Suite) -> None:
     )
 
 
-def test_no_session(suite: Suite) -> None:
+@pytest.mark.parametrize(
+    ("runner", "hint"),
+    [
+        ("asyncio-auto", ""),
+        (
+            "anyio",
+            " Under anyio's plugin that fixture has to be async: async code does not see what a "
+            "synchronous one binds after an async one was set up.",
+        ),
+    ],
+)
+def test_no_session(pytester: pytest.Pytester, runner: str, hint: str) -> None:
     """Without a session, the error names the fixture, and where to bind one."""
-    result = suite.run(
+    result = Suite(pytester, runner).run(
         """
         register(UserFactory)
 
+        @sync
         def test(user): ...
         """,
         database="import pytest",
@@ -625,7 +637,7 @@ def test_no_session(suite: Suite) -> None:
         [
             "E*MissingOptionError: No async session provided* The fixture 'user' takes what is "
             "bound when it is set up: bind in an autouse fixture, or in one that the test names "
-            "before it.",
+            f"before it.{hint}",
         ]
     )
 
