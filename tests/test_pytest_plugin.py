@@ -571,8 +571,8 @@ def test_unknown_attributes(suite: Suite) -> None:
             def test(self, user): ...
 
         class TestOwn:
-            @pytest.mark.parametrize("user__kind", [1])
-            def test(self, user, user__kind): ...
+            @pytest.mark.parametrize(("user__kind", "user__kind__of"), [(1, 2)])
+            def test(self, user, user__kind, user__kind__of): ...
 
         class TestOther:
             @pytest.mark.parametrize("kind", [1])

@@ -404,7 +404,9 @@ def _nested(request: pytest.FixtureRequest, model: _Model) -> list[str]:
         for path in (*model.overrides, *_paths(model.factory))
         if path not in names and _definitions(request.node, prefix + path)
     ]
-    return [name for name in names if SEPARATOR in name]
+    # A parameter of the test itself may be called anything.
+    attributes = model.attributes()
+    return [name for name in names if SEPARATOR in name and name.split(SEPARATOR)[0] in attributes]
 
 
 @functools.cache
