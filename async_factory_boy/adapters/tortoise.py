@@ -752,8 +752,6 @@ def _columns_of(model: type[Model], lookup: Mapping[str, Any]) -> dict[str, Any]
         if isinstance(field, ForeignKeyFieldInstance):
             if isinstance(value, Model):
                 value = getattr(value, field.to_field)
-                if value is None:
-                    return None  # not stored, which is not the same as NULL
             field = meta.fields_map[cast("str", field.source_field)]
         if field.model_field_name not in meta.fields_db_projection:
             return None
