@@ -743,7 +743,8 @@ def _keys_are_told(table: Table, unknown: Sequence[Column[Any]]) -> bool:
     if generated is not None:
         counting = generated.identity or generated.default
     return (
-        len(key) == 1
+        generated is not None
+        and len(key) == 1
         and key[0] is generated
         and isinstance(generated.type, Integer)
         and (getattr(counting, "increment", None) or 1) > 0
