@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import nox
@@ -35,12 +36,13 @@ def tests(session: nox.Session) -> None:
 def lowest(session: nox.Session) -> None:
     """Run the tests with the lowest versions that are allowed of each direct dependency."""
     session.install(*PROJECT, "--group", "test", "--resolution", "lowest-direct")
-    # That is Beanie 1.30, on Motor; the pages are written for Beanie 2.
+    # That is Beanie 1.30, on Motor; the pages and the example are written for Beanie 2.
     pages = [
         f"--deselect=tests/test_docs.py::test_page[docs/{page}.md]"
         for page in ("stores/beanie", "polyfactory")
     ]
-    session.run("pytest", "-n", "auto", *pages, *session.posargs)
+    example = "--deselect=tests/test_examples.py::test_example[fastapi_beanie-MONGODB_URL]"
+    session.run("pytest", "-n", "auto", *pages, example, *session.posargs)
 
 
 @nox.session
@@ -62,7 +64,15 @@ def compat(session: nox.Session) -> None:
 def motor(session: nox.Session) -> None:
     """Run the tests of Beanie and MongoDB with Beanie 1.30 on Motor."""
     session.install("-e", ".[all,motor]", "beanie==1.30.*", "--group", "test")
-    names = ["beanie", "mongo", "polyfactory", "waves_mongodb", "behaviour", "conformance", "equality"]
+    names = [
+        "beanie",
+        "mongo",
+        "polyfactory",
+        "waves_mongodb",
+        "behaviour",
+        "conformance",
+        "equality",
+    ]
     files = [f"tests/test_{name}.py" for name in names]
     session.run("pytest", "-n", "auto", *files, "-k", "beanie or mongo", *session.posargs)
 
@@ -86,10 +96,20 @@ def adapters(session: nox.Session, folder: str) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and formatting."""
+    """Check style and formatting, and the workflows of GitHub Actions."""
     session.install("--group", "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    github = Path(".github")
+    for schema, files in {
+        "vendor.github-workflows": sorted(github.glob("workflows/*.yml")),
+        "custom.github-workflows-require-timeout": sorted(github.glob("workflows/*.yml")),
+        "vendor.github-issue-config": [github / "ISSUE_TEMPLATE" / "config.yml"],
+        "vendor.github-issue-forms": sorted(github.glob("ISSUE_TEMPLATE/[!c]*.yml")),
+        "vendor.dependabot": [github / "dependabot.yml"],
+    }.items():
+        session.run("check-jsonschema", "--builtin-schema", schema, *files)
+    session.run("zizmor", "--offline", "--quiet", "--persona=pedantic", github)
 
 
 @nox.session
@@ -106,6 +126,18 @@ def docs(session: nox.Session) -> None:
     """Build the documentation; a warning is an error."""
     session.install("-e", ".[all]", "--group", "docs")
     session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Make sdist and wheel in dist/, check both, and use the wheel in an empty environment."""
+    session.install("--group", "build")
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build", "--installer", "uv")  # the wheel is made of the sdist
+    files = sorted(Path("dist").iterdir())
+    session.run("twine", "check", "--strict", *files)
+    session.run("check-wheel-contents", "dist")
+    session.run("python", "tests/distribution/check.py", "dist")
 
 
 @nox.session

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         SyncCallError,
         UnknownStrategyError,
     )
+    from async_factory_boy.linting import LintError, lint
     from async_factory_boy.options import bind
 
     __version__: str
@@ -33,12 +34,17 @@ __all__ = [
     "BatchSizeError",
     "ConfigurationError",
     "FixtureError",
+    "LintError",
     "MissingOptionError",
     "OptionError",
     "SyncCallError",
     "UnknownStrategyError",
     "bind",
+    "lint",
 ]
+
+
+_elsewhere = {"LintError": "linting", "bind": "options", "lint": "linting"}
 
 
 def __getattr__(name: str) -> Any:
@@ -51,7 +57,7 @@ def __getattr__(name: str) -> Any:
 
         value: Any = version("async-factory-boy")
     elif name in __all__:
-        module = "options" if name == "bind" else "exceptions"
+        module = _elsewhere.get(name, "exceptions")
         value = getattr(import_module(f"{__name__}.{module}"), name)
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

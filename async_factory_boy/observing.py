@@ -18,12 +18,15 @@ class Observer(Protocol):
 
     def building(self, factory: Any, strategy: str) -> AbstractContextManager[object]:
         """Watch an object being built, what it is made of and its hooks included."""
+        ...
 
     def storing(self, factories: Sequence[Any], adapter: object) -> AbstractContextManager[object]:
         """Watch a wave: a store being asked for objects at once, each with its factory."""
+        ...
 
     def finishing(self, adapter: object) -> AbstractContextManager[object]:
         """Watch an adapter finish what a call has stored."""
+        ...
 
 
 observer: Observer | None = None

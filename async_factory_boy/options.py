@@ -12,9 +12,18 @@ from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, cached_property
-from typing import Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from async_factory_boy.exceptions import ConfigurationError, OptionError, closest
+
+if TYPE_CHECKING:
+    # For the signature of `bind` only: an ORM that is not installed counts as Any.
+    from databases import Database
+    from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
+    from tortoise.backends.base.client import BaseDBAsyncClient
+
+    from async_factory_boy.adapters.mongo import AsyncCollection as Collection
+    from async_factory_boy.adapters.mongo import AsyncSession as ClientSession
 
 __all__ = ["CallOption", "bind"]
 
@@ -175,8 +184,22 @@ _known.update(progress=Batching.progress, pause_gc=Batching.pause_gc)
 batching = Batching()
 
 
+_NOT_GIVEN: Any = type("_NotGiven", (), {"__repr__": lambda self: "<not given>"})()
+
+
 @contextmanager
-def bind(**options: Any) -> Generator[None]:
+def bind(
+    *,
+    sqlalchemy_session: AsyncSession | async_scoped_session[AsyncSession] | None = _NOT_GIVEN,
+    tortoise_using_db: BaseDBAsyncClient | None = _NOT_GIVEN,
+    beanie_session: ClientSession | None = _NOT_GIVEN,
+    mongo_collection: Collection | None = _NOT_GIVEN,
+    mongo_session: ClientSession | None = _NOT_GIVEN,
+    databases_database: Database | None = _NOT_GIVEN,
+    progress: Callable[[int, int], object] | None = _NOT_GIVEN,
+    pause_gc: bool | None = _NOT_GIVEN,
+    **others: Any,
+) -> Generator[None]:
     """Give call-time options to every call made inside the ``with`` block.
 
     An autouse fixture that yields inside it is all the wiring a test suite needs:
@@ -191,16 +214,36 @@ def bind(**options: Any) -> Generator[None]:
     What is bound lives in a context variable: it is seen by this task and the tasks it starts,
     not by others. A `bind` within another adds to it; a call's own keyword beats both.
 
+    ``None`` hides what an outer `bind` gave.
+
     Args:
-        **options: ``sqlalchemy_session``, ``beanie_session`` and the other options of the
-            adapters in use. ``None`` hides what an outer `bind` gave. And two for batches:
-            ``progress``, called with the number of objects stored and the size of the batch after
-            each ``Meta.batch_size`` of them; ``pause_gc=False``, to leave the garbage collector on
-            while a batch is created (it walks all suspended builds again and again).
+        sqlalchemy_session: The session of the factories for SQLAlchemy and SQLModel.
+        tortoise_using_db: The connection of those for Tortoise ORM.
+        beanie_session: The client session of those for Beanie.
+        mongo_collection: The collection of those for PyMongo and Motor.
+        mongo_session: The client session of those for PyMongo and Motor.
+        databases_database: The database of those for databases.
+        progress: Called with the number of objects stored and the size of the batch, after each
+            ``Meta.batch_size`` objects of a batch.
+        pause_gc: ``False`` leaves the garbage collector on while a batch is created (it walks all
+            suspended builds again and again).
+        **others: The options of further adapters.
 
     Raises:
         OptionError: When an option is unknown, or its value is not what its adapter needs.
     """
+    # Named in the signature for type checkers and editors, which could not know them otherwise.
+    named = {
+        "sqlalchemy_session": sqlalchemy_session,
+        "tortoise_using_db": tortoise_using_db,
+        "beanie_session": beanie_session,
+        "mongo_collection": mongo_collection,
+        "mongo_session": mongo_session,
+        "databases_database": databases_database,
+        "progress": progress,
+        "pause_gc": pause_gc,
+    }
+    options = {name: value for name, value in named.items() if value is not _NOT_GIVEN} | others
     for name in options:
         if name not in _known:
             raise OptionError(

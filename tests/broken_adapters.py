@@ -506,13 +506,29 @@ class FinishesOnlyWhatItSaved(SoundAdapter):
 
     async def finish(self, instances: Sequence[Any]) -> None:
         for instance in instances:
-            next(index for index, saved in enumerate(self.saved) if saved is instance)
+            assert any(saved is instance for saved in self.saved)
 
 
 @caught_by("test_complete_does_not_commit")
 class CommitsBatches(SoundAdapter):
     async def complete(self) -> None:
         await self.connection().commit()
+
+
+@caught_by("test_commits_when_told_to")
+class ForgetsToCommitABatch(SoundAdapter):
+    async def complete(self) -> None:
+        pass
+
+    async def commit_now(self) -> None:
+        if self.commit and not self.commits_later:
+            await self.connection().commit()
+
+
+@caught_by("test_commits_all_or_nothing")
+class CommitsTooEarly(SoundAdapter):
+    async def commit_now(self) -> None:
+        await self.complete()
 
 
 # Options, tasks and event loops

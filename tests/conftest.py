@@ -47,6 +47,7 @@ DOCUMENTED_SKIPS = re.compile(
     r"|SQLite has one writer at a time"
     r"|there is no second connection"
     r"|the adapter has nobody wait"
+    r"|the adapter is never told to commit"
     r"|a conflict ends a transaction of this store"
     r"|SQLite works in a thread, where nothing can be cancelled"
     r"|Python's sqlite3 needs event listeners for this"

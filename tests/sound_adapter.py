@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass, fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
@@ -56,6 +57,9 @@ class SoundAdapter(PersistenceAdapter[Any]):
 
     conflicts = (sqlite3.IntegrityError,)
 
+    commit = False
+    """Whether to commit what is stored."""
+
     option: ClassVar[str] = "sound_connection"
     """The call-time option that takes the connection."""
 
@@ -76,11 +80,21 @@ class SoundAdapter(PersistenceAdapter[Any]):
 
     async def save(self, instance: Any) -> Any:
         await self.insert([instance])
+        await self.commit_now()
         return instance
 
     async def save_many(self, instances: Sequence[Any]) -> Sequence[Any]:
         await self.insert(instances)
+        await self.commit_now()
         return instances
+
+    async def commit_now(self) -> None:
+        if not self.commits_later:
+            await self.complete()
+
+    async def complete(self) -> None:
+        if self.commit:
+            await self.connection().commit()
 
     async def insert(self, instances: Sequence[Any], insert: str = "INSERT") -> None:
         """Insert by one statement, and set the keys."""
@@ -117,7 +131,10 @@ class SoundAdapter(PersistenceAdapter[Any]):
 
     async def save_new(self, build: Callable[[], Awaitable[Sequence[Any]]]) -> Sequence[Any]:
         async with self.savepoint():
-            return await self.save_many(await build())
+            instances = await build()
+            await self.insert(instances)
+        await self.commit_now()
+        return instances
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncGenerator[None]:
@@ -135,9 +152,11 @@ class SoundAdapter(PersistenceAdapter[Any]):
 
 
 def _empty_database() -> bytes:
-    with closing(sqlite3.connect(":memory:")) as connection:
-        connection.executescript(TABLES)
-        return connection.serialize()
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "sound.sqlite")
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript(TABLES)
+        return path.read_bytes()
 
 
 EMPTY = _empty_database()
@@ -147,13 +166,14 @@ EMPTY = _empty_database()
 async def opened(path: Path) -> AsyncGenerator[Connection]:
     async with connect(path, timeout=0.5) as connection:
         # Nothing has to survive a power cut.
-        await connection.execute("PRAGMA synchronous = OFF")
-        await connection.execute("PRAGMA journal_mode = MEMORY")
+        await connection.executescript("PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY;")
         yield connection
 
 
 def factories(adapter_class: type[SoundAdapter]) -> list[type[AsyncFactory[Any]]]:
-    """Return a factory of parents and one of children, which use an adapter."""
+    """Return factories of parents, of children, and of parents that are committed."""
+    told_to_commit = adapter_class()
+    told_to_commit.commit = True
 
     class ParentFactory(AsyncFactory[Parent]):
         class Meta:
@@ -171,7 +191,11 @@ def factories(adapter_class: type[SoundAdapter]) -> list[type[AsyncFactory[Any]]
         name = factory.Sequence(lambda n: f"child{n}")
         parent = factory.SubFactory(ParentFactory)
 
-    return [ParentFactory, ChildFactory]
+    class CommittingFactory(ParentFactory):
+        class Meta:
+            adapter = told_to_commit
+
+    return [ParentFactory, ChildFactory, CommittingFactory]
 
 
 class SoundConformance(AdapterConformance):
@@ -235,3 +259,7 @@ class SoundConformance(AdapterConformance):
     @pytest.fixture
     def conflict(self) -> type[Exception]:
         return sqlite3.IntegrityError
+
+    @pytest.fixture
+    def committing(self) -> type[AsyncFactory[Any]]:
+        return self.factories[2]

@@ -58,3 +58,7 @@ class TestAdapters(AdapterConformance):
     @pytest.fixture
     def survives_conflict(self, store: Store) -> bool:
         return store.survives_conflict
+
+    @pytest.fixture
+    def committing(self, store: Store) -> Any:
+        return store.CommittingCompanyFactory

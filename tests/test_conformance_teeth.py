@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from io import StringIO
@@ -11,7 +12,7 @@ import pytest
 
 from async_factory_boy.testing import AdapterConformance, _promise
 from async_factory_boy.testing._promise import BrokenPromise
-from tests.broken_adapters import BROKEN
+from tests.broken_adapters import BROKEN, KeepsItsLockAfterAnError, TakesATurnBeforeItWaits
 from tests.sound_adapter import SoundAdapter, SoundConformance
 
 CHECKS = {name for name in dir(AdapterConformance) if name.startswith("test_")}
@@ -30,6 +31,10 @@ for adapter, checks in BROKEN.items():
 
 
 Failures = Mapping[tuple[str, str], BaseException]
+
+
+# All others are noticed otherwise than by the time that it takes.
+HOLD_EVERYTHING_UP = (KeepsItsLockAfterAnError, TakesATurnBeforeItWaits)
 
 
 class Recorder:
@@ -54,10 +59,10 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> Failures:
     module.write_text(MODULE)
     recorder = Recorder()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()):
-        patch.setattr(_promise, "TIME_LIMIT", 1.0)
+        patch.setattr(_promise, "TIME_LIMIT", 2.0)
         ended = pytest.main(
             [
-                *("-c", "/dev/null", "--rootdir", str(module.parent), "--tb", "line"),
+                *("-c", os.devnull, "--rootdir", str(module.parent), "--tb", "line"),
                 *("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov", "-W", "ignore"),
                 *("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function"),
                 str(module),
@@ -71,6 +76,10 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> Failures:
 class TestSoundAdapter(SoundConformance):
     """The adapter that is not broken passes every test, and none is skipped."""
 
+    @pytest.fixture(autouse=True)
+    def skipping_is_failing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(pytest, "skip", pytest.fail)
+
 
 @pytest.mark.parametrize("adapter", BROKEN, ids=lambda adapter: adapter.__name__)
 def test_broken_adapter(adapter: type[SoundAdapter], failures: Failures) -> None:
@@ -80,6 +89,7 @@ def test_broken_adapter(adapter: type[SoundAdapter], failures: Failures) -> None
         assert isinstance(error, BrokenPromise), f"{check} did not notice"
         promised = getattr(AdapterConformance, check).__doc__
         assert str(error).startswith(f"{promised} ")
+        assert isinstance(error.__cause__, TimeoutError) == (adapter in HOLD_EVERYTHING_UP)
 
 
 def test_every_check_has_teeth() -> None:

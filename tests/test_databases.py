@@ -1,4 +1,4 @@
-"""What is particular to encode/databases; what it has in common is in test_behaviour.py."""
+"""What is particular to encode/databases; what it has in common is in test_conformance.py."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from sqlalchemy import (
     Enum,
     ForeignKey,
     ForeignKeyConstraint,
+    Identity,
     Integer,
     MetaData,
     Numeric,
@@ -114,6 +115,13 @@ tickets = Table(
     ForeignKeyConstraint(["row", "seat"], [places.c.row, places.c.seat]),
 )
 
+countdown = Table(
+    "countdown",
+    metadata,
+    Column("id", Integer, Identity(start=-1, increment=-1), primary_key=True),
+    Column("name", String(5)),
+)
+
 padded = Table(
     "padded",
     metadata,
@@ -196,6 +204,14 @@ class Publisher(Base):
     data: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     rank: Mapped[int | None] = mapped_column(server_default="42")
     books: Mapped[list[Book]] = relationship(back_populates="publisher")
+
+
+class Label(Base):
+    __tablename__ = "label"
+
+    code: Mapped[str] = mapped_column(CHAR(5), primary_key=True)
+    shouted: Mapped[str] = column_property(func.upper(code.column))
+    rank: Mapped[int | None] = mapped_column(server_default="42")
 
 
 class Book(Base):
@@ -673,6 +689,48 @@ async def test_keys_of_many(database: Database) -> None:
     assert row.code == "k1"
 
 
+async def test_expressions_of_many(database: Database, statements: Callable[[], list[str]]) -> None:
+    """What a mapping computes is read for a batch at once, or by the database's equality."""
+
+    class LabelFactory(AsyncDatabasesFactory[Label]):
+        class Meta:
+            model = Label
+
+        code = factory.Iterator(["b", "a", "c"])
+
+    publishers = await PublisherFactory.create_batch_async(3)
+    assert [one.split()[0] for one in statements()] == ["INSERT", "SELECT"]
+    assert [one.shouted for one in publishers] == [one.name.upper() for one in publishers]
+    labels = await LabelFactory.create_batch_async(3)
+    assert [one.shouted.strip() for one in labels] == ["B", "A", "C"]
+    assert [one.rank for one in labels] == [42, 42, 42]
+
+
+async def test_everything_given(database: Database, statements: Callable[[], list[str]]) -> None:
+    """Rows that have nothing to be read back are one INSERT, on every database."""
+    rows = [3, 1, 2]
+    places_made = await PlaceFactory.create_batch_async(3, row=factory.Iterator(rows), taken=5)
+    assert statements() == ["INSERT INTO place"]
+    assert [place.row for place in places_made] == rows
+    assert sorted(row["row"] for row in await _stored(database, places)) == [1, 2, 3]
+
+
+async def test_keys_that_count_down(database: Database) -> None:
+    """Keys of a batch that are not counted up belong to their rows all the same."""
+
+    class CountdownFactory(AsyncDatabasesFactory[TableRow]):
+        class Meta:
+            model = countdown
+
+        name = factory.Iterator("abc")
+
+    made = await CountdownFactory.create_batch_async(3)
+    stored = {row["id"]: row["name"] for row in await _stored(database, countdown)}
+    assert [stored[row.id] for row in made] == [row.name for row in made] == ["a", "b", "c"]
+    if database.url.dialect == "postgresql":
+        assert [row.id for row in made] == [-1, -2, -3]
+
+
 async def test_a_key_that_is_stored_as_something_else(database: Database) -> None:
     """A row is told by its key also where the database makes something else of that."""
 
@@ -757,6 +815,15 @@ async def test_looking_up_many(database: Database) -> None:
         assert found == [await adapter.find(articles, lookup) for lookup in lookups]
     with pytest.raises(MultipleResultsFound):
         await adapter.find_many(articles, [{"name": "a"}, {"name": "x"}])
+
+
+@on_sqlite
+async def test_looking_up_many_by_what_cannot_be_hashed(database: Database) -> None:
+    """A lookup may be by a value such as a list, where the database can compare it."""
+    adapter = DatabasesAdapter[Any]()
+    await database.execute(typed.insert().values(name="x", data=[1], price=1))
+    found = await adapter.find_many(typed, [{"data": [2]}, {"data": [1]}])
+    assert [row and row.name for row in found] == [None, "x"]
 
 
 # A row --------------------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ def page_files(markdown: str) -> dict[str, str]:
     return files
 
 
-def _without_ours(environ: Mapping[str, str]) -> dict[str, str]:
+def without_ours(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment without the servers, and without what is for this test run only."""
     reader = {
         name: value
@@ -130,7 +130,7 @@ def run_page(markdown: str, folder: Path, environment: dict[str, str]) -> str | 
         [pytest_command, "--rootdir=.", "-p", "no:cacheprovider", "-W", "error", "-ra",
          f"--junitxml={report}", *options],
         cwd=folder,
-        env=_without_ours(os.environ) | environment,
+        env=without_ours(os.environ) | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

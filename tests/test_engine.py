@@ -13,6 +13,7 @@ import pytest
 from greenlet import GreenletExit, getcurrent
 
 from async_factory_boy import engine
+from async_factory_boy.engine import waves
 from tests.greenlets import suspended_greenlets
 
 
@@ -193,7 +194,7 @@ async def test_a_fork_is_a_loop() -> None:
 
 async def test_a_lock_across_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
     """A build that holds a lock while it waits for the store does not block its siblings."""
-    monkeypatch.setattr(engine, "STALL", 0.01)
+    monkeypatch.setattr(waves, "STALL", 0.01)
     lock = asyncio.Lock()
     order: list[int] = []
 
@@ -214,7 +215,7 @@ async def test_a_lock_across_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_cancelled_while_stalled(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch whose builds wait for a lock that never comes can be cancelled."""
-    monkeypatch.setattr(engine, "STALL", 0.01)
+    monkeypatch.setattr(waves, "STALL", 0.01)
     lock = asyncio.Lock()
     await lock.acquire()
     left: list[int] = []
@@ -319,7 +320,7 @@ def parks(event: asyncio.Event, error: Exception | None = None) -> list[Callable
 
 async def test_what_comes_late_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """A build may wait long for something that none of its siblings holds."""
-    monkeypatch.setattr(engine, "STALL", 0.01)
+    monkeypatch.setattr(waves, "STALL", 0.01)
     event = asyncio.Event()
     asyncio.get_running_loop().call_later(0.1, event.set)
     assert await engine.run(lambda: engine.fork(parks(event))) == [2, 1]
@@ -327,7 +328,7 @@ async def test_what_comes_late_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -
 
 async def test_cancelled_while_it_comes_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch that waits for such a build only can be cancelled."""
-    monkeypatch.setattr(engine, "STALL", 0.01)
+    monkeypatch.setattr(waves, "STALL", 0.01)
     call = asyncio.create_task(engine.run(lambda: engine.fork(parks(asyncio.Event()))))
     await asyncio.sleep(0.1)
     call.cancel()
@@ -338,7 +339,7 @@ async def test_cancelled_while_it_comes_late(monkeypatch: pytest.MonkeyPatch) ->
 
 async def test_failure_while_a_sibling_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """A failure unwinds a later sibling that waits for something else."""
-    monkeypatch.setattr(engine, "STALL", 0.01)
+    monkeypatch.setattr(waves, "STALL", 0.01)
     functions = parks(asyncio.Event(), LookupError("first"))
     with pytest.raises(LookupError, match="first"):
         await asyncio.wait_for(engine.run(lambda: engine.fork(functions)), 10)

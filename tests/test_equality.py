@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from async_factory_boy.factory import AsyncFactory
 from tests.stores.base import Store
-from tests.test_behaviour import STORES
+from tests.stores.every import STORES
 
 Factory = type[AsyncFactory[Any]]
 

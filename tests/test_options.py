@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 
 from async_factory_boy import ConfigurationError, bind, options
-from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.adapters import PersistenceAdapter, by_name
 from async_factory_boy.factory import AsyncFactory
 from async_factory_boy.options import CallOption
 
@@ -101,3 +102,15 @@ def test_built_in_options_are_known_before_their_adapters() -> None:
     """The function bind takes the options of the built-in adapters, whichever is imported."""
     with bind(**dict.fromkeys(["beanie_session", "tortoise_using_db", "mongo_session"])):
         assert options.in_force()["beanie_session"] is None
+
+
+def test_built_in_options_are_in_the_signature_of_bind() -> None:
+    """Type checkers and editors know the options of the adapters in this distribution."""
+    parameters = inspect.signature(bind).parameters.values()
+    named = {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+    declared = {
+        name
+        for adapter in ("sqlalchemy", "tortoise", "beanie", "mongo", "databases")
+        for name, _ in inspect.getmembers(by_name(adapter), lambda one: isinstance(one, CallOption))
+    }
+    assert named == declared | {"progress", "pause_gc"}

@@ -12,7 +12,7 @@ import factory
 import pytest
 
 import async_factory_boy.factory.sqlalchemy  # noqa: F401
-from async_factory_boy import FixtureError
+from async_factory_boy import FixtureError, sequences
 from async_factory_boy.adapters.sqlalchemy import SQLAlchemyAdapter
 from async_factory_boy.factory import AsyncFactory
 from async_factory_boy.pytest_plugin import register
@@ -571,8 +571,8 @@ def test_unknown_attributes(suite: Suite) -> None:
             def test(self, user): ...
 
         class TestOwn:
-            @pytest.mark.parametrize("user__kind", [1])
-            def test(self, user, user__kind): ...
+            @pytest.mark.parametrize(("user__kind", "user__kind__of"), [(1, 2)])
+            def test(self, user, user__kind, user__kind__of): ...
 
         class TestOther:
             @pytest.mark.parametrize("kind", [1])
@@ -610,12 +610,24 @@ def test_unknown_attributes(suite: Suite) -> None:
     )
 
 
-def test_no_session(suite: Suite) -> None:
+@pytest.mark.parametrize(
+    ("runner", "hint"),
+    [
+        ("asyncio-auto", ""),
+        (
+            "anyio",
+            " Under anyio's plugin that fixture has to be async: async code does not see what a "
+            "synchronous one binds after an async one was set up.",
+        ),
+    ],
+)
+def test_no_session(pytester: pytest.Pytester, runner: str, hint: str) -> None:
     """Without a session, the error names the fixture, and where to bind one."""
-    result = suite.run(
+    result = Suite(pytester, runner).run(
         """
         register(UserFactory)
 
+        @sync
         def test(user): ...
         """,
         database="import pytest",
@@ -625,7 +637,7 @@ def test_no_session(suite: Suite) -> None:
         [
             "E*MissingOptionError: No async session provided* The fixture 'user' takes what is "
             "bound when it is set up: bind in an autouse fixture, or in one that the test names "
-            "before it.",
+            f"before it.{hint}",
         ]
     )
 
@@ -778,6 +790,61 @@ def test_defaults(suite: Suite) -> None:
     elsewhere.stdout.fnmatch_lines(["test_it.py ..*", "factories: *", "*2 passed*"])
 
 
+@pytest.mark.parametrize("place", ["a conftest", "a fixture"])
+def test_own_seed(suite: Suite, place: str) -> None:
+    """A suite that seeds factory_boy for a whole run goes on to do so."""
+    seeding = "factory.random.reseed_random(5)"
+    result = suite.run(
+        """
+        import factory.random
+
+        names = []
+
+        @pytest.fixture(scope="module")
+        def shared():
+            return UserFactory.build().name
+
+        @pytest.mark.parametrize("run", [1, 2, 3])
+        def test(run, shared):
+            names.append(UserFactory.build().name)
+
+        def test_names(shared):
+            factory.random.reseed_random(5)
+            assert [UserFactory.build().name for _ in range(4)] == [shared, *names]
+        """,
+        conftest=f"""
+        import factory.random
+
+        {seeding if place == "a conftest" else ""}
+
+        @pytest.fixture(scope="session", autouse=True)
+        def seeded():
+            {seeding if place == "a fixture" else "pass"}
+        """,
+    )
+    result.assert_outcomes(passed=4)
+
+
+async def test_numbers_of_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The numbers of two workers have none in common, wherever their sequences begin."""
+
+    class NumberFactory(AsyncFactory[dict[str, int]]):
+        class Meta:
+            model = dict
+
+        number = factory.Sequence(lambda n: n)
+
+    async def numbers(worker: int) -> list[int]:
+        monkeypatch.setattr(sequences, "worker", worker)
+        NumberFactory.reset_sequence(worker)
+        return [one["number"] for one in await NumberFactory.build_batch_async(5)]
+
+    first, second = await numbers(0), await numbers(1)
+    assert not {*first} & {*second}
+    assert {number % 4 for number in first} == {number % 4 for number in second} == {0, 1, 2, 3}
+    assert NumberFactory.build(__sequence=7) == {"number": 7}
+
+
 def test_no_effect(pytester: pytest.Pytester) -> None:
     """In a suite that does not use it, the plugin shows nothing, and imports neither us nor an ORM.
 
@@ -910,7 +977,7 @@ def test_report(suite: Suite) -> None:
         [
             "*= factories =*",
             "                     created  built  waves  building  storing  share",
-            "test_it.SlowFactory        1      0      1    0.1? s   ?.?? s  *%",
+            "test_it.SlowFactory        1      0      1    ?.?? s   ?.?? s  *%",
             "all factories             13      1      5    ?.?? s   ?.?? s  *%",
             "(2 more factories)",
             "",

@@ -1,4 +1,4 @@
-"""What is Tortoise ORM's own; what all adapters promise is in test_behaviour."""
+"""What is Tortoise ORM's own; what all adapters promise is in test_conformance.py."""
 
 from __future__ import annotations
 

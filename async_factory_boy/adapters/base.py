@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -276,6 +276,32 @@ class PersistenceAdapter(ABC, Generic[M]):
         Args:
             instances: Every object that this adapter stored or found in the call, of any model.
         """
+
+    def stored_through(self, model: type[M]) -> Hashable:
+        """Return what objects of `model` are stored through now: a session, a connection.
+
+        Adapters for which it is the same share a transaction, so `rolled_back` of one of them
+        undoes what any of them has stored. Default: each adapter stores by itself.
+        """
+        return id(self)
+
+    def rolled_back(self, model: type[M]) -> AbstractAsyncContextManager[Mapping[str, Any]]:
+        """Return a context manager that undoes at its end what has been stored inside of it.
+
+        What was stored before stays as it was, also if the store has refused something inside.
+        With savepoints, set one; what waits to be written, write it before undoing it. Entering
+        returns call-time options to put in force inside: a transaction that was begun, say.
+
+        Enables `async_factory_boy.lint`. Default: unsupported.
+
+        Raises:
+            AdapterError: When the store cannot undo anything.
+        """
+        raise AdapterError(
+            f"{type(self).__name__} cannot undo what it stores, as lint() does after each object; "
+            'implement rolled_back(model). Or write lint(..., strategy="build"), which stores '
+            "nothing; or lint(..., rollback=False) on a store that is thrown away afterwards."
+        )
 
     def exclusive(self) -> AbstractAsyncContextManager[object]:
         """Return a context manager that is held around each use of the store. Default: none.

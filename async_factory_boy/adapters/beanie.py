@@ -116,6 +116,9 @@ class BeanieAdapter(ClientSessionAdapter[M]):
     def handles(cls, model: type) -> bool:
         return isinstance(model, type) and issubclass(model, Document)
 
+    def collection_of(self, model: type[M]) -> AsyncCollection:
+        return _collection(cast("type[Document]", model))
+
     def check(self, model: type[M]) -> None:
         if not self.handles(model):
             raise AdapterError(
@@ -151,9 +154,6 @@ class BeanieAdapter(ClientSessionAdapter[M]):
         document = cast("Document", data)
         saved = await document.insert(session=cast("Any", self.session), link_rule=self.link_rule)
         return cast("M", saved)
-
-    def collection_of(self, model: type[M]) -> AsyncCollection:
-        return _collection(cast("type[Document]", model))
 
     async def store(self, instances: Sequence[M], stored: list[Any]) -> Sequence[M]:
         documents = cast("Sequence[Document]", instances)

@@ -7,8 +7,17 @@ import re
 import sqlite3
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import lru_cache
 from itertools import groupby
 from typing import Any, ClassVar, Generic, TypeVar, cast
@@ -339,6 +348,14 @@ class DatabasesAdapter(PersistenceAdapter[M]):
     async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
         async with self.current_database().transaction():
             return await self.save_many(await build())
+
+    def stored_through(self, model: type[M]) -> Hashable:
+        return self.current_database()
+
+    @asynccontextmanager
+    async def rolled_back(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
+        async with self.current_database().transaction(force_rollback=True):
+            yield {}
 
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         layout = _layout(model)
@@ -726,8 +743,10 @@ def _keys_are_told(table: Table, unknown: Sequence[Column[Any]]) -> bool:
     if generated is not None:
         counting = generated.identity or generated.default
     return (
-        key == [generated]
-        and isinstance(key[0].type, Integer)
+        generated is not None
+        and len(key) == 1
+        and key[0] is generated
+        and isinstance(generated.type, Integer)
         and (getattr(counting, "increment", None) or 1) > 0
     )
 

@@ -10,8 +10,17 @@ import sys
 import types
 import typing
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Collection,
+    Hashable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeGuard, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -62,12 +71,8 @@ _HOW_TO_START = {
 
 
 class AsyncCollection(Protocol):
-    """What is asked of a collection, PyMongo's or Motor's."""
+    """What is asked of a collection, PyMongo's or Motor's, as far as both have it annotated."""
 
-    @property
-    def database(self) -> Any: ...
-    @property
-    def codec_options(self) -> CodecOptions[Any]: ...
     def insert_one(self, document: Any, *, session: Any = ...) -> Awaitable[Any]: ...
     def insert_many(self, documents: Any, *, session: Any = ...) -> Awaitable[Any]: ...
     def delete_many(self, filter: Any, *, session: Any = ...) -> Awaitable[Any]: ...
@@ -76,14 +81,16 @@ class AsyncCollection(Protocol):
 
 
 class AsyncSession(Protocol):
-    """What is asked of a client session, PyMongo's or Motor's."""
+    """What is asked of a client session, PyMongo's or Motor's, as far as both have it annotated."""
 
     @property
     def client(self) -> Any: ...
-    @property
-    def has_ended(self) -> bool: ...
-    @property
-    def in_transaction(self) -> bool: ...
+    def abort_transaction(self) -> Awaitable[None]: ...
+
+
+def client_of(collection: AsyncCollection) -> Any:
+    """Return the client that `collection` belongs to."""
+    return cast("Any", collection).database.client
 
 
 def is_motor(value: object) -> bool:
@@ -135,6 +142,10 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
     session_option: ClassVar[str]
     """The name of the call-time option that takes a session."""
 
+    @abstractmethod
+    def collection_of(self, model: type[M]) -> AsyncCollection:
+        """Return the collection that objects of `model` are stored in now."""
+
     @property
     def session(self) -> AsyncSession | None:
         """The client session to use now, if any."""
@@ -151,7 +162,7 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
         Raises:
             OptionError: When collection or session cannot be used, or not together.
         """
-        client = collection.database.client
+        client = client_of(collection)
         # The only way to tell without an operation; tests/test_mongo.py notices if it changes.
         loop = client.get_io_loop() if is_motor(client) else getattr(client, "_loop", None)
         if isinstance(loop, asyncio.AbstractEventLoop) and loop is not asyncio.get_running_loop():
@@ -160,7 +171,7 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
                 "used in this one. Make the client in a fixture that runs in the loop of the test "
                 "(with pytest-asyncio: give fixture and test the same loop_scope)."
             )
-        session = self.session
+        session: Any = self.session
         if session is None:
             return
         check_session(self.session_option, session, motor=is_motor(client))
@@ -181,10 +192,6 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
             return nullcontext()
         # Motor's own are not hashable; each wraps one that is.
         return _locks.setdefault(getattr(session, "delegate", session), asyncio.Lock())
-
-    @abstractmethod
-    def collection_of(self, model: type[M]) -> AsyncCollection:
-        """Return the collection that objects of `model` are stored in now."""
 
     @abstractmethod
     async def store(self, instances: Sequence[M], stored: list[Any]) -> Sequence[M]:
@@ -221,13 +228,15 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
             return await self.store(instances, stored)
         except (BulkWriteError, DuplicateKeyError) as error:
             conflict = _conflict(error)
-            session = self.session
+            session = cast("Any", self.session)
             # A transaction is aborted, and with it all that was done in it, by whomever.
             if conflict is None or (session is not None and session.in_transaction):
                 raise
             if stored:
                 collection = self.collection_of(type(instances[0]))
                 await collection.delete_many({"_id": {"$in": stored}}, session=session)
+            if conflict is error:
+                raise
             raise conflict from error
 
     async def find_documents(
@@ -252,7 +261,7 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
         """
         if any("." in name or name.startswith("$") for name in wanted[0]):
             return None  # inside of a field: the values are not to be had by that name
-        options = collection.codec_options
+        options = cast("Any", collection).codec_options
         found: list[Mapping[str, Any] | None] = []
         for start in range(0, len(wanted), _PAGE):
             page = wanted[start : start + _PAGE]
@@ -263,6 +272,44 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
                 return None
             found += matched
         return found
+
+    def stored_through(self, model: type[M]) -> Hashable:
+        client = client_of(self.collection_of(model))
+        key: Hashable = getattr(client, "delegate", client)  # Motor's own are not hashable
+        return key
+
+    @asynccontextmanager
+    async def rolled_back(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
+        client = client_of(self.collection_of(model))
+        hello = await client.admin.command("hello")
+        if "setName" not in hello and hello.get("msg") != "isdbgrid":
+            raise AdapterError(
+                "This MongoDB server has no transactions, which take a replica set, so lint() "
+                "cannot undo what it stores. Start the server with --replSet; or write "
+                'lint(..., strategy="build"), which stores nothing; or lint(..., rollback=False) '
+                "on a database that is thrown away afterwards."
+            )
+        async with AsyncExitStack() as stack:
+            session: Any = self.session
+            if session is None:
+                started = client.start_session()
+                if inspect.isawaitable(started):  # Motor
+                    started = await started
+                session = await stack.enter_async_context(started)
+            elif session.in_transaction:
+                raise OptionError(
+                    f"{self.session_option} is in a transaction, of which MongoDB cannot undo a "
+                    "part, as lint() does after each object; give lint() a session that is in "
+                    "none, or no session."
+                )
+            begun = session.start_transaction()
+            if inspect.isawaitable(begun):  # PyMongo
+                await begun
+            try:
+                yield {self.session_option: session}
+            finally:
+                if session.in_transaction:
+                    await session.abort_transaction()
 
     async def find_winner(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         try:
@@ -445,6 +492,9 @@ class MongoAdapter(ClientSessionAdapter[M]):
             f"returned {_collection_problem(returned)}."
         )
 
+    def collection_of(self, model: type[M]) -> AsyncCollection:
+        return self.current_collection()
+
     def check(self, model: type[M]) -> None:
         model = _class(model)
         fields = _kind(model).fields(model)
@@ -457,9 +507,6 @@ class MongoAdapter(ClientSessionAdapter[M]):
                     owner=type(self).__name__,
                 )
         self.check_usable(self.current_collection(), "mongo_collection")
-
-    def collection_of(self, model: type[M]) -> AsyncCollection:
-        return self.current_collection()
 
     async def save(self, data: M) -> M:
         document = _document(data)

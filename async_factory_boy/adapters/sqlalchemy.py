@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Generator,
+    Hashable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, ClassVar, Literal, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -293,6 +302,22 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             await _load_columns(session, session.sync_session.identity_map.all_states())
             raise
         return await self.save_many(instances)
+
+    def stored_through(self, model: type[M]) -> Hashable:
+        return self.session()
+
+    @asynccontextmanager
+    async def rolled_back(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
+        session = self.session()
+        await _begin_on_sqlite(session)
+        try:
+            async with session.begin_nested() as savepoint:
+                yield {}
+                await session.flush()  # what was only added, the database has not seen yet
+                await savepoint.rollback()
+        finally:
+            # As in save_new(): what was changed inside has expired.
+            await _load_columns(session, session.sync_session.identity_map.all_states())
 
     async def finish(self, instances: Sequence[M]) -> None:
         session = self.session()

@@ -9,6 +9,7 @@ from collections.abc import (
     AsyncGenerator,
     Awaitable,
     Callable,
+    Hashable,
     Iterable,
     Iterator,
     Mapping,
@@ -283,6 +284,23 @@ class TortoiseAdapter(PersistenceAdapter[M]):
             async with _savepoint(connection):
                 return await self.save_many(instances)
         return await self.save_many(instances)
+
+    def stored_through(self, model: type[M]) -> Hashable:
+        return self.connection(model)
+
+    @asynccontextmanager
+    async def rolled_back(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
+        connection = self.connection(model)
+        try:
+            if isinstance(connection, TransactionalDBClient):
+                async with _savepoint(connection):
+                    yield {"tortoise_using_db": connection}
+                    raise _RollBackError
+            async with connection._in_transaction() as transaction:
+                yield {"tortoise_using_db": transaction}
+                raise _RollBackError
+        except _RollBackError:
+            pass
 
     async def finish(self, instances: Sequence[M]) -> None:
         if not self.fetch:
@@ -734,8 +752,6 @@ def _columns_of(model: type[Model], lookup: Mapping[str, Any]) -> dict[str, Any]
         if isinstance(field, ForeignKeyFieldInstance):
             if isinstance(value, Model):
                 value = getattr(value, field.to_field)
-                if value is None:
-                    return None  # not stored, which is not the same as NULL
             field = meta.fields_map[cast("str", field.source_field)]
         if field.model_field_name not in meta.fields_db_projection:
             return None
@@ -836,6 +852,10 @@ class _Turn:
     def _release(self) -> None:
         for lock in self._taken:
             lock.release()
+
+
+class _RollBackError(Exception):
+    """Ends a transaction whose context manager would commit it."""
 
 
 @asynccontextmanager

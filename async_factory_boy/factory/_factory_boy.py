@@ -10,6 +10,7 @@ interface, so it is all in this module, and `tests/test_seams.py` fails when it 
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import inspect
@@ -356,3 +357,39 @@ def _has_field(model: Any, name: str) -> bool:
         return name in inspect.signature(model).parameters
     except (TypeError, ValueError):  # a builtin, such as dict, has no signature
         return False
+
+
+def traits(meta: Any) -> list[str]:
+    """Return the names of the traits of a factory, given its ``_meta``."""
+    return [
+        name
+        for name, parameter in meta.parameters.items()
+        if isinstance(parameter, declarations.Trait)
+    ]
+
+
+def reached(factory: Any) -> list[Any]:
+    """Return `factory` and those that its declarations name, as far as this can be seen."""
+    found: list[Any] = []
+
+    def visit(value: Any) -> None:
+        if isinstance(value, declarations.SubFactory | declarations.RelatedFactory):
+            # One that cannot be imported is told by the call that would use it.
+            with contextlib.suppress(ImportError, AttributeError, ValueError):
+                add(value.get_factory())
+        if isinstance(value, declarations.BaseDeclaration | declarations.Trait):
+            value = vars(value)
+        if isinstance(value, dict):
+            for part in value.values():
+                visit(part)
+
+    def add(factory: Any) -> None:
+        if factory not in found:
+            found.append(factory)
+            meta = factory._meta
+            for part in (meta.pre_declarations, meta.post_declarations):
+                visit(part.as_dict())
+            visit(meta.parameters)
+
+    add(factory)
+    return found

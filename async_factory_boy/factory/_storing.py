@@ -6,10 +6,10 @@ import functools
 import gc
 import sys
 from abc import abstractmethod
-from collections.abc import Callable, Coroutine, Generator, Hashable, Mapping, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from async_factory_boy import engine, observing, options
 from async_factory_boy.adapters import PersistenceAdapter
@@ -51,20 +51,17 @@ class _Stores(engine.Request[M], Generic[M]):
         return id(self.adapter), self.model, self.in_force.identity
 
     @classmethod
-    def perform(cls, requests: Sequence[_Stores[M]]) -> Coroutine[Any, Any, Sequence[M]]:
-        return (cls._store if observing.observer is None else cls._store_observed)(requests)
+    async def perform(cls, requests: Sequence[_Stores[M]]) -> Sequence[M]:
+        if observing.observer is None:
+            return await cls._store(requests)
+        factories = [request.factory for request in requests]
+        with observing.observer.storing(factories, requests[0].adapter):
+            return await cls._store(requests)
 
     @classmethod
     @abstractmethod
     async def _store(cls, requests: Sequence[Any]) -> Sequence[M]:
         """Do the work of requests that share a key."""
-
-    @classmethod
-    async def _store_observed(cls, requests: Sequence[_Stores[M]]) -> Sequence[M]:
-        factories = [request.factory for request in requests]
-        observer = cast("observing.Observer", observing.observer)
-        with observer.storing(factories, requests[0].adapter):
-            return await cls._store(requests)
 
     @classmethod
     async def _built(cls, requests: Sequence[_Stores[M]]) -> list[M]:
@@ -359,6 +356,18 @@ async def call_batch(function: Callable[[], M], size: int, page: int) -> list[M]
         for use in batch.uses.values():
             await use.complete()
     return results
+
+
+@contextmanager
+def uncommitted() -> Generator[None]:
+    """Have nothing committed inside the block, as if it were part of a batch that never ends."""
+    outer = _batch.get()
+    _batch.set(_Call())
+    try:
+        with deferred_commits():
+            yield
+    finally:
+        _batch.set(outer)
 
 
 @contextmanager

@@ -7,8 +7,8 @@ import inspect
 import operator
 import sys
 import warnings
-from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar, cast
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from factory import base, enums
 
@@ -32,7 +32,11 @@ from async_factory_boy.factory._factory_boy import (
     awaited,
 )
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 T = TypeVar("T")
+C = TypeVar("C")
 
 # What a factory may override with a coroutine function. factory_boy calls these from within its
 # builder, so each is made to wait there through the engine.
@@ -56,7 +60,7 @@ class AsyncFactoryMetaclass(base.FactoryMetaClass):
             _have_hooks_wait(new)  # those of AsyncFactory itself have nothing to wait for
         return new
 
-    def __call__(cls, **kwargs: Any) -> Any:  # noqa: N805 (a metaclass: its instances are classes)
+    def _called(cls, **kwargs: Any) -> Any:  # noqa: N805 (a metaclass: its instances are classes)
         if engine.in_build():
             return super().__call__(**kwargs)
         factory = cast("type[AsyncFactory[Any]]", cls)
@@ -67,6 +71,12 @@ class AsyncFactoryMetaclass(base.FactoryMetaClass):
         if strategy == enums.BUILD_STRATEGY:
             return factory.build_async(**kwargs)
         return _storing.call(functools.partial(factory.stub, **kwargs))
+
+    if TYPE_CHECKING:
+        # As if an instance were made, which is what AsyncFactory.__await__ is for.
+        def __call__(cls: type[C], **kwargs: Any) -> C: ...  # noqa: N805
+    else:
+        __call__ = _called
 
 
 def _have_hooks_wait(factory: type) -> None:
@@ -385,6 +395,20 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
     _meta: AsyncFactoryOptions
 
     Meta: Any  # or pyright would hold the Meta of every factory against the one it inherits
+
+    if TYPE_CHECKING:
+        # Type checkers take UserFactory(...) for an instance, of which there are none: what the
+        # metaclass returns is awaited for an object.
+        def __new__(cls, **kwargs: Any) -> Self: ...
+        def __await__(self) -> Generator[Any, Any, T]: ...
+
+        # What factory_boy has no annotations for, mypy's strict mode does not let be called.
+        @classmethod
+        def stub(cls, **kwargs: Any) -> Any: ...
+        @classmethod
+        def stub_batch(cls, size: int, **kwargs: Any) -> list[Any]: ...
+        @classmethod
+        def reset_sequence(cls, value: int | None = None, force: bool = False) -> None: ...
 
     @classmethod
     async def create_async(cls, **kwargs: Any) -> T:

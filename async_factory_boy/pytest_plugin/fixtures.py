@@ -28,6 +28,11 @@ F = TypeVar("F", bound="type[AsyncFactory[Any]]")
 
 SEPARATOR = "__"
 
+_ANYIO_HINT = (
+    " Under anyio's plugin that fixture has to be async: async code does not see what a "
+    "synchronous one binds after an async one was set up."
+)
+
 _WITH_FACTORY = (declarations.SubFactory, declarations.RelatedFactory)
 
 # The attribute of a fixture function that tells it is ours, with a `_Model`.
@@ -304,7 +309,7 @@ def _given_fixture(model: _Model) -> Callable[..., Any]:
     return given_fixture
 
 
-def _model_fixture(model: _Model) -> Callable[..., Any]:
+def _model_fixture(model: _Model, hint: str = "") -> Callable[..., Any]:
     factory_name = _underscore(model.factory.__name__)
     given_name = f"_{model.name}{SEPARATOR}given"
 
@@ -316,7 +321,7 @@ def _model_fixture(model: _Model) -> Callable[..., Any]:
         except MissingOptionError as error:
             raise MissingOptionError(
                 f"{error} The fixture {model.name!r} takes what is bound when it is set up: bind "
-                "in an autouse fixture, or in one that the test names before it."
+                f"in an autouse fixture, or in one that the test names before it.{hint}"
             ) from None
 
     model_fixture.__doc__ = f"An object that {model.factory.__name__} has created."
@@ -350,7 +355,7 @@ def _related(model: _Model, attribute: str, node: Any) -> _Model | None:
     return None
 
 
-def _factory_of(declaration: object, kind: Any) -> Any:
+def _factory_of(declaration: Any, kind: Any) -> Any:
     return declaration.get_factory() if isinstance(declaration, kind) else None
 
 
@@ -399,7 +404,9 @@ def _nested(request: pytest.FixtureRequest, model: _Model) -> list[str]:
         for path in (*model.overrides, *_paths(model.factory))
         if path not in names and _definitions(request.node, prefix + path)
     ]
-    return [name for name in names if SEPARATOR in name]
+    # A parameter of the test itself may be called anything.
+    attributes = model.attributes()
+    return [name for name in names if SEPARATOR in name and name.split(SEPARATOR)[0] in attributes]
 
 
 @functools.cache
@@ -520,7 +527,9 @@ def hand_to_the_runner(
         return (yield)
     plugins = request.config.pluginmanager
     if "anyio_backend" in request.fixturenames:  # which anyio's plugin goes by
-        function = _model_fixture(model)
+        function = _model_fixture(model, _ANYIO_HINT)
+    elif not inspect.iscoroutinefunction(fixturedef.func):
+        return (yield)  # pytest-asyncio before 1.1 has seen to it when it was collected
     elif plugins.has_plugin("asyncio") or plugins.has_plugin("pytest_asyncio.plugin"):
         # The session is used by the test as well: so the object has to be made on its loop.
         marker = request.node.get_closest_marker("asyncio")

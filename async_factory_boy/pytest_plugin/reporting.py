@@ -61,7 +61,6 @@ def configure(config: pytest.Config) -> None:
         )
     report = Report(config, shown, path)
     config.pluginmanager.register(report, "async_factory_boy_report")
-    observing.observer = report
     config.add_cleanup(report.stop)
 
 
@@ -179,11 +178,12 @@ class Report:
         self.figures: defaultdict[tuple[str, str], Figures] = defaultdict(Figures)
         """For each factory and test."""
         self._clock = _Clock()
+        self._outer, observing.observer = observing.observer, self
         self._factories: dict[int, str] = {}
         """Which factory used an adapter last."""
 
     def stop(self) -> None:
-        observing.observer = None
+        observing.observer = self._outer
         self._clock.stop()
 
     # What is observed.
@@ -246,8 +246,9 @@ class Report:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        if hasattr(self.config, "workeroutput"):
-            self.config.workeroutput["factory_report"] = [
+        output = getattr(self.config, "workeroutput", None)
+        if output is not None:
+            output["factory_report"] = [
                 (*names, *astuple(figures)) for names, figures in self.figures.items()
             ]
         elif self.path is not None:

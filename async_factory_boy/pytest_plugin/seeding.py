@@ -89,7 +89,8 @@ class Seeding:
     Args:
         config: That of the run.
         seed: The seed.
-        given: Whether it was asked for. Else only runs that have async factories are seeded.
+        given: Whether it was asked for. Else only runs are seeded that have async factories, and
+            that do not call ``factory.random.reseed_random()`` themselves.
     """
 
     def __init__(self, config: pytest.Config, seed: int, given: bool) -> None:
@@ -98,9 +99,24 @@ class Seeding:
         self.given = given
         self.used = False
         self.shown = False
+        self._seeded_by_others = False
+
+    def _seeds(self) -> bool:
+        if self.given:
+            return True
+        if self._seeded_by_others or not _has_factories():
+            return False
+        if not self.used:
+            self._notice_others()
+        return not self._seeded_by_others
+
+    def _notice_others(self) -> None:
+        from factory.random import randgen
+
+        self._seeded_by_others = not self.given and getattr(randgen, "state_set", False)
 
     def pytest_report_header(self) -> str | None:
-        if not (self.given or _has_factories()):
+        if not self._seeds():
             return None
         self.shown = True
         return self._line()
@@ -110,14 +126,15 @@ class Seeding:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        self._reseed(item.nodeid)
+        if self._seeds():
+            self._reseed(item.nodeid)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(
         self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
     ) -> Generator[None, Any, Any]:
         """Keep what other tests use as well from depending on the test that comes first."""
-        if fixturedef.scope == "function" or not _has_factories():
+        if fixturedef.scope == "function" or not self._seeds():
             return (yield)
         import faker.generator
         from factory.random import randgen
@@ -128,15 +145,17 @@ class Seeding:
         try:
             return (yield)
         finally:
-            for generator, state in zip(generators, states, strict=True):
-                generator.setstate(state)
+            self._notice_others()
+            if not self._seeded_by_others:
+                for generator, state in zip(generators, states, strict=True):
+                    generator.setstate(state)
 
     def _reseed(self, name: str) -> None:
-        if self.given or _has_factories():
-            from factory.random import reseed_random
+        from factory.random import randgen, reseed_random
 
-            reseed_random(f"{self.seed} {name}")
-            self.used = True
+        reseed_random(f"{self.seed} {name}")
+        vars(randgen)["state_set"] = False  # to see when another does it
+        self.used = True
 
     # Where only test modules import factories, the header is too early, and under pytest-xdist only
     # the workers know.
@@ -149,8 +168,9 @@ class Seeding:
             terminalreporter.write_line(self._line())
 
     def pytest_sessionfinish(self) -> None:
-        if hasattr(self.config, "workeroutput"):
-            self.config.workeroutput["factory_seed_used"] = self.used
+        output = getattr(self.config, "workeroutput", None)
+        if output is not None:
+            output["factory_seed_used"] = self.used
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:

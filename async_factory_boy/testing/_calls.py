@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -77,8 +78,9 @@ class Calls:
     )
     async def test_options_are_checked(self, subject: Subject) -> None:
         for name in subject.options:
+            given: dict[str, Any] = {name: object()}
             # It may have been given none; then nothing is raised.
-            with suppress(OptionError), bind(**{name: object()}):
+            with suppress(OptionError), bind(**given):
                 pass
 
     @promise(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from factory.declarations import Iterator, LazyFunction
+from factory.helpers import post_generation
 
 from async_factory_boy.testing._promise import promise
 from async_factory_boy.testing._subject import Subject
@@ -39,6 +40,39 @@ class Connections:
         named = subject.get_or_create("name")
         await named.create_async(name="one")
         await named.create_batch_async(2, name=Iterator(["one", "two"]))
+        await subject.rollback()
+        assert await subject.names(subject.parent) == []
+
+    @promise(
+        "An adapter that was told to commit must have done so when the call returns.",
+        instead="Commit at the end of save(), save_many() and save_new(), unless `commits_later`; "
+        "and in complete().",
+    )
+    async def test_commits_when_told_to(self, subject: Subject) -> None:
+        subject.needs_transactions()
+        await subject.committing.create_async(name="one")
+        await subject.rollback()
+        assert await subject.names(subject.parent) == ["one"]
+        await subject.committing.create_batch_async(2, name=Iterator(["three", "two"]))
+        await subject.rollback()
+        assert await subject.names(subject.parent) == ["one", "three", "two"]
+
+    @promise(
+        "An adapter that was told to commit must commit a batch at its end, and nothing of one "
+        "that fails.",
+        instead="Commit nothing while `commits_later` is true; complete() is called at the end.",
+    )
+    async def test_commits_all_or_nothing(self, subject: Subject) -> None:
+        subject.needs_transactions()
+
+        def fail(parent: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+            if subject.get(parent, "name") == "last":
+                raise LookupError("of the user's own")
+
+        one_by_one = type("Meta", (), {"batch_size": 1})
+        failing = subject.extended(subject.committing, Meta=one_by_one, fail=post_generation(fail))
+        with pytest.raises(LookupError, match="of the user's own"):
+            await failing.create_batch_async(3, name=Iterator(["first", "second", "last"]))
         await subject.rollback()
         assert await subject.names(subject.parent) == []
 

@@ -36,6 +36,7 @@ class Subject:
         another: Another | None,
         conflict: Conflict | None,
         survives_conflict: bool,
+        committing: Factory | None,
     ) -> None:
         self.parent = parent
         self.child = child
@@ -47,6 +48,7 @@ class Subject:
         self._another = another
         self._conflict = conflict
         self._survives_conflict = survives_conflict
+        self._committing = committing
 
     # What is asked of the adapter.
 
@@ -193,3 +195,12 @@ class Subject:
                 "a conflict ends a transaction of this store: the fixture `survives_conflict` says "
                 "so"
             )
+
+    @property
+    def committing(self) -> Factory:
+        """The factory of parents whose adapter was told to commit."""
+        if self._committing is None:
+            pytest.skip(
+                "the adapter is never told to commit: the fixture `committing` is not given"
+            )
+        return self._committing

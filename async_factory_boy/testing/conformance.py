@@ -34,9 +34,8 @@ class AdapterConformance(Connections, Factories, Calls, Finding, Saving):
     import factory
     import pytest
 
-    from async_factory_boy.adapters import PersistenceAdapter
+    from async_factory_boy.adapters import CallOption, PersistenceAdapter
     from async_factory_boy.factory import AsyncFactory
-    from async_factory_boy.options import CallOption
     from async_factory_boy.testing import AdapterConformance
 
 
@@ -118,8 +117,8 @@ class AdapterConformance(Connections, Factories, Calls, Finding, Saving):
 
     These have to be given: `parent`, `child` and `rows`; `options`, if the adapter has call-time
     options; `relation` and `key`, if yours have other names. The others say what the store can do:
-    `rollback`, `another`, `conflict`, `survives_conflict`. What it cannot do is skipped, and the
-    reason names the fixture. Nothing that needs `find` is run for an adapter without it.
+    `rollback`, `another`, `conflict`, `survives_conflict`, `committing`. What it cannot do is
+    skipped, and the reason names the fixture. What needs `find` is skipped without it.
 
     Each test begins with an empty store, which your fixtures have to see to. A test that fails
     says which promise was broken, and what to change. Begin with the first: the later ones rest on
@@ -221,6 +220,14 @@ class AdapterConformance(Connections, Factories, Calls, Finding, Saving):
         return True
 
     @pytest.fixture
+    def committing(self) -> Factory | None:
+        """A factory like `parent`, whose adapter was told to commit. Default: none.
+
+        For an adapter that has an option for that.
+        """
+        return None
+
+    @pytest.fixture
     def anyio_backend(self) -> str:
         """Where anyio's plugin runs the tests: not on trio. Not to be overridden."""
         return "asyncio"
@@ -238,6 +245,7 @@ class AdapterConformance(Connections, Factories, Calls, Finding, Saving):
         another: Another | None,
         conflict: Conflict | None,
         survives_conflict: bool,
+        committing: Factory | None,
     ) -> Generator[Subject]:
         """All of the above, with `options` bound. Not to be overridden."""
         with bind(**options):
@@ -252,4 +260,5 @@ class AdapterConformance(Connections, Factories, Calls, Finding, Saving):
                 another=another,
                 conflict=conflict,
                 survives_conflict=survives_conflict,
+                committing=committing,
             )

@@ -41,6 +41,8 @@ class Store(ABC):
     CompanyFactory: type[AsyncFactory[Any]]
     NamedCompanyFactory: type[AsyncFactory[Any]]
     """Like `CompanyFactory`, with get_or_create by ``name``."""
+    CommittingCompanyFactory: type[AsyncFactory[Any]] | None = None
+    """Like `CompanyFactory`, with an adapter that commits, if it can be told to."""
     UserFactory: type[AsyncFactory[Any]]
     PostFactory: type[AsyncFactory[Any]]
 

@@ -65,6 +65,11 @@ class NamedCompanyFactory(CompanyFactory):
         sqlalchemy_get_or_create = ("name",)
 
 
+class CommittingCompanyFactory(CompanyFactory):
+    class Meta:
+        sqlalchemy_session_persistence = "commit"
+
+
 class UserFactory(AsyncSQLAlchemyModelFactory[User]):
     class Meta:
         model = User
@@ -85,6 +90,7 @@ class PostFactory(AsyncSQLAlchemyModelFactory[Post]):
 class SQLAlchemyStore(Store):
     CompanyFactory = CompanyFactory
     NamedCompanyFactory = NamedCompanyFactory
+    CommittingCompanyFactory = CommittingCompanyFactory
     UserFactory = UserFactory
     PostFactory = PostFactory
     conflict = IntegrityError

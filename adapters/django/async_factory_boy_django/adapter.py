@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 
 from asgiref.sync import sync_to_async
@@ -51,7 +51,7 @@ def _check_database(value: object) -> None:
 
 
 def _check_signals(value: object) -> None:
-    if not isinstance(value, Iterable) or not all(isinstance(one, Signal) for one in value):
+    if not isinstance(value, Collection) or not all(isinstance(one, Signal) for one in value):
         raise OptionError(
             f"django_muted_signals takes signals of Django, such as [post_save]; got {value!r}."
         )
@@ -91,8 +91,7 @@ class DjangoAdapter(PersistenceAdapter[M]):
     """
 
     django_database: CallOption[str] = CallOption(_check_database)
-
-    django_muted_signals: CallOption[Iterable[Signal]] = CallOption(_check_signals)
+    django_muted_signals: CallOption[Collection[Signal]] = CallOption(_check_signals)
 
     conflicts: ClassVar[tuple[type[Exception], ...]] = (IntegrityError,)
 
@@ -157,12 +156,11 @@ class DjangoAdapter(PersistenceAdapter[M]):
                     owner=owner,
                 )
 
-    async def save(self, instance: M) -> M:
-        return (await self.save_many([instance]))[0]
+    async def save(self, data: M) -> M:
+        return (await self.save_many([data]))[0]
 
-    async def save_many(self, instances: Sequence[M]) -> Sequence[M]:
-        alias = self.alias(type(instances[0]))
-        return await self._in_thread(_store, instances, alias)
+    async def save_many(self, data: Sequence[M]) -> list[M]:
+        return await self._in_thread(_store, data, self.alias(type(data[0])))
 
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         return await self._in_thread(_find, self.manager(model), lookup)
@@ -176,7 +174,7 @@ class DjangoAdapter(PersistenceAdapter[M]):
         instances = await build()
         alias = self.alias(type(instances[0]))
 
-        def store_all_or_none() -> Sequence[M]:
+        def store_all_or_none() -> list[M]:
             # Begun and ended within one piece of work of the thread: in between, other tasks
             # could use the connection, and would be part of it.
             with transaction.atomic(using=alias):
@@ -248,7 +246,7 @@ def _column(model: type[Model], name: str) -> AnyField | None:
 # What follows runs in the thread.
 
 
-def _store(instances: Sequence[M], alias: str) -> Sequence[M]:
+def _store(instances: Sequence[M], alias: str) -> list[M]:
     model = type(instances[0])
     if len(instances) > 1 and _bulk_create_does_the_same(instances, alias):
         # As save() does, by the base manager.
@@ -257,7 +255,7 @@ def _store(instances: Sequence[M], alias: str) -> Sequence[M]:
         for instance in instances:
             instance.save(force_insert=True, using=alias)
     _load_unknown(instances, alias)
-    return instances
+    return list(instances)
 
 
 def _bulk_create_does_the_same(instances: Sequence[Model], alias: str) -> bool:
@@ -301,18 +299,22 @@ def _unknown_fields(instance: Model) -> list[str]:
 
 
 def _load_unknown(instances: Iterable[M], alias: str) -> None:
-    unknown: dict[tuple[str, ...], dict[Any, M]] = {}
+    unknown: dict[tuple[str, ...], dict[Any, list[M]]] = {}
     for instance in instances:
         names = tuple(_unknown_fields(instance))
-        if names and instance._meta.pk.attname not in names:
-            unknown.setdefault(names, {})[instance.pk] = instance
+        key = instance._meta.pk
+        if names and key.attname not in names:
+            # As the database will have it: it may have been given as a string.
+            by_key = unknown.setdefault(names, {})
+            by_key.setdefault(key.to_python(instance.pk), []).append(instance)
     for names, by_key in unknown.items():
-        model = type(next(iter(by_key.values())))
+        model = type(next(iter(by_key.values()))[0])
         for keys in _pages(list(by_key)):
             rows = model._base_manager.using(alias).filter(pk__in=keys)
-            for key, *values in rows.values_list("pk", *names):
-                for name, value in zip(names, values, strict=True):
-                    setattr(by_key[key], name, value)
+            for found, *values in rows.values_list("pk", *names):
+                for instance in by_key[found]:
+                    for name, value in zip(names, values, strict=True):
+                        setattr(instance, name, value)
 
 
 def _pages(values: Sequence[R]) -> Iterable[Sequence[R]]:

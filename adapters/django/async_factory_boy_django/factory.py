@@ -169,8 +169,12 @@ class AsyncDjangoModelFactory(AsyncFactory[T]):
     def _create(cls, model_class: type[T], *args: Any, **kwargs: Any) -> Any:
         adapter = cls._django_adapter()
         if adapter.has_own_create(model_class):
+            lookup = cls._meta.lookup(args, kwargs)
+            if lookup:  # Django's get_or_create() takes no positional arguments
+                named = dict(zip(cls._meta.inline_args, args, strict=True))
+                args, kwargs = (), {**named, **kwargs}
             # Not awaited here: this is a hook, and so its result is.
-            return adapter.create(model_class, args, kwargs, cls._meta.lookup(args, kwargs))
+            return adapter.create(model_class, args, kwargs, lookup)
         return super()._create(model_class, *args, **kwargs)
 
     @classmethod

@@ -144,6 +144,7 @@ async def test_manager_that_overrides_create(alias: str) -> None:
         class Meta:
             model = models.Quiet
             django_get_or_create = ("number",)
+            inline_args = ("number",)
 
         name = "Ada"
         number = 1

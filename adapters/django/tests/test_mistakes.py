@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-from importlib.metadata import entry_points
 from typing import Any
 
 import factory
@@ -22,6 +21,7 @@ from async_factory_boy import (
     bind,
 )
 from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.factory import AsyncFactory
 from tests.shop import models
 from tests.shop.factories import CompanyFactory, UserFactory
 from tests.shop.models import Company, User
@@ -113,6 +113,7 @@ import asyncio
 import django
 from django.conf import settings
 from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.factory import AsyncFactory
 from async_factory_boy_django import AsyncDjangoModelFactory
 
 class UserFactory(AsyncDjangoModelFactory):
@@ -312,10 +313,15 @@ async def test_database_that_the_test_may_not_use() -> None:
         await UserFactory.create_async()
 
 
-def test_entry_point() -> None:
-    """The adapter can be found by its name."""
-    (found,) = entry_points(group="async_factory_boy.adapters", name="django")
-    assert found.load() is DjangoAdapter
+def test_name() -> None:
+    """An AsyncFactory finds the adapter by its name."""
+
+    class NamedFactory(AsyncFactory[Company]):
+        class Meta:
+            model = Company
+            adapter = "django"
+
+    assert isinstance(NamedFactory._meta.adapter_for_storing(), DjangoAdapter)
 
 
 def test_sequences_of_abstract_models() -> None:

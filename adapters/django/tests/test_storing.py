@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 from datetime import datetime, timezone
 from typing import Any
 
@@ -14,7 +15,7 @@ from django.contrib.auth.hashers import check_password
 from django.contrib.auth.models import User as AuthUser
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import IntegrityError
+from django.db import IntegrityError, connections
 from django.db.models import Value
 from django.db.models.functions import Now, Upper
 from django.db.models.signals import post_save
@@ -206,6 +207,31 @@ async def test_values_of_the_database_are_loaded(
     assert statements == ["INSERT INTO shop_invoice"]
 
 
+@pytest.fixture
+async def without_returning(rollback: None) -> AsyncGenerator[None]:
+    """Have SQLite return nothing from an INSERT, as before 3.35, and as MySQL does."""
+
+    def set_to(value: bool) -> None:
+        connections["default"].features.can_return_columns_from_insert = value
+
+    await sync_to_async(set_to)(False)
+    yield
+    await sync_to_async(set_to)(True)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+async def test_database_that_returns_nothing(without_returning: None, size: int) -> None:
+    """Without RETURNING, objects have their keys, and the values that the database makes up."""
+    invoices = await InvoiceFactory.create_batch_async(size)
+    rows = models.Invoice.objects.values_list("pk", "number", "state", "length", "created")
+    assert [row async for row in rows.order_by("pk")] == [
+        (one.pk, one.number, one.state, one.length, one.created) for one in invoices
+    ]
+    documents = await DocumentFactory.create_batch_async(size)
+    keys = [one.pk for one in documents]
+    assert await models.Document.objects.filter(pk__in=keys).acount() == size
+
+
 @pytest.mark.parametrize("size", [1, 3])
 async def test_values_of_expressions_are_loaded(
     alias: str, statements: list[str], size: int
@@ -217,6 +243,27 @@ async def test_values_of_expressions_are_loaded(
     assert {one.number for one in invoices} == {"PAID"}
     assert all(abs(datetime.now(timezone.utc) - one.created).seconds < 60 for one in invoices)
     assert statements == ["INSERT INTO shop_invoice", "SELECT shop_invoice.id AS"]
+
+
+async def test_key_that_is_not_of_its_type(alias: str) -> None:
+    """A key may be given as a string, as Django allows, and values are loaded all the same."""
+    invoice = await InvoiceFactory.create_async(pk="70", number=Upper(Value("paid")))
+    assert invoice.number == "PAID"
+
+
+async def test_deferred_field_is_loaded(alias: str) -> None:
+    """A field that a manager leaves out can be read on what get_or_create finds."""
+
+    class ByNumberFactory(AsyncDjangoModelFactory[models.Deferred]):
+        class Meta:
+            model = models.Deferred
+            django_get_or_create = ("number",)
+
+        number = 1
+        text = "long"
+
+    await ByNumberFactory.create_async()
+    assert (await ByNumberFactory.create_async(text="other")).text == "long"
 
 
 async def test_expression_of_a_hook_is_loaded(alias: str) -> None:

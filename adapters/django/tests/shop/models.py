@@ -118,6 +118,17 @@ class Present(models.Model):
     present = PresentManager()
 
 
+class DeferringManager(models.Manager["Deferred"]):
+    def get_queryset(self) -> models.QuerySet[Deferred]:
+        return super().get_queryset().defer("text")
+
+
+class Deferred(models.Model):
+    number = models.IntegerField()
+    text = models.TextField()
+    objects = DeferringManager()
+
+
 class Chapter(models.Model):
     """Is given its place among those of its book when it is saved."""
 

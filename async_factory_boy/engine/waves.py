@@ -1,233 +1,29 @@
-"""Lets synchronous code wait for the event loop, and waits for many at once.
-
-factory_boy resolves declarations lazily and recursively: a plain attribute access may need an
-object that has to be stored first, so there is no place to write ``await``. Here a *build* (any
-synchronous callable) runs in a greenlet, and whatever must be awaited is handed from there to the
-coroutine that drives it. SQLAlchemy's asyncio extension rests on the same technique.
-
-The module knows no ORM and no factory. A build hands its driver one of three things:
-
-- an awaitable (`wait`), whose result it gets back;
-- a `Request` (`submit`), which is work on a store;
-- further builds (`fork`), whose results it gets back as a list.
-
-Builds that were forked run in *waves*: each goes on until it submits a request; when none can go
-on, the requests that have the same key are performed together, and those builds continue. Nothing
-else overlaps: one build runs at a time, and awaitables are awaited one at a time, in order, because
-they may use one and the same session.
-"""
+"""Waves: builds that were forked go on side by side, and wait for the store together."""
 
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Hashable, Sequence
 from contextvars import copy_context
 from operator import attrgetter
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from greenlet import GreenletExit, getcurrent, greenlet
+from greenlet import getcurrent, greenlet
+
+from async_factory_boy.engine.builds import (
+    EXHAUSTED,
+    Build,
+    Request,
+    Yielded,
+    current_build,
+    submit,
+    switch_to_driver,
+)
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 STALL = 0.5
 """Seconds that a build may wait for something, before others that may hold it go on."""
-
-# No coroutine can raise StopIteration: Python would say no more than that.
-_EXHAUSTED = (
-    "StopIteration in a build: an iterator that it read has come to its end, such as that of an "
-    "Iterator(..., cycle=False)."
-)
-
-
-class Request(ABC, Generic[R]):
-    """Work on a store that a build waits for."""
-
-    rank: float = 0
-    """Requests of the highest rank are performed first. The deeper in a graph an object is, the
-    higher it ranks: then its siblings' parents are all waiting when their turn comes."""
-
-    build: Build | None = None
-    """What waits for it; ``None`` if that has ended, by returning it."""
-
-    @property
-    @abstractmethod
-    def key(self) -> Hashable:
-        """What requests must have in common to be performed together."""
-
-    @classmethod
-    @abstractmethod
-    async def perform(cls, requests: Sequence[Any]) -> Sequence[R]:
-        """Do the work of requests that share a key; return a result for each, in order."""
-
-    async def run(self, function: Callable[[], T]) -> T:
-        """Run, while performing it, a function that may wait: in the build that it is for."""
-        if self.build is None:
-            return await run(function)
-        errand: _Errand = await _drive(self.build, self.build.resume(_Errand(function)))
-        if errand.error is not None:
-            try:
-                raise errand.error
-            finally:
-                del errand  # or the frames of the exception would keep it alive
-        return cast("T", errand.value)
-
-
-class _Errand:
-    """A function that a build calls while it waits for a request."""
-
-    def __init__(self, function: Callable[[], Any]) -> None:
-        self.function = function
-        self.value: Any = None
-        self.error: BaseException | None = None
-
-    def do(self) -> _Errand:
-        try:
-            self.value = self.function()
-        except BaseException as error:
-            self.error = error
-        return self
-
-
-class _Turn(Request[None]):
-    """Waits for the builds that are before it in order."""
-
-    def __init__(self, rank: float) -> None:
-        self.rank = rank
-
-    @property
-    def key(self) -> Hashable:
-        return None
-
-    @classmethod
-    async def perform(cls, requests: Sequence[_Turn]) -> Sequence[None]:
-        return [None] * len(requests)
-
-
-class Build(greenlet):
-    """The greenlet that a build runs in."""
-
-    # SQLAlchemy's await_only() looks for this name: with it, a hook may read a lazy relationship,
-    # as code under AsyncSession.run_sync() may. See sqlalchemy/util/concurrency.py.
-    __sqlalchemy_greenlet_provider__ = True
-
-    branch: _Branch | None = None
-    """What it is, if it was forked."""
-
-    in_coroutine = False
-    """Whether a coroutine that it waits for is running, in this greenlet."""
-
-    coroutines = 0
-    """How many coroutines have begun in it, and not ended."""
-
-    task: object = None
-    """The task that runs that coroutine."""
-
-    def resume(self, value: Any, error: BaseException | None = None) -> Any:
-        """Let it go on until it waits or ends; return what it waits for, or has returned."""
-        # It may be another greenlet each time: a task that is started eagerly in a hook begins in
-        # that of the hook, and goes on in that of the event loop.
-        current = getcurrent()
-        if self.parent is not current:
-            self.parent = current
-        if error is not None:
-            # With the traceback spelt out: given the exception alone, greenlet drops it.
-            return self.throw(type(error), error, error.__traceback__)
-        return self.switch(value)
-
-    def kill(self) -> None:
-        """Unwind it where nothing can be awaited any more."""
-        while self:
-            self.resume(None, GreenletExit())
-
-
-def in_build() -> bool:
-    """Tell whether the calling code runs in a build, so that it can `wait`.
-
-    Not so in a coroutine that the build waits for, which can await; see `in_coroutine`.
-    """
-    current = getcurrent()
-    return isinstance(current, Build) and not current.in_coroutine
-
-
-def in_coroutine() -> bool:
-    """Tell whether the calling code belongs to a coroutine that a build waits for.
-
-    A task that such a coroutine starts does not, even if it is started eagerly, at once.
-    """
-    current = getcurrent()
-    return isinstance(current, Build) and current.in_coroutine and current.task is _current_task()
-
-
-def synchronously(function: Callable[[], T]) -> T:
-    """Call `function` as code of the build, where `in_coroutine`.
-
-    An async declaration may read another one, ``user.company``: a plain attribute access, which
-    has to wait.
-    """
-    build = cast("Build", getcurrent())
-    build.in_coroutine = False
-    try:
-        return function()
-    finally:
-        build.in_coroutine = True
-
-
-def wait(awaitable: Awaitable[T]) -> T:
-    """Wait for `awaitable` from within a build, and return its result.
-
-    Its code runs in the build, not in the driver, so that what it calls may wait too.
-
-    Raises:
-        RuntimeError: When called outside of a build (see `in_build`).
-        BaseException: Whatever the awaitable raises, and the cancellation of the caller's task.
-    """
-    build = _current_build()
-    coroutine = awaitable if isinstance(awaitable, Coroutine) else _awaiting(awaitable)
-    build.coroutines += 1
-    try:
-        return cast("T", _step_through(build, coroutine))
-    finally:
-        build.coroutines -= 1
-
-
-async def _awaiting(awaitable: Awaitable[T]) -> T:
-    return await awaitable
-
-
-def _step_through(build: Build, coroutine: Coroutine[Any, Any, Any]) -> Any:
-    step: Callable[[Any], Any] = coroutine.send
-    argument: Any = None
-    while True:
-        build.in_coroutine, build.task = True, _current_task()
-        try:
-            yielded = step(argument)
-        except StopIteration as end:
-            return end.value
-        finally:
-            build.in_coroutine = False
-            argument = None  # an error, which has this frame in its traceback
-        try:
-            argument = _switch_to_driver(build, _Yield(yielded))
-            step = coroutine.send
-        except BaseException as error:
-            argument = error
-            step = coroutine.throw
-
-
-def submit(request: Request[R]) -> R:
-    """Hand `request` to the driver from within a build, and return its result.
-
-    Raises:
-        RuntimeError: When called outside of a build (see `in_build`).
-        BaseException: Whatever performing it raises, and the cancellation of the caller's task.
-    """
-    build = request.build = _current_build()
-    answer = _switch_to_driver(build, request)
-    while isinstance(answer, _Errand):
-        answer = _switch_to_driver(build, answer.do())
-    return cast("R", answer)
 
 
 def fork(functions: Sequence[Callable[[], T]]) -> list[T]:
@@ -242,9 +38,9 @@ def fork(functions: Sequence[Callable[[], T]]) -> list[T]:
         BaseException: What the first of them that failed has raised. Those after it are unwound,
             as by a cancellation.
     """
-    build = _current_build()
+    build = current_build()
     inside = build.coroutines > 0
-    return cast("list[T]", _switch_to_driver(build, _Fork(functions, build.branch, inside)))
+    return cast("list[T]", switch_to_driver(build, _Fork(functions, build.branch, inside)))
 
 
 def take_turn(place: Hashable, rank: float) -> None:
@@ -264,88 +60,19 @@ def take_turn(place: Hashable, rank: float) -> None:
         fork.pass_by(index, place)
 
 
-def _current_build() -> Build:
-    current = getcurrent()
-    if not isinstance(current, Build) or current.parent is None:
-        raise RuntimeError("nothing waits for this greenlet; run the code with engine.run()")
-    return current
+class _Turn(Request[None]):
+    """Waits for the builds that are before it in order."""
 
+    def __init__(self, rank: float) -> None:
+        self.rank = rank
 
-def _switch_to_driver(build: Build, yielded: object) -> object:
-    return cast("greenlet", build.parent).switch(yielded)
+    @property
+    def key(self) -> Hashable:
+        return None
 
-
-async def run(function: Callable[[], T]) -> T:
-    """Run `function` as a build, and return what it returns.
-
-    Exceptions, cancellation included, are thrown into the build at the point where it waits. When
-    this coroutine ends, however it ends, the build and all it forked have ended.
-
-    Called by a coroutine that a build waits for, it joins the waves of that build.
-
-    Args:
-        function: Synchronous code that may call `wait`, `submit` and `fork`.
-
-    Returns:
-        What `function` returns.
-
-    Raises:
-        BaseException: What `function` raises.
-        RuntimeError: When it raises StopIteration, which no coroutine can.
-    """
-    try:
-        if in_coroutine():
-            return synchronously(function)
-        build = Build(function)
-        # It shares the context variables of the caller, both ways, as a plain call does.
-        build.gr_context = getcurrent().gr_context
-        yielded = build.switch()
-        return cast("T", yielded if build.dead else await _drive(build, yielded))
-    except StopIteration as error:
-        raise RuntimeError(_EXHAUSTED) from error
-
-
-async def _drive(build: Build, yielded: Any) -> Any:
-    """Do what a build asks for, until it ends or has done an errand."""
-    try:
-        while build and not isinstance(yielded, _Errand):
-            answer: Any = None
-            error: BaseException | None = None
-            try:
-                if isinstance(yielded, Request):
-                    (answer,) = await yielded.perform([yielded])
-                elif isinstance(yielded, _Fork):
-                    await _Waves().run(yielded)
-                    answer, error = yielded.outcome()
-                else:
-                    answer = await yielded
-            except GeneratorExit:
-                raise
-            except BaseException as raised:
-                error = raised
-            try:
-                yielded = build.resume(answer, error)
-            except StopIteration as raised:
-                raise RuntimeError(_EXHAUSTED) from raised
-            finally:
-                del answer, error  # or the frames of an exception would keep all that alive
-    except GeneratorExit:
-        # The coroutine was closed: nothing can be awaited from here on.
-        build.kill()
-        raise
-    return yielded
-
-
-class _Yield:
-    """Awaiting it hands an object to whoever drives the coroutine, and returns the answer."""
-
-    __slots__ = ("yielded",)
-
-    def __init__(self, yielded: object) -> None:
-        self.yielded = yielded
-
-    def __await__(self) -> Generator[object, Any, Any]:
-        return (yield self.yielded)
+    @classmethod
+    async def perform(cls, requests: Sequence[_Turn]) -> Sequence[None]:
+        return [None] * len(requests)
 
 
 class _Fork:
@@ -358,18 +85,18 @@ class _Fork:
     """
 
     def __init__(
-        self, functions: Sequence[Callable[[], Any]], parent: _Branch | None, inside: bool
+        self, functions: Sequence[Callable[[], Any]], parent: Branch | None, inside: bool
     ) -> None:
         self.parent = parent
         self.inside: bool = inside or (parent is not None and parent.fork.inside)
         path = () if parent is None else parent.path
         self.branches = [
-            _Branch(function, self, index, (*path, index))
+            Branch(function, self, index, (*path, index))
             for index, function in enumerate(functions)
         ]
         self.size = self.running = len(functions)
         self.context = copy_context()
-        self.failed: _Branch | None = None
+        self.failed: Branch | None = None
         """The first, in order, that failed."""
         self._passed: dict[Hashable, int] = {}
         """For a place, how many of them have been there, each after all before it."""
@@ -388,6 +115,21 @@ class _Fork:
             if index + 1 == self.size and self.parent is not None:
                 self.parent.fork.pass_by(self.parent.index, place)
 
+    def __await__(self) -> Generator[Any, Any, list[Any] | None]:
+        return self._run().__await__()
+
+    async def _run(self) -> list[Any] | None:
+        await _Waves().run(self)
+        values, error = self.outcome()
+        if isinstance(error, StopIteration):
+            raise RuntimeError(EXHAUSTED) from error
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error, self  # or the frames of the exception would keep all that alive
+        return values
+
     def outcome(self) -> tuple[list[Any] | None, BaseException | None]:
         """Return what the branches have returned, or what the first that failed has raised."""
         if self.failed is not None:
@@ -395,7 +137,7 @@ class _Fork:
         return [branch.value for branch in self.branches], None
 
 
-class _Branch:
+class Branch:
     """A forked build on its way.
 
     Args:
@@ -461,10 +203,10 @@ class _Waves:
     """Runs the branches of a fork, and those that they fork."""
 
     def __init__(self) -> None:
-        self._ready: list[_Branch] = []
+        self._ready: list[Branch] = []
         """In order, the next one last."""
-        self._parked: list[_Branch] = []
-        self._stalled: list[_Branch] = []
+        self._parked: list[Branch] = []
+        self._stalled: list[Branch] = []
         self._idle: list[Build] = []
         self._one_by_one = False
         self._holders = 0
@@ -497,7 +239,7 @@ class _Waves:
         # Before all that is ready, as their parent was the next.
         self._ready.extend(reversed(fork.branches))
 
-    def _step(self, branch: _Branch) -> Awaitable[Any] | None:
+    def _step(self, branch: Branch) -> Awaitable[Any] | None:
         """Let a branch go on until it ends, is parked, or waits for what is returned."""
         if branch.has_returned:
             self._finish(branch)
@@ -532,7 +274,7 @@ class _Waves:
             self._ready.append(branch)
         return None
 
-    def _resume_build(self, branch: _Branch, value: Any, error: BaseException | None) -> Any:
+    def _resume_build(self, branch: Branch, value: Any, error: BaseException | None) -> Any:
         if branch.build is not None:
             return branch.build.resume(value, error)
         if error is not None:
@@ -542,7 +284,7 @@ class _Waves:
         build.gr_context = branch.fork.context.copy()
         return build.resume(branch.function)
 
-    def _park(self, branch: _Branch, request: Request[Any]) -> None:
+    def _park(self, branch: Branch, request: Request[Any]) -> None:
         branch.request = request
         branch.holds = branch.fork.inside or (
             branch.build is not None and branch.build.coroutines > 0
@@ -550,7 +292,7 @@ class _Waves:
         self._parked.append(branch)
         self._holders += branch.holds
 
-    def _finish(self, branch: _Branch) -> None:
+    def _finish(self, branch: Branch) -> None:
         """Note that a branch has ended, and resume its parent if it was the last."""
         branch.ended = True
         fork = branch.fork
@@ -569,13 +311,13 @@ class _Waves:
             parent.value, parent.error = fork.outcome()
         self._resume(parent)
 
-    def _resume(self, branch: _Branch) -> None:
+    def _resume(self, branch: Branch) -> None:
         out_of_order = bool(self._ready) and self._ready[-1].path < branch.path
         self._ready.append(branch)
         if out_of_order:
             self._ready.sort(key=_path, reverse=True)
 
-    def _cancel(self, branch: _Branch) -> None:
+    def _cancel(self, branch: Branch) -> None:
         """Unwind a branch: a sibling before it has failed."""
         if branch.ended:
             return
@@ -592,9 +334,9 @@ class _Waves:
             branch.stalled_on.cancel()
             self._resume_stalled([branch])
 
-    async def _wait(self, branch: _Branch, awaitable: Awaitable[Any]) -> None:
+    async def _wait(self, branch: Branch, awaitable: Awaitable[Any]) -> None:
         """Wait for what a branch waits for, unless it may be a sibling that has it."""
-        future = awaitable.yielded if isinstance(awaitable, _Yield) else None
+        future = awaitable.yielded if isinstance(awaitable, Yielded) else None
         # Only what is parked inside of a coroutine can hold something that others wait for: a lock.
         if self._holders and isinstance(future, asyncio.Future):
             # It usually is I/O, on a connection that nothing else may use meanwhile, so that
@@ -630,7 +372,7 @@ class _Waves:
             self._stalled[0].error = error
             self._resume_stalled([self._stalled[0]])
 
-    def _resume_stalled(self, branches: Sequence[_Branch] | None = None) -> None:
+    def _resume_stalled(self, branches: Sequence[Branch] | None = None) -> None:
         """Resume branches that wait for something else: these, or those that have got it."""
         if branches is None:
             branches = [one for one in self._stalled if one.stalled_on and one.stalled_on.done()]
@@ -655,7 +397,7 @@ class _Waves:
             await self._perform_wave(parked[:1])
             return
         rank = max(cast("Request[Any]", branch.request).rank for branch in parked)
-        waves: dict[Hashable, list[_Branch]] = {}
+        waves: dict[Hashable, list[Branch]] = {}
         self._parked = []
         for branch in parked:
             request = cast("Request[Any]", branch.request)
@@ -666,7 +408,7 @@ class _Waves:
         for branches in waves.values():
             await self._perform_wave(branches)
 
-    async def _perform_wave(self, branches: Sequence[_Branch]) -> None:
+    async def _perform_wave(self, branches: Sequence[Branch]) -> None:
         requests = [cast("Request[Any]", branch.request) for branch in branches]
         for branch in branches:
             branch.request = None
@@ -691,10 +433,3 @@ class _Waves:
                 self._kill(branch.forked)
             if branch.build is not None:
                 branch.build.kill()
-
-
-def _current_task() -> object:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:  # no event loop of asyncio runs
-        return None

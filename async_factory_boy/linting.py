@@ -1,0 +1,282 @@
+"""`lint`: finds the factories, and the traits, that do not create an object.
+
+The name and the idea are factory_bot's:
+https://thoughtbot.github.io/factory_bot/linting-factories/summary.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pkgutil
+from collections.abc import Hashable, Iterable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+from typing import Any, Literal, TypeGuard
+
+from async_factory_boy import options
+from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.exceptions import (
+    AbstractFactoryError,
+    AsyncFactoryError,
+    ConfigurationError,
+    UnknownStrategyError,
+)
+from async_factory_boy.factory import AsyncFactory, _factory_boy, _storing
+
+__all__ = ["LintCase", "LintError", "LintFailure", "lint", "lint_cases"]
+
+AnyFactory = type[AsyncFactory[Any]]
+Factories = ModuleType | AnyFactory | Iterable[ModuleType | AnyFactory]
+Strategy = Literal["create", "build"]
+
+
+@dataclass(frozen=True)
+class LintCase:
+    """A factory, or a trait of one, that `lint_cases` has found.
+
+    ``str(case)`` is how the factory would be called: ``UserFactory(admin=True)``.
+    """
+
+    factory: AnyFactory
+    trait: str | None = None
+
+    def __str__(self) -> str:
+        trait = "" if self.trait is None else f"({self.trait}=True)"
+        return f"{self.factory.__qualname__}{trait}"
+
+    async def run(
+        self, *, strategy: Strategy = "create", rollback: bool = True, **call_options: Any
+    ) -> None:
+        """Create the object, and undo that.
+
+        ```python
+        await LintCase(UserFactory).run(sqlalchemy_session=session)
+        ```
+
+        Args:
+            strategy: As for `lint`.
+            rollback: As for `lint`.
+            **call_options: As for `lint`.
+
+        Raises:
+            AdapterError: When the store cannot undo anything.
+            Exception: What creating the object raised, untouched.
+        """
+        _check_strategy(strategy)
+        with options.bind(**call_options):
+            error = await self._error(strategy, rollback)
+        if error is not None:
+            raise error
+
+    async def _error(self, strategy: Strategy, rollback: bool) -> Exception | None:
+        given = {} if self.trait is None else {self.trait: True}
+        if strategy == "build":
+            try:
+                await self.factory.build_async(**given)
+            except Exception as error:
+                return error
+            return None
+        # What is raised by this is no fault of the factory.
+        undoing = await _rolled_back(self.factory) if rollback else AsyncExitStack()
+        try:
+            async with undoing:
+                await self.factory.create_async(**given)
+        except Exception as error:
+            return error
+        return None
+
+
+@dataclass(frozen=True)
+class LintFailure:
+    """A factory, or a trait of one, that did not create its object.
+
+    Attributes:
+        case: The factory, with the trait.
+        error: What was raised, with its traceback.
+    """
+
+    case: LintCase
+    error: Exception
+
+    @property
+    def factory(self) -> AnyFactory:
+        """The factory."""
+        return self.case.factory
+
+    @property
+    def trait(self) -> str | None:
+        """The name of the trait; ``None`` for the factory without one."""
+        return self.case.trait
+
+    def __str__(self) -> str:
+        # The lines after the first are, for SQLAlchemy, the statement with its values.
+        reason = str(self.error).partition("\n")[0]
+        cause = type(self.error).__name__ + (f": {reason}" if reason else "")
+        return f"{self.case} in {self.factory.__module__}: {cause}"
+
+
+class LintError(AsyncFactoryError, AssertionError):
+    """What `lint` found.
+
+    Args:
+        failures: One for each factory, and for each trait of one, that failed.
+        checked: How many were tried.
+    """
+
+    def __init__(self, failures: Iterable[LintFailure], checked: int) -> None:
+        self.failures = tuple(failures)
+        self.checked = checked
+        lines = "".join(f"\n- {failure}" for failure in self.failures)
+        super().__init__(
+            f"{len(self.failures)} of {checked} factories and traits do not work:{lines}"
+        )
+
+
+async def lint(
+    factories: Factories,
+    *,
+    traits: bool = True,
+    strategy: Strategy = "create",
+    rollback: bool = True,
+    **call_options: Any,
+) -> None:
+    """Create an object by each of the factories, and by each of their traits, and undo that.
+
+    ```python
+    await async_factory_boy.lint([UserFactory, CompanyFactory], sqlalchemy_session=session)
+    ```
+
+    Each object is created in a savepoint, or a transaction, of its own, which is rolled back. So
+    one failure does not lead to others, and what was stored before stays. No other task may use
+    the session meanwhile.
+
+    Args:
+        factories: A module, a package (with all its modules), a factory, or several of these. Of
+            a module, those factories count that are not abstract.
+        traits: Whether to try each trait, by itself, as well.
+        strategy: ``"create"``, or ``"build"`` to store nothing.
+        rollback: Whether to undo what was stored. ``False`` is for a store that cannot do so.
+        **call_options: Call-time options, as for `async_factory_boy.bind`.
+
+    Raises:
+        LintError: When any of them failed; it has all the failures.
+        AbstractFactoryError: When one of several factories given is abstract.
+        ConfigurationError: When `factories` is something else, or has no factory in it.
+        AdapterError: When the store cannot undo anything.
+    """
+    cases = lint_cases(factories, traits=traits)
+    _check_strategy(strategy)
+    failures = []
+    with options.bind(**call_options):
+        for case in cases:
+            error = await case._error(strategy, rollback)
+            if error is not None:
+                failures.append(LintFailure(case, error))
+    if failures:
+        raise LintError(failures, len(cases)) from failures[0].error
+
+
+def lint_cases(factories: Factories, *, traits: bool = True) -> list[LintCase]:
+    """Return what `lint` would try, for one test each.
+
+    ```python
+    @pytest.mark.parametrize("case", lint_cases([UserFactory, CompanyFactory]), ids=str)
+    async def test_factory(case, session):
+        await case.run(sqlalchemy_session=session)
+    ```
+
+    Args:
+        factories: As for `lint`.
+        traits: As for `lint`.
+
+    Returns:
+        A case for each factory, followed by one for each of its traits.
+
+    Raises:
+        AbstractFactoryError: When one of several factories given is abstract.
+        ConfigurationError: When `factories` is something else, or has no factory in it.
+    """
+    cases = [
+        LintCase(factory, trait)
+        for factory in dict.fromkeys(_collected(factories))
+        for trait in [None, *(_factory_boy.traits(factory._meta) if traits else ())]
+    ]
+    if not cases:
+        raise ConfigurationError(
+            "factories",
+            "has no factory in it that is not abstract, so nothing would be checked; give the "
+            "module that defines them, or the factories themselves.",
+            owner="lint",
+        )
+    return cases
+
+
+def _collected(factories: object) -> Iterator[AnyFactory]:
+    if isinstance(factories, ModuleType):
+        for module in _modules(factories):
+            for value in list(vars(module).values()):
+                if _is_factory(value) and not value._meta.abstract:
+                    yield value
+    elif _is_factory(factories):
+        if factories._meta.abstract:
+            raise AbstractFactoryError(
+                f"{factories.__name__} is abstract, so there is nothing to lint; leave it out, or "
+                f"set {factories.__name__}.Meta.model."
+            )
+        yield factories
+    elif isinstance(factories, Iterable) and not isinstance(factories, str | type):
+        for one in factories:
+            yield from _collected(one)
+    else:
+        raise ConfigurationError(
+            "factories",
+            "takes modules, packages and classes that derive from AsyncFactory; got "
+            f"{factories!r}.",
+            owner="lint",
+        )
+
+
+def _is_factory(value: object) -> TypeGuard[AnyFactory]:
+    return isinstance(value, type) and issubclass(value, AsyncFactory)
+
+
+def _modules(module: ModuleType) -> Iterator[ModuleType]:
+    yield module
+    path = getattr(module, "__path__", None)
+    if path is not None:
+        for found in pkgutil.walk_packages(path, f"{module.__name__}."):
+            if found.name.rpartition(".")[2] != "__main__":
+                yield import_module(found.name)
+
+
+def _check_strategy(strategy: object) -> None:
+    if strategy not in ("create", "build"):
+        raise UnknownStrategyError(
+            "strategy", f"has to be 'create' or 'build'; got {strategy!r}.", owner="lint"
+        )
+
+
+async def _rolled_back(factory: AnyFactory) -> AsyncExitStack:
+    """Return what undoes at its end what `factory` has stored, in all the stores it reaches."""
+    async with AsyncExitStack() as stack:
+        for adapter, model in _stores(factory):
+            given = await stack.enter_async_context(adapter.rolled_back(model))
+            stack.enter_context(options.scope(given))
+        stack.enter_context(_storing.uncommitted())
+        return stack.pop_all()
+
+
+def _stores(factory: AnyFactory) -> list[tuple[PersistenceAdapter[Any], Any]]:
+    """Return an adapter, with a model, for each of the stores that `factory` stores in."""
+    stores: dict[Hashable, tuple[PersistenceAdapter[Any], Any]] = {}
+    for one in _factory_boy.reached(factory):
+        if not _is_factory(one) or one._meta.abstract:
+            continue
+        # What is wrong is told by creating the object, which meets it too.
+        with contextlib.suppress(Exception):
+            adapter, model = one._meta.adapter_for_storing(), one._meta.model
+            adapter.check(model)
+            stores.setdefault(adapter.stored_through(model), (adapter, model))
+    return list(stores.values())
