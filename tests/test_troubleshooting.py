@@ -36,8 +36,10 @@ PASSING_ON = {
     *("_in_words_of_meta", "_check_adapter", "_check_methods"),
 }
 
-# Nothing that a caller can do leads there.
-INTERNAL = {"nothing waits for this greenlet; run the code with engine.run()"}
+NOT_LISTED = {
+    f"{HOLE} {HOLE}",  # of ConfigurationError, whose messages are those that it is given
+    "nothing waits for this greenlet; run the code with engine.run()",  # no call leads there
+}
 
 
 class Message(NamedTuple):
@@ -56,15 +58,21 @@ def template(node: ast.AST, constants: dict[str, ast.expr]) -> str:
     return HOLE
 
 
-def messages_in(tree: ast.Module, module: str) -> Iterator[Message]:
-    """Yield the messages that a module has."""
-    constants = {
+def constants_in(tree: ast.Module) -> dict[str, ast.expr]:
+    """Return what a module gives a name to, by name."""
+    return {
         node.targets[0].id: node.value
         for node in tree.body
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
     }
 
-    def visit(node: ast.AST, function: str) -> Iterator[Message]:
+
+def messages_in(tree: ast.Module, module: str, constants: dict[str, ast.expr]) -> Iterator[Message]:
+    """Yield the messages that a module has."""
+
+    def visit(node: ast.AST, owner: str, function: str) -> Iterator[Message]:
+        if isinstance(node, ast.ClassDef):
+            owner = node.name
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             function = node.name
         found = None
@@ -73,23 +81,31 @@ def messages_in(tree: ast.Module, module: str) -> Iterator[Message]:
             called = node.func.id if isinstance(node.func, ast.Name) else called
             if called in RAISED | PASSED_ON:
                 found = node.args[called in AFTER_AN_OPTION]
+            elif called == "__init__" and node.args and "Error" in owner:
+                found = node.args[0]
         elif isinstance(node, ast.Return) and function in RETURNED:
             found = node.value
         if found is not None and not (isinstance(found, ast.Constant) and found.value is None):
             text = re.sub(rf"{HOLE}(\.?{HOLE})*", HOLE, template(found, constants))
-            if text not in INTERNAL:
+            if text not in NOT_LISTED:
                 yield Message(text, f"{module}:{node.lineno}")
         for child in ast.iter_child_nodes(node):
-            yield from visit(child, function)
+            yield from visit(child, owner, function)
 
-    yield from visit(tree, "")
+    yield from visit(tree, "", "")
 
 
-MESSAGES = [
-    message
+TREES = {
+    module: ast.parse(path.read_text())
     for module, path in MODULES.items()
     if ".testing" not in module  # the failures of tests: each says what to change
-    for message in messages_in(ast.parse(path.read_text()), module)
+}
+# Of other modules too, since they may be imported from there.
+CONSTANTS = {name: value for tree in TREES.values() for name, value in constants_in(tree).items()}
+MESSAGES = [
+    message
+    for module, tree in TREES.items()
+    for message in messages_in(tree, module, {**CONSTANTS, **constants_in(tree)})
 ]
 
 
