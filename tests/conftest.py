@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+import threading
 from collections.abc import AsyncGenerator, Generator
 from contextlib import ExitStack
 
 import pytest
+from greenlet import getcurrent, greenlet
 
 from async_factory_boy import bind
 from tests.servers import Servers
 from tests.stores.base import Store
 
 pytest_plugins = ["pytester", "async_factory_boy.pytest_plugin"]
+
+
+# When a thread has ended, such as that of a connection of aiosqlite, greenlet drops its main
+# greenlet in a pending call, in the middle of anything. With concurrency = ["greenlet", "thread"],
+# coverage has that greenlet in a WeakKeyDictionary: on CPython 3.11, tracing the callback of the
+# dictionary there was seen to loop for ever. So main greenlets are kept until the end.
+_main_greenlets: list[greenlet] = []
+
+
+def _keep_main_greenlet(*_: object) -> None:
+    sys.setprofile(None)
+    _main_greenlets.append(getcurrent())
+
+
+threading.setprofile(_keep_main_greenlet)
 
 
 @pytest.fixture(scope="session")
