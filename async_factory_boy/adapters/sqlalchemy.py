@@ -209,9 +209,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         session.add_all(instances)
         if self.persistence is not None:
             await session.flush()
-            states = [_state(instance) for instance in instances]
-            _set_nulls(states)
-            await _load_columns(session, states)
+            await _complete_columns(session, [_state(instance) for instance in instances])
         if not self.commits_later:
             await self.complete()  # last: loading may begin a transaction
         return instances
@@ -322,7 +320,8 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
     async def finish(self, instances: Sequence[M]) -> None:
         session = self.session()
         states = [_state(instance) for instance in instances]
-        await _load_columns(session, states)
+        if any(state.expired_attributes or _deferred_columns(state.mapper) for state in states):
+            await _load_columns(session, states)
         if self.load:
             await _load_relationships(session, states, self.load)
 
@@ -400,6 +399,13 @@ async def _begin_on_sqlite(session: AsyncSession) -> None:
 
 def _state(instance: object) -> InstanceState[Any]:
     return instance_state(instance)
+
+
+async def _complete_columns(session: AsyncSession, states: Sequence[InstanceState[Any]]) -> None:
+    """Load what the database has filled in of objects that were just stored."""
+    if any(state.expired_attributes or _deferred_columns(state.mapper) for state in states):
+        _set_nulls(states)
+        await _load_columns(session, states)
 
 
 async def _load_columns(session: AsyncSession, states: Iterable[InstanceState[Any]]) -> None:

@@ -80,10 +80,9 @@ class Save(_Stores[M], Generic[M]):
                 instances = await cls._built(requests)
                 if len(instances) == 1:
                     saved: Sequence[M] = [await adapter.save(instances[0])]
-                    method = "save"
                 else:
                     saved = await adapter.save_many(instances)
-                    method = "save_many"
+        method = "save" if len(instances) == 1 else "save_many"
         return _remembered(requests, _checked(adapter, method, saved, len(instances)))
 
 
@@ -204,18 +203,19 @@ def _checked(
     adapter: PersistenceAdapter[M], method: str, saved: Sequence[M], expected: int
 ) -> Sequence[M]:
     saved = _counted(adapter, method, saved, expected)
-    if any(instance is None for instance in saved):
-        raise AdapterError(
-            f"{type(adapter).__name__}.{method}() returned None; it has to return the instance "
-            "that it stored."
-        )
+    for instance in saved:
+        if instance is None:
+            raise AdapterError(
+                f"{type(adapter).__name__}.{method}() returned None; it has to return the instance "
+                "that it stored."
+            )
     return saved
 
 
 def _counted(
     adapter: PersistenceAdapter[Any], method: str, answers: Sequence[R], expected: int
 ) -> Sequence[R]:
-    if isinstance(answers, Sequence) and len(answers) == expected:
+    if isinstance(answers, list | Sequence) and len(answers) == expected:
         return answers
     if isinstance(answers, Sequence):
         returned = f"{len(answers)} {'answers' if method == 'find_many' else 'instances'}"
@@ -235,21 +235,24 @@ class _Call:
     """What a call that is under way has come to know."""
 
     def __init__(self) -> None:
-        self.uses: dict[Hashable, _Use] = {}
+        self.uses: list[_Use] = []
         self.checked: dict[object, options.InForce] = {}
         """What was checked, each with the options that were in force."""
 
     def use(self, adapter: PersistenceAdapter[Any], in_force: options.InForce) -> _Use:
         """Return what was done so far by an adapter with these options in force."""
-        key = (id(adapter), in_force.identity)
-        use = self.uses.get(key)
-        if use is None:
-            use = self.uses[key] = _Use(adapter, in_force)
+        for use in self.uses:
+            if use.adapter is adapter and (
+                use.in_force is in_force or use.in_force.identity == in_force.identity
+            ):
+                return use
+        use = _Use(adapter, in_force)
+        self.uses.append(use)
         return use
 
     def adopt(self, inner: _Call) -> None:
         """Note what a call that was made by this one has done."""
-        for use in inner.uses.values():
+        for use in inner.uses:
             self.use(use.adapter, use.in_force).instances.update(use.instances)
 
 
@@ -315,7 +318,7 @@ async def call(function: Callable[[], M]) -> M:
     finally:
         _call.set(outer)
     batch = _batch.get()
-    for use in inner.uses.values():
+    for use in inner.uses:
         await use.finish()
         if batch is not None:
             batch.use(use.adapter, use.in_force)
@@ -353,7 +356,7 @@ async def call_batch(function: Callable[[], M], size: int, page: int) -> list[M]
     finally:
         _batch.set(outer)
     if outer is None:
-        for use in batch.uses.values():
+        for use in batch.uses:
             await use.complete()
     return results
 
