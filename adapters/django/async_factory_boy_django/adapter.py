@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Collection,
+    Hashable,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager
 from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 
 from asgiref.sync import sync_to_async
@@ -181,6 +192,33 @@ class DjangoAdapter(PersistenceAdapter[M]):
                 return _store(instances, alias)
 
         return await self._in_thread(store_all_or_none)
+
+    def stored_through(self, model: type[M]) -> Hashable:
+        return DjangoAdapter, self.alias(model)
+
+    @asynccontextmanager
+    async def rolled_back(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
+        alias = self.alias(model)
+        atomic = transaction.atomic(using=alias)
+        begun = False
+
+        def begin() -> None:
+            nonlocal begun
+            atomic.__enter__()
+            begun = True
+
+        def undo() -> None:
+            if begun:
+                transaction.set_rollback(True, using=alias)
+                atomic.__exit__(None, None, None)
+
+        try:
+            await self._in_thread(begin)
+            yield {}
+        finally:
+            # What waits for the thread is dropped when it is cancelled. (What the thread has begun
+            # is not: hence one that is cancelled above is undone as well.)
+            await asyncio.shield(self._in_thread(undo))
 
     async def finish(self, instances: Sequence[M]) -> None:
         unknown: dict[tuple[type[M], str], list[M]] = {}

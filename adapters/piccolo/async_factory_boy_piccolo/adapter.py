@@ -213,6 +213,26 @@ class PiccoloAdapter(PersistenceAdapter[M]):
             async with _engine(model).transaction():  # all of them, or none
                 return await self.save_many(instances)
 
+    def stored_through(self, model: type[M]) -> Hashable:
+        return self.transaction(model) or _engine(model)
+
+    @asynccontextmanager
+    async def rolled_back(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
+        outer = self.transaction(model)
+        if outer is None:
+            async with _engine(model).transaction() as transaction:
+                yield {}
+                await transaction.rollback()
+            return
+        async with _turn(outer):
+            savepoint = await outer.savepoint()
+        try:
+            yield {}
+        finally:
+            async with _turn(outer):
+                await savepoint.rollback_to()
+                await savepoint.release()
+
     async def finish(self, instances: Sequence[M]) -> None:
         for path in self.prefetch:
             for _, rows in groupby(instances, key=type):
