@@ -370,6 +370,48 @@ def test_registered_fixtures_are_used(suite: Suite) -> None:
     )
 
 
+def test_parameters_and_traits(suite: Suite) -> None:
+    """A SubFactory among the parameters is one, too; a trait may add what the factory lacks."""
+    suite.passes(
+        """
+        from sqlalchemy import select
+
+        class ClerkFactory(UserFactory):
+            class Meta:
+                exclude = ("company",)
+
+            class Params:
+                employer = factory.SubFactory(CompanyFactory)
+                leading = factory.Trait(
+                    staff=factory.RelatedFactoryList(UserFactory, "parent", size=2)
+                )
+
+            company_id = factory.SelfAttribute("employer.id")
+
+        register(ClerkFactory, "clerk")
+
+        def test_parameter(clerk, company):
+            assert clerk.company_id == company.id
+
+        @pytest.mark.parametrize("clerk__employer__name", ["ACME"])
+        async def test_its_attributes(clerk, session):
+            assert (await session.get(Company, clerk.company_id)).name == "ACME"
+
+        @pytest.mark.parametrize("clerk__leading", [True, False])
+        async def test_trait(clerk, session, request):
+            staff = (await session.scalars(select(User).where(User.parent == clerk))).all()
+            assert len(staff) == (2 if request.node.callspec.params["clerk__leading"] else 0)
+        """,
+        conftest="""
+        from async_factory_boy.pytest_plugin import register
+        from models import CompanyFactory
+
+        register(CompanyFactory)
+        """,
+        passed=4,
+    )
+
+
 def test_circles(suite: Suite) -> None:
     """Where SubFactories lead back to a fixture that is being made, the factory goes on alone."""
     suite.passes(

@@ -88,13 +88,24 @@ class _Model(NamedTuple):
 
 def _declarations(factory: Any) -> dict[str, Any]:
     """Return what a factory declares, as it is written there: not as its traits change it."""
+    from factory.declarations import SimpleParameter
+
     meta = factory._meta
     names = (
         *meta.parameters,
         *meta.pre_declarations.declarations,
         *meta.post_declarations.declarations,
     )
-    declared = {**meta.pre_declarations.declarations, **meta.parameters, **meta.base_declarations}
+    parameters = {
+        name: one.value if isinstance(one, SimpleParameter) else one
+        for name, one in meta.parameters.items()
+    }
+    declared = {
+        **meta.pre_declarations.declarations,
+        **meta.post_declarations.declarations,  # one that only a trait declares is nowhere else
+        **parameters,
+        **meta.base_declarations,
+    }
     return {name: declared[name] for name in names}
 
 
