@@ -39,7 +39,7 @@ def lowest(session: nox.Session) -> None:
     # That is Beanie 1.30, on Motor; the pages and the example are written for Beanie 2.
     pages = [
         f"--deselect=tests/test_docs.py::test_page[docs/{page}.md]"
-        for page in ("stores/beanie", "polyfactory")
+        for page in ("stores/beanie", "polyfactory", "pytest", "troubleshooting")
     ]
     example = "--deselect=tests/test_examples.py::test_example[fastapi_beanie-MONGODB_URL]"
     session.run("pytest", "-n", "auto", *pages, example, *session.posargs)
