@@ -339,7 +339,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleT
 def test_a_package(package: ModuleType) -> None:
     """Of a package, every module counts; of a module, what is abstract does not; each once."""
     assert {str(case) for case in lint_cases(package)} == {
-        *("Users", "UserFactory", "NamedCompanyFactory", "PostFactory"),
+        *("Users", "UserFactory", "NamedCompanyFactory", "CommittingCompanyFactory", "PostFactory"),
         *("Companies", "CompanyFactory"),
     }
     assert [str(case) for case in lint_cases(package)].count("Users") == 1
