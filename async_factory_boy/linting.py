@@ -79,7 +79,7 @@ class LintCase:
                 return error
             return None
         # What is raised by this is no fault of the factory.
-        undoing = await _rolled_back(self.factory) if rollback else AsyncExitStack()
+        undoing = await rolled_back(self.factory) if rollback else AsyncExitStack()
         try:
             async with undoing:
                 await self.factory.create_async(**given)
@@ -258,7 +258,7 @@ def _check_strategy(strategy: object) -> None:
         )
 
 
-async def _rolled_back(factory: AnyFactory) -> AsyncExitStack:
+async def rolled_back(factory: AnyFactory) -> AsyncExitStack:
     """Return what undoes at its end what `factory` has stored, in all the stores it reaches."""
     async with AsyncExitStack() as stack:
         for adapter, model in _stores(factory):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import copy
 import sqlite3
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from contextvars import Context
 from typing import Any, ClassVar
 
@@ -614,3 +614,65 @@ class HasOneLockForAllLoops(SoundAdapter):
 class KeepsTheFirstConnection(Remembers):
     def check(self, model: type[Any]) -> None:
         type(self).remembered = self.remembered or self.sound_connection
+
+
+# rolled_back() and stored_through()
+
+
+@caught_by("test_undo")
+class UndoesNothing(SoundAdapter):
+    @asynccontextmanager
+    async def rolled_back(self, model: type[Any]) -> AsyncGenerator[Mapping[str, Any]]:
+        yield {}
+
+
+@caught_by("test_undo_keeps_what_was_before")
+class UndoesEverything(SoundAdapter):
+    @asynccontextmanager
+    async def rolled_back(self, model: type[Any]) -> AsyncGenerator[Mapping[str, Any]]:
+        try:
+            yield {}
+        finally:
+            await self.connection().rollback()
+
+
+@caught_by("test_undo_commits_nothing")
+class CommitsWhatWasBefore(SoundAdapter):
+    @asynccontextmanager
+    async def rolled_back(self, model: type[Any]) -> AsyncGenerator[Mapping[str, Any]]:
+        await self.connection().commit()
+        try:
+            yield {}
+        finally:
+            await self.connection().rollback()
+
+
+@caught_by("test_undo_after_an_error", "test_undo_after_a_conflict")
+class UndoesOnlyWhatWentWell(SoundAdapter):
+    @asynccontextmanager
+    async def rolled_back(self, model: type[Any]) -> AsyncGenerator[Mapping[str, Any]]:
+        connection = await self.begin_savepoint()
+        yield {}
+        await connection.execute("ROLLBACK TO sound")
+        await connection.execute("RELEASE sound")
+
+
+@caught_by("test_undo_after_an_error", "test_undo_after_a_conflict")
+class SwallowsWhatWentWrong(SoundAdapter):
+    @asynccontextmanager
+    async def rolled_back(self, model: type[Any]) -> AsyncGenerator[Mapping[str, Any]]:
+        async with super().rolled_back(model):
+            with suppress(LookupError, sqlite3.IntegrityError):
+                yield {}
+
+
+@caught_by("test_undo_tells_connections_apart")
+class TakesAllConnectionsForOne(SoundAdapter):
+    def stored_through(self, model: type[Any]) -> Hashable:
+        return "sqlite"
+
+
+@caught_by("test_undo_tells_connections_apart")
+class TakesEachCallForAConnection(SoundAdapter):
+    def stored_through(self, model: type[Any]) -> Hashable:
+        return object()

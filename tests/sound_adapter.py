@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -136,12 +136,28 @@ class SoundAdapter(PersistenceAdapter[Any]):
         await self.commit_now()
         return instances
 
+    def stored_through(self, model: type[Any]) -> Hashable:
+        return self.connection()
+
     @asynccontextmanager
-    async def savepoint(self) -> AsyncGenerator[None]:
+    async def rolled_back(self, model: type[Any]) -> AsyncGenerator[Mapping[str, Any]]:
+        connection = await self.begin_savepoint()
+        try:
+            yield {}
+        finally:
+            await connection.execute("ROLLBACK TO sound")
+            await connection.execute("RELEASE sound")
+
+    async def begin_savepoint(self) -> Connection:
         connection = self.connection()
         if not connection.in_transaction:
             await connection.execute("BEGIN")
         await connection.execute("SAVEPOINT sound")
+        return connection
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncGenerator[None]:
+        connection = await self.begin_savepoint()
         try:
             yield
         except BaseException:

@@ -33,7 +33,7 @@ from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.factory import AsyncFactory
 from async_factory_boy.factory.sqlalchemy import AsyncSQLAlchemyModelFactory
 from async_factory_boy.linting import LintCase, lint_cases
-from tests.stores import mongo, tortoise
+from tests.stores import beanie, mongo, tortoise
 from tests.stores.base import Store
 from tests.stores.sqlalchemy import Base, Company, CompanyFactory, User, UserFactory
 from tests.test_behaviour import STORES
@@ -234,6 +234,21 @@ async def test_two_stores(servers: Any, session: AsyncSession) -> None:
             await WithDocument.create_async(reported=True)
         assert len(await store.rows(mongo.CompanyFactory)) == 1
         assert await store.database["post"].count_documents({}) == 2
+
+
+async def test_two_adapters_on_one_client(servers: Any) -> None:
+    """Documents and what is in plain collections are undone, with a session for both or none."""
+
+    class WithReports(beanie.CompanyFactory):
+        reports = factory.RelatedFactoryList(f"{__name__}.ReportFactory", size=2)
+
+    async with beanie.Beanie.opened(servers) as store:
+        reports = store.database["report"]
+        both = {"beanie_session": store.session, "mongo_session": store.session}
+        for sessions in ({}, both, {"beanie_session": store.session}):
+            await lint(WithReports, mongo_collection=reports, **sessions)
+            assert await store.rows(beanie.CompanyFactory) == []
+            assert await reports.count_documents({}) == 0
 
 
 async def test_mongodb_without_transactions(servers: Any) -> None:

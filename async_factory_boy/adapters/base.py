@@ -328,8 +328,11 @@ _PARAMETERS = {
     "ambient": ["model"],
     "build": ["model", "args", "kwargs"],
     "exclusive": [],
+    "stored_through": ["model"],
+    "rolled_back": ["model"],
 }
-_NOT_AWAITED = {"handles", "check", "ambient", "build", "exclusive"}
+_ENTERED = {"exclusive", "rolled_back"}
+_NOT_AWAITED = {"handles", "check", "ambient", "build", "stored_through", *_ENTERED}
 
 
 def _check_methods(adapter: type[PersistenceAdapter[Any]]) -> None:
@@ -355,6 +358,11 @@ def _problem(name: str, method: object) -> str | None:
     if not inspect.isfunction(function):
         return None  # what it does cannot be told without calling it
     is_async = inspect.iscoroutinefunction(function)
+    if name in _ENTERED and inspect.isasyncgenfunction(function):
+        return (
+            "is a generator, and has to return an async context manager: decorate it with "
+            "@contextlib.asynccontextmanager"
+        )
     if name in _NOT_AWAITED:
         if is_async or inspect.isasyncgenfunction(function):
             return "is never awaited, so it cannot be async, or do I/O"

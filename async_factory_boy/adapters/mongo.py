@@ -274,9 +274,11 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
         return found
 
     def stored_through(self, model: type[M]) -> Hashable:
-        client = client_of(self.collection_of(model))
-        key: Hashable = getattr(client, "delegate", client)  # Motor's own are not hashable
-        return key
+        session: Any = self.session
+        if session is not None:
+            return _hashable(session)
+        # Each option has a session of its own begun, by rolled_back().
+        return _hashable(client_of(self.collection_of(model))), self.session_option
 
     @asynccontextmanager
     async def rolled_back(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
@@ -318,6 +320,11 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
             if error.code == _NO_SUCH_TRANSACTION:
                 return None  # aborted by the refusal, which is what the caller wants to see
             raise
+
+
+def _hashable(session_or_client: Any) -> Hashable:
+    key: Hashable = getattr(session_or_client, "delegate", session_or_client)  # Motor's are not
+    return key
 
 
 def _conflict(error: BulkWriteError | DuplicateKeyError) -> DuplicateKeyError | None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
 
-from async_factory_boy import options
+from async_factory_boy import bind, linting, options
 from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.exceptions import AdapterError, OptionError
 from async_factory_boy.factory import AsyncFactory
 
 Factory = type[AsyncFactory[Any]]
@@ -96,6 +97,33 @@ class Subject:
     async def find_winner(self, factory: Factory, **lookup: Any) -> Any:
         async with self.adapter(factory) as adapter:
             return await adapter.find_winner(factory._meta.model, lookup)
+
+    @asynccontextmanager
+    async def undoing(self, factory: Factory) -> AsyncGenerator[None]:
+        """Have undone at the end what `factory` stores inside, as lint() does."""
+        adapter = factory._meta.adapter_for_storing()
+        if type(adapter).rolled_back is PersistenceAdapter.rolled_back:
+            pytest.skip(
+                f"{type(adapter).__name__} cannot undo what it stores: it does not implement "
+                "rolled_back()"
+            )
+        try:
+            undoing = await linting.rolled_back(factory)
+        except (AdapterError, OptionError) as error:
+            pytest.skip(f"nothing can be undone here: {error}")
+        async with undoing:
+            yield
+
+    def stored_through(self, factory: Factory, **given: Any) -> Hashable:
+        """Return what objects of `factory` are stored through by a call with options `given`."""
+        adapter = factory._meta.adapter_for_storing()
+        if type(adapter).stored_through is PersistenceAdapter.stored_through:
+            pytest.skip(
+                f"{type(adapter).__name__} shares no transaction with others: it does not "
+                "implement stored_through()"
+            )
+        with bind(**given):
+            return adapter.stored_through(factory._meta.model)
 
     # What there is to see.
 

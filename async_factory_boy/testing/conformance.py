@@ -15,6 +15,7 @@ from async_factory_boy.testing._factories import Factories
 from async_factory_boy.testing._finding import Finding
 from async_factory_boy.testing._saving import Saving
 from async_factory_boy.testing._subject import Another, Conflict, Factory, Rows, Subject
+from async_factory_boy.testing._undoing import Undoing
 
 __all__ = ["AdapterConformance"]
 
@@ -22,7 +23,7 @@ _RUNNERS = ("asyncio", "anyio")
 
 
 # pytest runs the tests of the last base first.
-class AdapterConformance(Connections, Factories, Calls, Finding, Saving):
+class AdapterConformance(Undoing, Connections, Factories, Calls, Finding, Saving):
     """Tests that an adapter keeps every promise of `PersistenceAdapter`.
 
     Subclass it, override its fixtures, and run pytest:
@@ -118,7 +119,8 @@ class AdapterConformance(Connections, Factories, Calls, Finding, Saving):
     These have to be given: `parent`, `child` and `rows`; `options`, if the adapter has call-time
     options; `relation` and `key`, if yours have other names. The others say what the store can do:
     `rollback`, `another`, `conflict`, `survives_conflict`, `committing`. What it cannot do is
-    skipped, and the reason names the fixture. What needs `find` is skipped without it.
+    skipped, and the reason names the fixture. What needs `find`, or
+    `rolled_back`, is skipped without it.
 
     Each test begins with an empty store, which your fixtures have to see to. A test that fails
     says which promise was broken, and what to change. Begin with the first: the later ones rest on
