@@ -18,6 +18,10 @@ ADAPTERS = sorted(
 )
 
 
+# Many tests start Python anew, which compiles what it imports each time if it may not keep that.
+CACHED = {"PYTHONDONTWRITEBYTECODE": None}
+
+
 @nox.session
 def quickstart(session: nox.Session) -> None:
     """Create a small shop in an SQLite file, and print it."""
@@ -29,7 +33,7 @@ def quickstart(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests, on SQLite, PostgreSQL, MongoDB, and with MYSQL_URL set on MariaDB."""
     session.install(*PROJECT, "--group", "test")
-    session.run("pytest", "-n", "auto", "--cov", *session.posargs)
+    session.run("pytest", "-n", "auto", "--cov", *session.posargs, env=CACHED)
 
 
 @nox.session
@@ -42,14 +46,14 @@ def lowest(session: nox.Session) -> None:
         for page in ("stores/beanie", "polyfactory", "pytest", "troubleshooting")
     ]
     example = "--deselect=tests/test_examples.py::test_example[fastapi_beanie-MONGODB_URL]"
-    session.run("pytest", "-n", "auto", *pages, example, *session.posargs)
+    session.run("pytest", "-n", "auto", *pages, example, *session.posargs, env=CACHED)
 
 
 @nox.session
 def nightly(session: nox.Session) -> None:
     """Compare batches with loops for 500 random graphs of each store, not 50."""
     session.install(*PROJECT, "--group", "test")
-    graphs = {"GRAPHS": "500"}
+    graphs = {"GRAPHS": "500", **CACHED}
     session.run("pytest", "-n", "auto", "tests/test_equality.py", *session.posargs, env=graphs)
 
 
@@ -74,7 +78,8 @@ def motor(session: nox.Session) -> None:
         "equality",
     ]
     files = [f"tests/test_{name}.py" for name in names]
-    session.run("pytest", "-n", "auto", *files, "-k", "beanie or mongo", *session.posargs)
+    select = ("-k", "beanie or mongo")
+    session.run("pytest", "-n", "auto", *files, *select, *session.posargs, env=CACHED)
 
 
 @nox.session

@@ -86,6 +86,14 @@ class UnknownStrategyError(ConfigurationError, UnknownStrategy):
 
 
 def closest(word: str, known: Iterable[str]) -> str:
-    """Return `` Did you mean 'x'?`` for the known word nearest to `word`, or nothing."""
-    matches = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.75)
-    return f" Did you mean {matches[0]!r}?" if matches else ""
+    """Return `` Did you mean 'x'?`` for the known words nearest to `word`, or nothing.
+
+    Nearest are those that lack nothing but a prefix: ``session``, ``sqlalchemy_session``.
+    """
+    known = sorted(known)
+    matches = [repr(one) for one in known if one.endswith(f"_{word}")]
+    matches = matches or [*map(repr, difflib.get_close_matches(word, known, n=1, cutoff=0.75))]
+    if not matches:
+        return ""
+    *others, last = matches
+    return f" Did you mean {', '.join(others)}{' or ' if others else ''}{last}?"

@@ -125,6 +125,16 @@ class CallOption(Generic[V]):
         if self._check is not None:
             self._check(value)
 
+    def accepts(self, value: Any) -> bool:
+        """Tell whether `value` is what this option is for, and nothing else can be meant by it."""
+        if self._check is None or value is None:
+            return False
+        try:
+            self._check(value)
+        except OptionError:
+            return False
+        return True
+
 
 def _check_progress(value: object) -> None:
     if not callable(value):
@@ -323,6 +333,16 @@ def in_force() -> InForce:
 def misspelt(name: str) -> str:
     """Return a suggestion if `name` looks like a call-time option spelt wrongly, or nothing."""
     return closest(name, _known)
+
+
+def unprefixed(name: str, value: object) -> str:
+    """Return a suggestion if `name` lacks only the prefix of an option that takes `value`."""
+    meant = [
+        option.name
+        for option in _known.values()
+        if option is not None and option.name.endswith(f"_{name}") and option.accepts(value)
+    ]
+    return closest(name, meant)
 
 
 def _checked(options: dict[str, Any]) -> dict[str, Any]:

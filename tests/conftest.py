@@ -11,6 +11,7 @@ from contextlib import ExitStack
 
 import pytest
 from greenlet import getcurrent, greenlet
+from greenlet._greenlet import enable_optional_cleanup
 
 from async_factory_boy import bind
 from tests.servers import Servers
@@ -31,6 +32,8 @@ def _keep_main_greenlet(*_: object) -> None:
     _main_greenlets.append(getcurrent())
 
 
+# greenlet looks for who keeps such a one, among all objects there are: 10 ms and more a thread.
+enable_optional_cleanup(False)
 threading.setprofile(_keep_main_greenlet)
 
 

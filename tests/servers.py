@@ -115,6 +115,17 @@ class Servers:
                 time.sleep(0.05)
         return f"mongodb://127.0.0.1:{port}/?replicaSet=rs0"
 
+    def drop_mongodb_later(self, name: str) -> None:
+        """Drop a database of `mongodb` at the end of the run."""
+        self._stack.callback(self._drop_mongodb, self.mongodb, name)
+
+    @staticmethod
+    def _drop_mongodb(url: str, name: str) -> None:
+        from pymongo import MongoClient
+
+        with MongoClient[dict[str, object]](url) as client:
+            client.drop_database(name)
+
     @cached_property
     def standalone_mongodb(self) -> str:
         """``mongodb://`` URL of a server that is not in a replica set, and has no transactions."""

@@ -337,12 +337,12 @@ class AsyncStepBuilder(builder.StepBuilder):
             _storing.depth.set(depth)
 
 
-def _refuse_misspelt_options(meta: Any, extras: Iterable[str]) -> None:
-    for name in extras:
+def _refuse_misspelt_options(meta: Any, extras: Mapping[str, Any]) -> None:
+    for name, value in extras.items():
         root, _ = builder.DeclarationSet.split(name)
         if root in meta.pre_declarations or root in meta.post_declarations:
             continue
-        suggestion = options.misspelt(name)
+        suggestion = options.misspelt(name) or options.unprefixed(name, value)
         if suggestion and not _has_field(meta.model, name):
             raise OptionError(
                 f"{meta.factory.__name__} was given {name!r}, which is neither a call-time option "

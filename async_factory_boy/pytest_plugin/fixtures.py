@@ -539,6 +539,12 @@ def hand_to_the_runner(
     plugins = request.config.pluginmanager
     if "anyio_backend" in request.fixturenames:  # which anyio's plugin goes by
         function = _model_fixture(model, _ANYIO_HINT)
+    elif _old_pytest_asyncio():
+        _fail(
+            f"The fixture {model.name!r} takes pytest-asyncio 1.0 or later, and version "
+            f"{_old_pytest_asyncio()} is installed, which may run it on another event loop than "
+            'the test; upgrade it: pip install "pytest-asyncio>=1.0".'
+        )
     elif not inspect.iscoroutinefunction(fixturedef.func):
         return (yield)  # pytest-asyncio before 1.1 has seen to it when it was collected
     elif plugins.has_plugin("asyncio") or plugins.has_plugin("pytest_asyncio.plugin"):
@@ -566,8 +572,14 @@ def _for_pytest_asyncio(
     function: Callable[..., Any], loop_scope: str | None = None
 ) -> Callable[..., Any]:
     """Return a function, marked as an async fixture that pytest-asyncio is to run."""
-    if "pytest_asyncio" in sys.modules:
+    if "pytest_asyncio" in sys.modules and not _old_pytest_asyncio():
         import pytest_asyncio
 
         pytest_asyncio.fixture(loop_scope=cast("Any", loop_scope))(function)
     return function
+
+
+def _old_pytest_asyncio() -> str:
+    """Return the version of pytest-asyncio if it is in use and too old, or nothing."""
+    version: str = getattr(sys.modules.get("pytest_asyncio"), "__version__", "")
+    return version if version.startswith("0.") else ""

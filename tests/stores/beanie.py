@@ -71,9 +71,12 @@ class BeanieStore(DriverStore):
     session_option = "beanie_session"
 
     @classmethod
-    async def prepare(cls, database: Any) -> None:
+    async def create_collections(cls, database: Any) -> None:
         for document in (Company, User, Post):
             await database.create_collection(document.__name__)
+
+    @classmethod
+    async def prepare(cls, database: Any) -> None:
         await init_beanie(database=database, document_models=[Company, User, Post])
 
     def collection(self, factory: type[AsyncFactory[Any]]) -> Any:

@@ -20,6 +20,10 @@ from tests.stores.base import Store
 DATABASE = f"async_factory_boy_{uuid4().hex[:12]}"
 
 
+# Where the collections of a store have been made, as URL and name of the database.
+_created: set[tuple[str, str]] = set()
+
+
 class Commands(monitoring.CommandListener):
     """Notes the commands that a client sends, e.g. ``insert company``."""
 
@@ -43,11 +47,17 @@ class Driver:
 
     @classmethod
     @asynccontextmanager
+    async def client(cls, url: str, *listeners: monitoring.CommandListener) -> AsyncGenerator[Any]:
+        async with AsyncMongoClient[dict[str, Any]](url, event_listeners=listeners) as client:
+            yield client
+
+    @classmethod
+    @asynccontextmanager
     async def database(
         cls, url: str, *listeners: monitoring.CommandListener
     ) -> AsyncGenerator[Any]:
         """Give an empty database, and drop it afterwards."""
-        async with AsyncMongoClient[dict[str, Any]](url, event_listeners=listeners) as client:
+        async with cls.client(url, *listeners) as client:
             await client.drop_database(DATABASE)
             yield client[DATABASE]
             await client.drop_database(DATABASE)
@@ -68,16 +78,12 @@ class MotorDriver(Driver):
 
     @classmethod
     @asynccontextmanager
-    async def database(
-        cls, url: str, *listeners: monitoring.CommandListener
-    ) -> AsyncGenerator[Any]:
+    async def client(cls, url: str, *listeners: monitoring.CommandListener) -> AsyncGenerator[Any]:
         from motor.motor_asyncio import AsyncIOMotorClient
 
         client: Any = AsyncIOMotorClient(url, event_listeners=listeners)
         try:
-            await client.drop_database(DATABASE)
-            yield client[DATABASE]
-            await client.drop_database(DATABASE)
+            yield client
         finally:
             client.close()
 
@@ -107,8 +113,15 @@ class DriverStore(Store):
     @classmethod
     @asynccontextmanager
     async def opened(cls, servers: Servers) -> AsyncGenerator[DriverStore]:
+        # Emptied, not dropped: to make a collection takes longer than most tests.
+        name = f"{DATABASE}_{cls.id}"
         commands = Commands()
-        async with cls.driver.database(servers.mongodb, commands) as database:
+        async with cls.driver.client(servers.mongodb, commands) as client:
+            database = client[name]
+            if (servers.mongodb, name) not in _created:
+                await cls.create_collections(database)
+                _created.add((servers.mongodb, name))
+                servers.drop_mongodb_later(name)
             await cls.prepare(database)
             async with cls.driver.session(database) as session:
                 if cls.transactional:
@@ -116,10 +129,17 @@ class DriverStore(Store):
                 yield cls(database, session, commands)
                 if cls.transactional:
                     await session.abort_transaction()
+            for collection in await database.list_collection_names():
+                await database[collection].delete_many({})
+
+    @classmethod
+    async def create_collections(cls, database: Any) -> None:
+        """Make the collections, which must exist before a transaction writes to them."""
+        raise NotImplementedError
 
     @classmethod
     async def prepare(cls, database: Any) -> None:
-        """Make the collections, which must exist before a transaction writes to them."""
+        """Have the factories of the store use a database."""
         raise NotImplementedError
 
     @property
@@ -209,11 +229,14 @@ class MongoStore(DriverStore):
     """The database of the running test."""
 
     @classmethod
-    async def prepare(cls, database: Any) -> None:
-        MongoStore.current = database
+    async def create_collections(cls, database: Any) -> None:
         for name in ("company", "user", "post"):
             await database.create_collection(name)
         await database["company"].create_index("name", unique=True)
+
+    @classmethod
+    async def prepare(cls, database: Any) -> None:
+        MongoStore.current = database
 
     def collection(self, factory: type[AsyncFactory[Any]]) -> Any:
         adapter: Any = factory._meta.adapter_for_storing()
