@@ -8,7 +8,7 @@ these: it reaches the caller untouched.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from factory.errors import FactoryError, UnknownStrategy
 
@@ -91,9 +91,16 @@ def closest(word: str, known: Iterable[str]) -> str:
     Nearest are those that lack nothing but a prefix: ``session``, ``sqlalchemy_session``.
     """
     known = sorted(known)
-    matches = [repr(one) for one in known if one.endswith(f"_{word}")]
-    matches = matches or [*map(repr, difflib.get_close_matches(word, known, n=1, cutoff=0.75))]
-    if not matches:
+    return _suggestion([one for one in known if one.endswith(f"_{word}")]) or similar(word, known)
+
+
+def similar(word: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean 'x'?`` for the known word that `word` may be misspelt for."""
+    return _suggestion(difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.75))
+
+
+def _suggestion(words: Sequence[str]) -> str:
+    if not words:
         return ""
-    *others, last = matches
+    *others, last = map(repr, words)
     return f" Did you mean {', '.join(others)}{' or ' if others else ''}{last}?"

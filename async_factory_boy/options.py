@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from async_factory_boy.exceptions import ConfigurationError, OptionError, closest
+from async_factory_boy.exceptions import ConfigurationError, OptionError, closest, similar
 
 if TYPE_CHECKING:
     # For the signature of `bind` only: an ORM that is not installed counts as Any.
@@ -332,7 +332,7 @@ def in_force() -> InForce:
 @cache
 def misspelt(name: str) -> str:
     """Return a suggestion if `name` looks like a call-time option spelt wrongly, or nothing."""
-    return closest(name, _known)
+    return similar(name, _known)
 
 
 def unprefixed(name: str, value: object) -> str:

@@ -105,7 +105,7 @@ async def _generator(self: object, *arguments: object) -> Any:
     yield
 
 
-@pytest.mark.parametrize("function", [_async, _generator, classmethod(_async)])
+@pytest.mark.parametrize("function", [_async, classmethod(_async)])
 @pytest.mark.parametrize(
     ("name", "signature"),
     [
@@ -114,6 +114,8 @@ async def _generator(self: object, *arguments: object) -> Any:
         ("ambient", "def ambient(self, model)"),
         ("build", "def build(self, model, args, kwargs)"),
         ("exclusive", "def exclusive(self)"),
+        ("stored_through", "def stored_through(self, model)"),
+        ("rolled_back", "def rolled_back(self, model)"),
     ],
 )
 def test_async_method(name: str, signature: str, function: Any) -> None:
@@ -124,6 +126,34 @@ def test_async_method(name: str, signature: str, function: Any) -> None:
         f"RedisAdapter.{name}() is never awaited, so it cannot be async, or do I/O; write "
         f"{signature}."
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "build",
+            "is never awaited, so it cannot be async, or do I/O; write "
+            "def build(self, model, args, kwargs).",
+        ),
+        (
+            "exclusive",
+            "is a generator, and has to return an async context manager; write "
+            "@contextlib.asynccontextmanager async def exclusive(self).",
+        ),
+        (
+            "rolled_back",
+            "is a generator, and has to return an async context manager; write "
+            "@contextlib.asynccontextmanager async def rolled_back(self, model).",
+        ),
+    ],
+)
+def test_generator(name: str, text: str) -> None:
+    """What is entered is no generator, but what a decorator makes of one."""
+    with pytest.raises(AdapterError) as caught:
+        define(**{name: _generator})
+    assert message(caught) == f"RedisAdapter.{name}() {text}"
+    define(**{name: asynccontextmanager(_generator)} if name != "build" else {})
 
 
 async def _lonely(self: object) -> None:

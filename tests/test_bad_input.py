@@ -256,6 +256,41 @@ async def test_misspelt_option(session: AsyncSession) -> None:
         pass
 
 
+async def test_option_without_its_prefix(session: AsyncSession) -> None:
+    """Who leaves the prefix of an option out is told the whole name."""
+    with pytest.raises(
+        OptionError,
+        match=r"^CompanyFactory was given 'session', which is neither a call-time option nor a "
+        r"field of Company\. Did you mean 'sqlalchemy_session'\?$",
+    ):
+        await CompanyFactory.create_async(session=session)
+    message = (
+        r"^bind\(\) got an unknown option 'session'\. Did you mean 'beanie_session', "
+        r"'mongo_session' or 'sqlalchemy_session'\? Known options: "
+    )
+    with pytest.raises(OptionError, match=message), bind(session=session):
+        pass
+    with pytest.raises(
+        ConfigurationError,
+        match=r"^Factory\.Meta\.get_or_create is not an option\. Did you mean "
+        r"'sqlalchemy_get_or_create'\? Known options: ",
+    ):
+
+        class Factory(CompanyFactory):
+            class Meta:
+                get_or_create = ("name",)
+
+
+async def test_a_value_that_is_no_option() -> None:
+    """A value is not taken for an option that it could not be."""
+
+    class Factory(AsyncFactory[dict[str, Any]]):
+        class Meta:
+            model = dict
+
+    assert await Factory.build_async(session="evening") == {"session": "evening"}
+
+
 async def test_a_field_that_looks_like_an_option() -> None:
     """A field of the model may be called nearly what an option is called."""
 

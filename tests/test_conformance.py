@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -13,7 +13,17 @@ from tests.stores.base import Store
 from tests.stores.every import STORES
 
 
-@pytest.mark.parametrize("store", STORES, indirect=True, ids=[s.id for s in STORES])
+def stores() -> Iterator[Any]:
+    """Yield every store; those after the first of an adapter without coverage, for the time."""
+    seen: set[str] = set()
+    for store in STORES:
+        adapter = store.id.partition("-")[0]
+        marks = [pytest.mark.no_cover] if adapter in seen else []
+        seen.add(adapter)
+        yield pytest.param(store, id=store.id, marks=marks)
+
+
+@pytest.mark.parametrize("store", stores(), indirect=True)
 class TestAdapters(AdapterConformance):
     @pytest.fixture
     def parent(self, store: Store) -> type[AsyncFactory[Any]]:

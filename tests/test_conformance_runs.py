@@ -67,6 +67,7 @@ def test_missing_fixture(tmp_path: Path) -> None:
         "from async_factory_boy.testing import AdapterConformance\n"
         "class TestNothing(AdapterConformance): pass\n",
         *ASYNCIO,
+        *("-k", "test_save_is_async"),
     )
     assert "NotImplementedError: Override the fixture `parent`: return a factory." in printed
 

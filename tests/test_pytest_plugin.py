@@ -10,6 +10,7 @@ from typing import Any
 import aiosqlite  # noqa: F401
 import factory
 import pytest
+import pytest_asyncio
 
 import async_factory_boy.factory.sqlalchemy  # noqa: F401
 from async_factory_boy import FixtureError, sequences
@@ -701,6 +702,28 @@ def test_no_event_loop(pytester: pytest.Pytester) -> None:
             "test_it.py::test has none: install pytest-asyncio; or, with anyio's plugin, mark the "
             "test with @pytest.mark.anyio, or if it is synchronous, with "
             '@pytest.mark.usefixtures("anyio_backend").'
+        ]
+    )
+
+
+def test_old_pytest_asyncio(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pytest-asyncio that gives fixtures a loop of their own is refused, and told to upgrade."""
+    # Another version cannot be installed beside the one that runs these tests.
+    monkeypatch.setattr(pytest_asyncio, "__version__", "0.23.8")
+    result = suite.run(
+        """
+        register(UserFactory)
+
+        async def test(user): ...
+        """,
+        database="import pytest",
+    )
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E*FixtureError: The fixture 'user' takes pytest-asyncio 1.0 or later, and version "
+            "0.23.8 is installed, which may run it on another event loop than the test; upgrade "
+            'it: pip install "pytest-asyncio>=1.0".'
         ]
     )
 

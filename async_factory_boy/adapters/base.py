@@ -332,6 +332,7 @@ _PARAMETERS = {
     "rolled_back": ["model"],
 }
 _ENTERED = {"exclusive", "rolled_back"}
+_IS_GENERATOR = "is a generator, and has to return an async context manager"
 _NOT_AWAITED = {"handles", "check", "ambient", "build", "stored_through", *_ENTERED}
 
 
@@ -345,6 +346,8 @@ def _check_methods(adapter: type[PersistenceAdapter[Any]]) -> None:
         if problem is not None:
             kind = "" if name in _NOT_AWAITED else "async "
             first = "self"
+            if problem is _IS_GENERATOR:
+                kind = "@contextlib.asynccontextmanager async "
             if name == "handles":
                 kind, first = "@classmethod ", "cls"
             raise AdapterError(
@@ -359,10 +362,7 @@ def _problem(name: str, method: object) -> str | None:
         return None  # what it does cannot be told without calling it
     is_async = inspect.iscoroutinefunction(function)
     if name in _ENTERED and inspect.isasyncgenfunction(function):
-        return (
-            "is a generator, and has to return an async context manager: decorate it with "
-            "@contextlib.asynccontextmanager"
-        )
+        return _IS_GENERATOR
     if name in _NOT_AWAITED:
         if is_async or inspect.isasyncgenfunction(function):
             return "is never awaited, so it cannot be async, or do I/O"

@@ -15,7 +15,7 @@ import copy
 import functools
 import inspect
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from factory import base, builder, declarations, enums
