@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
@@ -35,6 +36,12 @@ def _keep_main_greenlet(*_: object) -> None:
 # greenlet looks for who keeps such a one, among all objects there are: 10 ms and more a thread.
 enable_optional_cleanup(False)
 threading.setprofile(_keep_main_greenlet)
+
+
+def pytest_collection_finish() -> None:
+    """Have the garbage collector pass over what was imported: it would walk that all the time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,11 @@ from greenlet import greenlet
 
 
 def suspended_greenlets() -> list[greenlet]:
-    """Return the greenlets that were started, have not ended, and are not running."""
+    """Return the greenlets that were started, have not ended, and are not running.
+
+    Without those that a thread has begun in, which end with it.
+    """
     gc.collect()
     # Not isinstance(): it asks a weakref.proxy for the class of what may be gone.
     every = [one for one in gc.get_objects() if issubclass(type(one), greenlet)]
-    return [one for one in every if one.gr_frame is not None]
+    return [one for one in every if one.gr_frame is not None and one.parent is not None]

@@ -23,7 +23,7 @@ def stores() -> Iterator[Any]:
         yield pytest.param(store, id=store.id, marks=marks)
 
 
-@pytest.mark.parametrize("store", stores(), indirect=True)
+@pytest.mark.parametrize("store", [*stores()], indirect=True)
 class TestAdapters(AdapterConformance):
     @pytest.fixture
     def parent(self, store: Store) -> type[AsyncFactory[Any]]:
