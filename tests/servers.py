@@ -116,8 +116,9 @@ class Servers:
         return f"mongodb://127.0.0.1:{port}/?replicaSet=rs0"
 
     def drop_mongodb_later(self, name: str) -> None:
-        """Drop a database of `mongodb` at the end of the run."""
-        self._stack.callback(self._drop_mongodb, self.mongodb, name)
+        """Drop a database of `mongodb` at the end of the run, if the server outlives it."""
+        if "MONGODB_URL" in os.environ:
+            self._stack.callback(self._drop_mongodb, self.mongodb, name)
 
     @staticmethod
     def _drop_mongodb(url: str, name: str) -> None:

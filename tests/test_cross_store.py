@@ -149,8 +149,8 @@ async def stores(servers: Servers) -> AsyncGenerator[Stores]:
         beanie.DRIVER.session(documents) as client_session,
         databases.sqlite(servers) as (database_url, _),
         Database(database_url, force_rollback=True) as database,
-        databases.created(database, ledger.metadata),
     ):
+        await databases.create(database, ledger.metadata)
         await init_beanie(database=documents, document_models=[Profile])
         await beanie.DRIVER.begin(client_session)
         stores = Stores(session, connection, documents, client_session, database)

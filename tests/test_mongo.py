@@ -807,6 +807,7 @@ def test_client_of_another_event_loop(servers: Servers, driver: type[stores.Driv
     opened = driver.database(servers.mongodb)
     loop = asyncio.new_event_loop()
     database = loop.run_until_complete(opened.__aenter__())
+    loop.run_until_complete(database.command("ping"))
     try:
         with pytest.raises(
             OptionError,

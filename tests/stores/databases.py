@@ -16,7 +16,7 @@ from databases import Database, DatabaseURL
 from databases.core import Connection, Transaction
 from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table
 from sqlalchemy.orm import registry, relationship
-from sqlalchemy.schema import CreateTable, DropTable
+from sqlalchemy.schema import CreateTable
 
 from async_factory_boy.factory import AsyncFactory
 from async_factory_boy.factory.databases import AsyncDatabasesFactory, TableRow
@@ -191,7 +191,8 @@ class DatabasesStore(Store):
                 return OneConnection(url, **options)
 
             database = connect()
-            async with database, created(database, metadata):
+            async with database:
+                await create(database, metadata)
                 await database.begin()
                 yield cls(connect, database)
                 await database.rollback()
@@ -233,16 +234,11 @@ class DatabasesStore(Store):
         await self.database.begin()
 
 
-@asynccontextmanager
-async def created(database: Database, tables: MetaData) -> AsyncGenerator[None]:
-    """Create tables, and drop them afterwards."""
-    for table in tables.sorted_tables:
-        await database.execute(CreateTable(table))
-    try:
-        yield
-    finally:
-        for table in reversed(tables.sorted_tables):
-            await database.execute(DropTable(table))
+async def create(database: Database, tables: MetaData) -> None:
+    """Create tables in a namespace, with which they are dropped."""
+    async with database.connection():  # on SQLite, each has a thread of its own
+        for table in tables.sorted_tables:
+            await database.execute(CreateTable(table))
 
 
 class Tables(DatabasesStore):
