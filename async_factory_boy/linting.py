@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import pkgutil
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib import import_module
@@ -19,6 +19,7 @@ from async_factory_boy import options
 from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.exceptions import (
     AbstractFactoryError,
+    AdapterError,
     AsyncFactoryError,
     ConfigurationError,
     UnknownStrategyError,
@@ -132,6 +133,10 @@ class LintError(AsyncFactoryError, AssertionError):
         super().__init__(
             f"{len(self.failures)} of {checked} factories and traits do not work:{lines}"
         )
+
+
+class BrokenUndoError(AdapterError):
+    """A ``rolled_back`` does not do what the protocol has it do."""
 
 
 async def lint(
@@ -263,6 +268,11 @@ async def rolled_back(factory: AnyFactory) -> AsyncExitStack:
     async with AsyncExitStack() as stack:
         for adapter, model in _stores(factory):
             given = await stack.enter_async_context(adapter.rolled_back(model))
+            if not isinstance(given, Mapping):
+                raise BrokenUndoError(
+                    f"{type(adapter).__name__}.rolled_back() gave {given!r}; it has to give the "
+                    "call-time options that hold inside of it: yield {} if none changes."
+                )
             stack.enter_context(options.scope(given))
         stack.enter_context(_storing.uncommitted())
         return stack.pop_all()

@@ -626,6 +626,14 @@ class UndoesNothing(SoundAdapter):
         yield {}
 
 
+@caught_by("test_undo")
+class YieldsNoOptions(SoundAdapter):
+    @asynccontextmanager
+    async def rolled_back(self, model: type[Any]) -> AsyncGenerator[Any]:
+        async with super().rolled_back(model):
+            yield None
+
+
 @caught_by("test_undo_keeps_what_was_before")
 class UndoesEverything(SoundAdapter):
     @asynccontextmanager

@@ -81,3 +81,33 @@ def test_message(tmp_path: Path, example: str) -> None:
         "for the key (lastrowid, RETURNING), and set it on the instance."
     ) in printed
     assert "AssertionError: id is None on Company(name='name0', size=0, id=None)" in printed
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            '"name": one.name, "size": one.size}',
+            '"name": one.name}',
+            "for CompanyFactory, without 'size'; each row has to have 'key', 'name', 'size'.",
+        ),
+        (
+            "        model = Company\n        adapter = MemoryAdapter\n",
+            "        model = Company\n        adapter = Finding()\n",
+            "WrongFixtureError: The fixture `parent` returns CompanyFactory, whose adapter has "
+            "get_or_create; return one without: the suite makes its own of it.",
+        ),
+    ],
+    ids=["rows", "parent"],
+)
+def test_wrong_fixture(tmp_path: Path, example: str, old: str, new: str, message: str) -> None:
+    """A fixture that is wrong is told apart from an adapter that is."""
+    finding = (
+        "class Finding(MemoryAdapter):\n    get_or_create = ('name',)\n"
+        "    async def find(self, model, lookup): return None\n\n\n"
+    )
+    changed = example.replace("@dataclass\nclass Company", f"{finding}@dataclass\nclass Company")
+    assert old in changed
+    printed = run(tmp_path, changed.replace(old, new), *ASYNCIO, "-k", "test_save_keeps_the_values")
+    assert message in printed, printed
+    assert "BrokenPromise" not in printed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -293,6 +294,22 @@ class Undo:
 
     async def __aexit__(self, *error: object) -> None:
         del self.rows[self.before :]
+
+
+async def test_undoing_without_options() -> None:
+    """A rolled_back() that yields nothing is told what to yield."""
+
+    class SilentAdapter(ListAdapter):
+        @asynccontextmanager
+        async def rolled_back(self, model: Any) -> AsyncGenerator[Any]:
+            yield
+
+    with pytest.raises(
+        AdapterError,
+        match=r"^SilentAdapter\.rolled_back\(\) gave None; it has to give the call-time options "
+        r"that hold inside of it: yield \{\} if none changes\.$",
+    ):
+        await lint(of(SilentAdapter()))
 
 
 def of(adapter_: Any) -> Any:

@@ -807,7 +807,11 @@ def test_client_of_another_event_loop(servers: Servers, driver: type[stores.Driv
     opened = driver.database(servers.mongodb)
     loop = asyncio.new_event_loop()
     database = loop.run_until_complete(opened.__aenter__())
-    loop.run_until_complete(database.command("ping"))
+
+    async def ping() -> None:
+        await database.command("ping")
+
+    loop.run_until_complete(ping())
     try:
         with pytest.raises(
             OptionError,

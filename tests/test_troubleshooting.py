@@ -21,6 +21,7 @@ HOLE = "…"
 # Where a message begins: in a call of one of these, or in what one of those returns.
 RAISED = {
     *exceptions.__all__,
+    "BrokenUndoError",  # an AdapterError
     *("ArgumentTypeError", "UsageError"),  # pytest's, for its command line
     *("OperationalError", "RuntimeError"),  # Tortoise's, and Python's, in words of ours
 }

@@ -21,6 +21,10 @@ class BrokenPromise(AssertionError):  # noqa: N818 (it is read in a test report:
     """The adapter does not do what the protocol promises of it."""
 
 
+class WrongFixtureError(Exception):
+    """A fixture of the suite is not what it has to be, so nothing can be said of the adapter."""
+
+
 def promise(
     sentence: str, *, instead: str
 ) -> Callable[[Callable[P, Awaitable[None]]], Callable[P, Awaitable[None]]]:
@@ -37,6 +41,8 @@ def promise(
             try:
                 with _limited():
                     await test(*args, **kwargs)
+            except WrongFixtureError:
+                raise
             # pytest.raises() fails with what is no Exception.
             except (Exception, pytest.fail.Exception) as error:
                 raise BrokenPromise(f"{sentence} {instead}") from error

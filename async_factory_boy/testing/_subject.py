@@ -13,6 +13,7 @@ from async_factory_boy import bind, linting, options
 from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.exceptions import AdapterError, OptionError
 from async_factory_boy.factory import AsyncFactory
+from async_factory_boy.testing._promise import WrongFixtureError
 
 Factory = type[AsyncFactory[Any]]
 Row = Mapping[str, Any]
@@ -39,6 +40,12 @@ class Subject:
         survives_conflict: bool,
         committing: Factory | None,
     ) -> None:
+        for name, factory in (("parent", parent), ("child", child)):
+            if factory._meta.adapter_for_storing().get_or_create:
+                raise WrongFixtureError(
+                    f"The fixture `{name}` returns {factory.__name__}, whose adapter has "
+                    "get_or_create; return one without: the suite makes its own of it."
+                )
         self.parent = parent
         self.child = child
         self.options = options
@@ -109,6 +116,8 @@ class Subject:
             )
         try:
             undoing = await linting.rolled_back(factory)
+        except linting.BrokenUndoError:
+            raise
         except (AdapterError, OptionError) as error:
             pytest.skip(f"nothing can be undone here: {error}")
         async with undoing:
@@ -129,14 +138,26 @@ class Subject:
 
     async def rows(self, factory: Factory) -> dict[Any, Row]:
         """Return what is stored of a factory's objects, by key."""
-        rows = await self._rows(factory)
+        rows = await self._read(factory)
         by_key = {row["key"]: row for row in rows}
         assert len(by_key) == len(rows), f"there are rows with one and the same key: {rows}"
         return by_key
 
     async def names(self, factory: Factory) -> list[str]:
         """Return the names that are stored, sorted."""
-        return sorted(row["name"] for row in await self._rows(factory))
+        return sorted(row["name"] for row in await self._read(factory))
+
+    async def _read(self, factory: Factory) -> Sequence[Row]:
+        rows = await self._rows(factory)
+        needed = ["key", "name", "size" if factory is self.parent else self.relation]
+        for row in rows:
+            for name in needed:
+                if name not in row:
+                    raise WrongFixtureError(
+                        f"The fixture `rows` gave {row!r} for {factory.__name__}, without {name!r};"
+                        f" each row has to have {', '.join(map(repr, needed))}."
+                    )
+        return rows
 
     def get(self, instance: Any, name: str) -> Any:
         return instance[name] if isinstance(instance, Mapping) else getattr(instance, name)

@@ -1,0 +1,31 @@
+import factory
+
+from async_factory_boy.factory import AsyncFactory
+from models import Author, Book
+from sqlite_adapter import SqliteAdapter
+
+
+class AuthorFactory(AsyncFactory[Author]):
+    class Meta:
+        model = Author
+        adapter = SqliteAdapter()
+
+    name = factory.Sequence(lambda n: f"author {n}")
+    size = 1
+
+
+class KnownAuthorFactory(AuthorFactory):
+    class Meta:
+        adapter = SqliteAdapter(get_or_create=("name",))
+
+
+class BookFactory(AsyncFactory[Book]):
+    class Meta:
+        model = Book
+        adapter = SqliteAdapter()
+
+    class Params:
+        author = factory.SubFactory(AuthorFactory)
+
+    name = factory.Sequence(lambda n: f"book {n}")
+    author_id = factory.SelfAttribute("author.id")
