@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session
     from tortoise.backends.base.client import BaseDBAsyncClient
 
-    from async_factory_boy.adapters.mongo import AsyncCollection as Collection
-    from async_factory_boy.adapters.mongo import AsyncSession as ClientSession
+    from async_factory_boy.adapters._mongo.sessions import AsyncCollection as Collection
+    from async_factory_boy.adapters._mongo.sessions import AsyncSession as ClientSession
 
 __all__ = ["CallOption", "bind"]
 

@@ -27,7 +27,7 @@ from tortoise.validators import MinValueValidator
 
 from async_factory_boy import AdapterError
 from async_factory_boy.adapters import PersistenceAdapter
-from async_factory_boy.adapters import tortoise as adapters
+from async_factory_boy.adapters._tortoise import inserts
 from async_factory_boy.adapters.tortoise import TortoiseAdapter
 from async_factory_boy.factory.tortoise import AsyncTortoiseModelFactory
 from tests.servers import Servers
@@ -667,7 +667,7 @@ async def test_server_without_returning(
     async def never(connection: BaseDBAsyncClient) -> bool:
         return False
 
-    monkeypatch.setattr(adapters, "_knows_returning", never)
+    monkeypatch.setattr(inserts, "_knows_returning", never)
     counters = await CounterFactory.create_batch_async(3)
     assert statements.sent == ["INSERT INTO batch_counter"] * 3
     assert [one.id for one in counters] == [1, 2, 3]
@@ -701,7 +701,7 @@ async def test_server_without_returning(
 )
 def test_mariadb_is_told_from_mysql(server: str, returning: bool) -> None:
     """RETURNING is asked of MariaDB since 10.5, by what the server says its version is."""
-    assert adapters._is_mariadb_with_returning(server) is returning
+    assert inserts._is_mariadb_with_returning(server) is returning
 
 
 POSTGRESQL = [stores.PostgreSQLAsyncpg, stores.PostgreSQLPsycopg]

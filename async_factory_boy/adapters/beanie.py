@@ -32,7 +32,7 @@ try:
 except ModuleNotFoundError as error:  # pragma: no cover (tested where it is not installed)
     raise ImportError(missing("Beanie", "beanie")) from error
 
-from async_factory_boy.adapters.mongo import (
+from async_factory_boy.adapters._mongo.sessions import (
     AsyncCollection,
     AsyncSession,
     ClientSessionAdapter,

@@ -1,0 +1,302 @@
+"""How the objects of a model lie in tables."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import (
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from itertools import groupby
+from typing import Any, Generic, TypeVar, cast
+
+from databases import Database
+from databases.interfaces import Record
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Select,
+    Table,
+    and_,
+    inspect,
+    or_,
+    select,
+)
+from sqlalchemy.exc import MultipleResultsFound
+from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
+from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.orm.exc import UnmappedColumnError
+
+from async_factory_boy.adapters._databases.rows import TableRow
+from async_factory_boy.exceptions import (
+    AdapterError,
+)
+
+M = TypeVar("M")
+
+
+_LOOKUPS = 500
+
+
+class Layout(ABC, Generic[M]):
+    """How the objects of a model lie in tables.
+
+    Values are keyed by the ``key`` of their column.
+    """
+
+    name: str
+    tables: Sequence[Table]
+    """Each refers to those before it only."""
+
+    @abstractmethod
+    def fields(self) -> Sequence[str]:
+        """Return the names that a lookup may use."""
+
+    @abstractmethod
+    def columns(self) -> Sequence[str]:
+        """Return the names of what `load` needs, in order."""
+
+    @abstractmethod
+    def column(self, name: str) -> Any:
+        """Return the column, or what else can be selected, that a name stands for."""
+
+    @abstractmethod
+    def select(self, lookup: Mapping[str, Any]) -> Select[Any]:
+        """Select what `load` needs of the objects that have the values of `lookup`."""
+
+    @abstractmethod
+    def load(self, record: Record) -> M:
+        """Make an object of what `select` has selected."""
+
+    @abstractmethod
+    def values(self, instance: M, table: Table) -> dict[str, Any]:
+        """Return what is to be inserted into `table` for an object."""
+
+    @abstractmethod
+    def fill(self, instance: M, table: Table, values: Mapping[str, Any]) -> None:
+        """Set on an object what its row in `table` holds."""
+
+    async def complete(self, database: Database, instances: Sequence[M]) -> None:
+        """Set on objects what no row holds."""
+
+
+def layout_of(model: Any) -> Layout[Any]:
+    if isinstance(model, Table):
+        return _TableLayout(model)
+    mapper = inspect(model, raiseerr=False)
+    if isinstance(mapper, Mapper):
+        return _MappedLayout(mapper)
+    raise AdapterError(
+        f"{getattr(model, '__name__', repr(model))} is neither a Table nor a mapped class, so it "
+        "cannot be stored; set Meta.model to a sqlalchemy.Table, or to a class that SQLAlchemy "
+        "maps to one."
+    )
+
+
+def by_layout(instances: Sequence[M]) -> Iterator[tuple[Layout[M], Sequence[M]]]:
+    for model, some in groupby(instances, _model_of):
+        yield layout_of(model), list(some)
+
+
+def _model_of(instance: Any) -> Any:
+    return instance.__table__ if isinstance(instance, TableRow) else type(instance)
+
+
+class _TableLayout(Layout[TableRow]):
+    def __init__(self, table: Table) -> None:
+        self.name = str(table)
+        self.table = table
+        self.tables = [table]
+
+    def fields(self) -> Sequence[str]:
+        return self.table.c.keys()
+
+    def columns(self) -> Sequence[str]:
+        return self.table.c.keys()
+
+    def column(self, name: str) -> Any:
+        return self.table.c[name]
+
+    def select(self, lookup: Mapping[str, Any]) -> Select[Any]:
+        return self.table.select().where(
+            *(self.table.c[name] == value for name, value in lookup.items())
+        )
+
+    def load(self, record: Record) -> TableRow:
+        return TableRow(self.table, named(self.columns(), record))
+
+    def values(self, instance: TableRow, table: Table) -> dict[str, Any]:
+        return {
+            name: value
+            for name, value in instance._values.items()
+            # A key cannot be NULL: None stands for one that is still to be generated.
+            if value is not None or not table.c[name].primary_key
+        }
+
+    def fill(self, instance: TableRow, table: Table, values: Mapping[str, Any]) -> None:
+        instance._values.update(values)
+
+
+class _MappedLayout(Layout[Any]):
+    def __init__(self, mapper: Mapper[Any]) -> None:
+        self.name = mapper.class_.__name__
+        self.mapper = mapper
+        self.tables = cast("Sequence[Table]", mapper.tables)
+
+    def fields(self) -> Sequence[str]:
+        return self.mapper.all_orm_descriptors.keys()
+
+    def columns(self) -> Sequence[str]:
+        return self.mapper.column_attrs.keys()
+
+    def column(self, name: str) -> Any:
+        return getattr(self.mapper.class_, name)
+
+    def select(self, lookup: Mapping[str, Any]) -> Select[Any]:
+        return _selected(self, self.columns()).filter_by(**lookup)
+
+    def load(self, record: Record) -> Any:
+        # As SQLAlchemy itself loads an object: without calling its constructor.
+        instance = self.mapper.class_manager.new_instance()
+        for name, value in named(self.columns(), record).items():
+            set_committed_value(instance, name, value)
+        return instance
+
+    def values(self, instance: Any, table: Table) -> dict[str, Any]:
+        attributes = inspect(instance).dict
+        values = {}
+        for column in table.c:
+            name = _attribute(self.mapper, column)
+            # SQLAlchemy takes None for absent too, unless the type has a value for it (JSON).
+            value = attributes.get(name)
+            if value is not None or (name in attributes and column.type.should_evaluate_none):
+                values[column.key] = value
+            elif column.primary_key and table is not self.tables[0]:
+                # Joined inheritance: this table's key refers to that of the parent's table.
+                for foreign_key in column.foreign_keys:
+                    parent = _attribute(self.mapper, foreign_key.column)
+                    if parent is not None:
+                        values[column.key] = getattr(instance, parent)
+        for relationship in self.mapper.relationships:
+            related = attributes.get(relationship.key)
+            if related is not None and not relationship.viewonly:
+                values.update(self._foreign_key(relationship, related, table))
+        return values
+
+    def _foreign_key(
+        self, relationship: RelationshipProperty[Any], related: Any, table: Table
+    ) -> dict[str, Any]:
+        if relationship.direction is not RelationshipDirection.MANYTOONE:
+            if relationship.uselist and not len(related):
+                return {}
+            raise AdapterError(
+                f"{relationship} is not many-to-one, and databases stores one row at a time: "
+                "create the objects it holds by a RelatedFactory, or in a hook."
+            )
+        key: dict[str, Any] = {}
+        for column, remote in relationship.local_remote_pairs or ():
+            if isinstance(column, Column) and column.table is table:
+                attribute = _attribute(inspect(related).mapper, remote)
+                key[column.key] = None if attribute is None else getattr(related, attribute)
+        if None in key.values():
+            raise AdapterError(
+                f"{relationship} was given an object that has no key, because it is not stored; "
+                "create it first, or let a SubFactory create it."
+            )
+        return key
+
+    def fill(self, instance: Any, table: Table, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
+            attribute = _attribute(self.mapper, table.c[name])
+            if attribute is not None:
+                set_committed_value(instance, attribute, value)
+
+    async def complete(self, database: Database, instances: Sequence[Any]) -> None:
+        names = [
+            attribute.key
+            for attribute in self.mapper.column_attrs
+            if not isinstance(attribute.columns[0], Column)
+        ]
+        if not names:
+            return
+        key = [_attribute(self.mapper, column) for column in self.mapper.primary_key]
+        lookups = [
+            {name: getattr(instance, name) for name in key if name is not None}
+            for instance in instances
+        ]
+        names += lookups[0]
+        records = await records_of(database, self, names, lookups)
+        if records is None:
+            records = [
+                await database.fetch_one(_selected(self, names).filter_by(**lookup))
+                for lookup in lookups
+            ]
+        for instance, record in zip(instances, records, strict=True):
+            # A trigger may have discarded the row.
+            values = {} if record is None else named(names, record)
+            for name, value in values.items():
+                set_committed_value(instance, name, value)
+
+
+def _attribute(mapper: Mapper[Any], column: Any) -> str | None:
+    try:
+        return mapper.get_property_by_column(column).key
+    except UnmappedColumnError:
+        return None
+
+
+async def fetch(database: Database, layout: Layout[M], statement: Select[Any]) -> M | None:
+    records = await database.fetch_all(statement.limit(2))
+    if len(records) > 1:
+        raise MultipleResultsFound("Multiple rows were found when one or none was required")
+    return layout.load(records[0]) if records else None
+
+
+def _selected(layout: Layout[Any], names: Iterable[str]) -> Select[Any]:
+    return cast("Select[Any]", select(*map(layout.column, names)))
+
+
+async def records_of(
+    database: Database,
+    layout: Layout[Any],
+    names: Sequence[str],
+    lookups: Sequence[Mapping[str, Any]],
+) -> Sequence[Record | None] | None:
+    """Return the one record of each of several lookups, ``None`` where there is none.
+
+    Args:
+        database: Where to look.
+        layout: How the objects lie there.
+        names: What to select, which includes the names in the lookups.
+        lookups: Names with values; the same names in each.
+
+    Returns:
+        ``None`` if it cannot be told which record belongs to which lookup: the database may take
+        for equal what Python does not, such as "acme" and "ACME".
+    """
+    positions = [names.index(name) for name in lookups[0]]
+    found: list[Record | None] = [None] * len(lookups)
+    for start in range(0, len(lookups), _LOOKUPS):
+        page = lookups[start : start + _LOOKUPS]
+        try:
+            places = {tuple(lookup.values()): start + n for n, lookup in enumerate(page)}
+        except TypeError:  # not hashable
+            return None
+        conditions: list[ColumnElement[bool]] = [
+            and_(*(layout.column(name) == value for name, value in lookup.items()))
+            for lookup in page
+        ]
+        statement = _selected(layout, names).where(or_(*conditions))
+        for record in await database.fetch_all(statement):
+            place = places.get(tuple(record[position] for position in positions))
+            if place is None or found[place] is not None:
+                return None
+            found[place] = record
+    return found
+
+
+def named(names: Iterable[str], record: Record) -> dict[str, Any]:
+    # By position: a column's name, its key, and that of its attribute may be three.
+    return {name: record[position] for position, name in enumerate(names)}

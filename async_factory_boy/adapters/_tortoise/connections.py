@@ -1,0 +1,38 @@
+"""Which connections there are, and which of them are in a transaction."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from tortoise.backends.base.client import (
+    BaseDBAsyncClient,
+    TransactionalDBClient,
+)
+from tortoise.context import TortoiseContext, get_current_context
+from tortoise.exceptions import ConfigurationError as TortoiseConfigurationError
+from tortoise.models import Model
+
+M = TypeVar("M", bound=Model)
+T = TypeVar("T")
+
+
+def is_initialised(context: TortoiseContext | None) -> bool:
+    if context is None or not context.inited:
+        return False
+    try:
+        return bool(context.connections.db_config)
+    except TortoiseConfigurationError:  # its connections have been closed
+        return False
+
+
+def connections_in_use() -> list[BaseDBAsyncClient]:
+    context = get_current_context()
+    return context.connections.all() if context is not None and is_initialised(context) else []
+
+
+def outermost_transaction(connection: BaseDBAsyncClient) -> TransactionalDBClient | None:
+    outermost = None
+    while isinstance(connection, TransactionalDBClient):
+        outermost = connection
+        connection = connection._parent
+    return outermost

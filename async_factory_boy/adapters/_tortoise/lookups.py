@@ -1,0 +1,68 @@
+"""Conditions that look up several objects at once."""
+
+from __future__ import annotations
+
+from collections.abc import (
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from typing import Any, TypeVar, cast
+
+from tortoise.expressions import Q
+from tortoise.fields.relational import (
+    ForeignKeyFieldInstance,
+)
+from tortoise.models import Model
+
+M = TypeVar("M", bound=Model)
+T = TypeVar("T")
+
+
+# Objects per SELECT, when many are looked up or loaded again.
+PAGE = 500
+
+
+def columns_of(model: type[Model], lookup: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what a lookup asks for by the fields that have columns, with values as on an object.
+
+    None if that cannot be said, or not be compared.
+    """
+    meta = model._meta
+    columns: dict[str, Any] = {}
+    for name, value in lookup.items():
+        field = meta.fields_map[meta.pk_attr if name == "pk" else name]
+        if isinstance(field, ForeignKeyFieldInstance):
+            if isinstance(value, Model):
+                value = getattr(value, field.to_field)
+            field = meta.fields_map[cast("str", field.source_field)]
+        if field.model_field_name not in meta.fields_db_projection:
+            return None
+        value = field.to_python_value(value)
+        try:
+            hash(value)
+        except TypeError:
+            return None
+        columns[field.model_field_name] = value
+    return columns
+
+
+def all_of(conditions: Mapping[str, Any]) -> Q:
+    return Q(**conditions)
+
+
+def any_of(names: Sequence[str], wanted: Sequence[Sequence[Any]]) -> Q:
+    if len(names) == 1:
+        values = [value for (value,) in wanted]
+        if None not in values:
+            return all_of({f"{names[0]}__in": values})
+    if len(wanted) == 1:
+        return all_of(dict(zip(names, wanted[0], strict=True)))
+    # Halved, since a long chain would be too deep a recursion for Tortoise.
+    half = len(wanted) // 2
+    return Q(any_of(names, wanted[:half]), any_of(names, wanted[half:]), join_type=Q.OR)
+
+
+def paged(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
