@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import (
-    Callable,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard, TypeVar, cast
 
 from async_factory_boy.adapters import missing
 from async_factory_boy.adapters.base import fields_option
-from async_factory_boy.exceptions import (
-    ConfigurationError,
-    MissingOptionError,
-    OptionError,
-)
+from async_factory_boy.exceptions import ConfigurationError, MissingOptionError, OptionError
 from async_factory_boy.options import CallOption
 
 try:

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import (
-    AsyncGenerator,
-    Awaitable,
-    Callable,
-    Hashable,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, ClassVar, TypeVar
 
 from async_factory_boy.adapters import missing
 from async_factory_boy.adapters.base import PersistenceAdapter, fields_option
-from async_factory_boy.exceptions import (
-    AdapterError,
-    ConfigurationError,
-)
+from async_factory_boy.exceptions import AdapterError, ConfigurationError
 from async_factory_boy.options import CallOption
 
 try:
@@ -48,7 +38,6 @@ from async_factory_boy.adapters._tortoise.turns import RollBackError, savepoint,
 __all__ = ["TortoiseAdapter"]
 
 M = TypeVar("M", bound=Model)
-T = TypeVar("T")
 
 
 class TortoiseAdapter(PersistenceAdapter[M]):

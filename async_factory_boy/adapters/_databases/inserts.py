@@ -5,34 +5,22 @@ from __future__ import annotations
 import re
 import sqlite3
 import sys
-from collections.abc import (
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, TypeVar
 
 from databases import Database
-from sqlalchemy import (
-    Column,
-    Integer,
-    Table,
-    select,
-    type_coerce,
-)
+from sqlalchemy import Column, Integer, Table, select, type_coerce
 from sqlalchemy.sql import ClauseElement
 
 from async_factory_boy.adapters._databases.layouts import Layout, named
 from async_factory_boy.adapters._databases.statements import Insertion, insertion, is_expression
-from async_factory_boy.exceptions import (
-    AdapterError,
-)
+from async_factory_boy.exceptions import AdapterError
 
 M = TypeVar("M")
 
 
-# Rows per INSERT, and lookups per SELECT: of the latter, SQLite takes no more than 1,000.
+# Rows per INSERT.
 _ROWS = 1000
 
 # How many parameters a statement may have. MySQL's drivers send none, but their values.
@@ -44,6 +32,7 @@ _PARAMETERS = {
 
 
 async def insert_objects(database: Database, layout: Layout[M], instances: Sequence[M]) -> None:
+    """Insert objects of one model, and set on them what their rows hold."""
     for table in layout.tables:
         rows = [_with_defaults(table, layout.values(instance, table)) for instance in instances]
         await _insert_all(database, table, rows)

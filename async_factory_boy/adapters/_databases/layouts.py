@@ -3,40 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import (
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Generic, TypeVar, cast
 
 from databases import Database
 from databases.interfaces import Record
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Select,
-    Table,
-    and_,
-    inspect,
-    or_,
-    select,
-)
+from sqlalchemy import Column, ColumnElement, Select, Table, and_, inspect, or_, select
 from sqlalchemy.exc import MultipleResultsFound
 from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.exc import UnmappedColumnError
 
 from async_factory_boy.adapters._databases.rows import TableRow
-from async_factory_boy.exceptions import (
-    AdapterError,
-)
+from async_factory_boy.exceptions import AdapterError
 
 M = TypeVar("M")
 
 
+# Lookups per SELECT, of which SQLite takes no more than 1,000.
 _LOOKUPS = 500
 
 

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import (
-    Iterator,
-    Mapping,
-)
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from sqlalchemy import (
-    Table,
-)
+from sqlalchemy import Table
 
-from async_factory_boy.exceptions import (
-    ConfigurationError,
-)
-
-M = TypeVar("M")
+from async_factory_boy.exceptions import ConfigurationError
 
 
 class TableRow:

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import (
-    Mapping,
-    Sequence,
-)
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import (
-    Column,
-    Table,
-)
+from sqlalchemy import Column, Table
 from sqlalchemy.engine import Compiled, Dialect
 from sqlalchemy.sql import ClauseElement
-
-M = TypeVar("M")
 
 
 def insertion(

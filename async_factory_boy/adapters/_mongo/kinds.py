@@ -7,24 +7,15 @@ import sys
 import types
 import typing
 from abc import ABC, abstractmethod
-from collections.abc import (
-    Collection,
-    Iterable,
-    Mapping,
-)
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
 
-from async_factory_boy.exceptions import (
-    AdapterError,
-    ConfigurationError,
-)
+from async_factory_boy.exceptions import AdapterError, ConfigurationError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-
-M = TypeVar("M")
 
 
 class _Kind(ABC):

@@ -26,10 +26,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 
 from async_factory_boy.adapters.base import PersistenceAdapter
-from async_factory_boy.exceptions import (
-    AdapterError,
-    OptionError,
-)
+from async_factory_boy.exceptions import AdapterError, OptionError
 
 if TYPE_CHECKING:
     pass

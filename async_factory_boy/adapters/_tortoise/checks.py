@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from tortoise.backends.base.client import (
     BaseDBAsyncClient,
@@ -10,21 +10,11 @@ from tortoise.backends.base.client import (
     TransactionContext,
 )
 from tortoise.context import TortoiseContext, get_current_context
-from tortoise.fields.relational import (
-    RelationalField,
-)
+from tortoise.fields.relational import RelationalField
 from tortoise.models import Model
 
 from async_factory_boy.adapters._tortoise.connections import is_initialised, outermost_transaction
-from async_factory_boy.exceptions import (
-    ConfigurationError,
-    MissingOptionError,
-    OptionError,
-)
-
-M = TypeVar("M", bound=Model)
-T = TypeVar("T")
-
+from async_factory_boy.exceptions import ConfigurationError, MissingOptionError, OptionError
 
 _HOW_TO_GET_ONE = (
     "Pass the connection that a transaction gives you: "

@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
-from tortoise.backends.base.client import (
-    BaseDBAsyncClient,
-    TransactionalDBClient,
-)
+from tortoise.backends.base.client import BaseDBAsyncClient, TransactionalDBClient
 from tortoise.context import TortoiseContext, get_current_context
 from tortoise.exceptions import ConfigurationError as TortoiseConfigurationError
-from tortoise.models import Model
-
-M = TypeVar("M", bound=Model)
-T = TypeVar("T")
 
 
 def is_initialised(context: TortoiseContext | None) -> bool:

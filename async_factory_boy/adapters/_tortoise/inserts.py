@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import (
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count, groupby, islice, pairwise, repeat
 from typing import Any, Generic, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 from pypika_tortoise.terms import Field as Column
-from tortoise.backends.base.client import (
-    BaseDBAsyncClient,
-    TransactionalDBClient,
-)
+from tortoise.backends.base.client import BaseDBAsyncClient, TransactionalDBClient
 from tortoise.backends.base.executor import BaseExecutor
 from tortoise.fields import IntField
 from tortoise.fields.base import DatabaseDefault
@@ -29,12 +21,9 @@ from tortoise.signals import Signals
 
 from async_factory_boy.adapters._tortoise.connections import outermost_transaction
 from async_factory_boy.adapters._tortoise.lookups import PAGE, all_of, paged
-from async_factory_boy.exceptions import (
-    AdapterError,
-)
+from async_factory_boy.exceptions import AdapterError
 
 M = TypeVar("M", bound=Model)
-T = TypeVar("T")
 
 
 # Rows per INSERT, as many as SQLAlchemy puts into one; fewer, if they have many columns: asyncpg

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import (
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from tortoise.expressions import Q
-from tortoise.fields.relational import (
-    ForeignKeyFieldInstance,
-)
+from tortoise.fields.relational import ForeignKeyFieldInstance
 from tortoise.models import Model
 
-M = TypeVar("M", bound=Model)
 T = TypeVar("T")
 
 
@@ -48,10 +41,12 @@ def columns_of(model: type[Model], lookup: Mapping[str, Any]) -> dict[str, Any] 
 
 
 def all_of(conditions: Mapping[str, Any]) -> Q:
+    """Return the condition that all fields have these values."""
     return Q(**conditions)
 
 
 def any_of(names: Sequence[str], wanted: Sequence[Sequence[Any]]) -> Q:
+    """Return the condition that these fields have one of several rows of values."""
     if len(names) == 1:
         values = [value for (value,) in wanted]
         if None not in values:

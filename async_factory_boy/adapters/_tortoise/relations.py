@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from tortoise.exceptions import OperationalError
 from tortoise.fields.relational import (
@@ -13,9 +13,6 @@ from tortoise.fields.relational import (
     ReverseRelation,
 )
 from tortoise.models import Model
-
-M = TypeVar("M", bound=Model)
-T = TypeVar("T")
 
 
 def relate(instance: Model, name: str, related: Model) -> None:

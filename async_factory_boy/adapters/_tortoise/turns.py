@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import (
-    AsyncGenerator,
-    Sequence,
-)
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from contextvars import ContextVar
-from typing import TypeVar
 from weakref import WeakKeyDictionary
 
-from tortoise.backends.base.client import (
-    BaseDBAsyncClient,
-    TransactionalDBClient,
-)
-from tortoise.models import Model
+from tortoise.backends.base.client import BaseDBAsyncClient, TransactionalDBClient
 
 from async_factory_boy.adapters._tortoise.connections import outermost_transaction
-
-M = TypeVar("M", bound=Model)
-T = TypeVar("T")
-
 
 # Within a transaction, tasks must not set savepoints and store objects in between each other: to
 # roll one back would undo what others have stored since. The lock of a transaction goes with it.
@@ -37,6 +25,7 @@ _held: ContextVar[frozenset[asyncio.Lock]] = ContextVar(
 
 
 def turn(*connections: BaseDBAsyncClient) -> AbstractAsyncContextManager[object]:
+    """Return what is held while connections are used, if they are in transactions."""
     transactions = map(outermost_transaction, connections)
     locks = [_lock(transaction) for transaction in transactions if transaction is not None]
     return _Turn(locks) if locks else nullcontext()
