@@ -825,8 +825,9 @@ async def test_looking_up_many_by_what_cannot_be_hashed(database: Database) -> N
     """A lookup may be by a value such as a list, where the database can compare it."""
     adapter = DatabasesAdapter[Any]()
     await database.execute(typed.insert().values(name="x", data=[1], price=1))
-    found = await adapter.find_many(typed, [{"data": [2]}, {"data": [1]}])
-    assert [row and row.name for row in found] == [None, "x"]
+    for lookups in ([{"data": [2]}, {"data": [1]}], [{"data": (2,)}, {"data": (1,)}]):
+        found = await adapter.find_many(typed, lookups)
+        assert [row and row.name for row in found] == [None, "x"]
 
 
 # A row --------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import factory
 import pytest
 import sqlmodel
 from sqlalchemy import (
+    JSON,
     Column,
     Computed,
     ForeignKey,
@@ -466,6 +467,40 @@ async def test_get_or_create_with_a_relationship(session: AsyncSession) -> None:
     second = await Factory.create_async(notes="green", people=[intern])
     assert await Factory.create_async(notes="green", people=[intern]) is second
     assert (await session.scalar(select(func.count()).select_from(membership))) == 2
+
+
+class Settings(DeclarativeBase):
+    pass
+
+
+class Setting(Settings):
+    __tablename__ = "setting"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    value: Mapped[Any] = mapped_column(JSON)
+
+
+@pytest.mark.parametrize("values", [[[1], [2], [1]], [(1,), (2,), (1,)]], ids=["lists", "tuples"])
+async def test_get_or_create_by_what_cannot_be_hashed(servers: Servers, values: list[Any]) -> None:
+    """A batch may look objects up by values such as lists, where the database compares them."""
+
+    class Factory(AsyncSQLAlchemyModelFactory[Setting]):
+        class Meta:
+            model = Setting
+            sqlalchemy_get_or_create = ("value",)
+
+        value = factory.Iterator(values)
+
+    url = stores.SQLiteMemory.url(servers)
+    async with (
+        stores.opened_engine(url, Settings.metadata) as engine,
+        AsyncSession(engine) as session,
+    ):
+        with bind(sqlalchemy_session=session):
+            before = await Factory.create_async(value=values[0])
+            first, second, third = await Factory.create_batch_async(3)
+    assert first is third is before
+    assert (second.id, second.value) == (before.id + 1, values[1])
 
 
 async def test_get_or_create_inside_the_callers_transaction(engine: AsyncEngine) -> None:

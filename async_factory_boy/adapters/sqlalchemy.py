@@ -229,8 +229,8 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         self, model: type[M], lookups: Sequence[Mapping[str, Any]]
     ) -> Sequence[M | None]:
         columns = cast("Mapper[M]", inspect(model)).column_attrs
-        if not all(name in columns for name in lookups[0]):
-            # By a relationship: what a row refers to is not to be seen without loading it.
+        if not all(name in columns for name in lookups[0]) or not _are_hashable(lookups):
+            # By a relationship, what a row refers to is not to be seen without loading it.
             return await super().find_many(model, lookups)
         session = self.session()
         await self._flush_for_lookup(session)
@@ -240,9 +240,12 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             result = await session.execute(select(model).where(condition))
             instances = result.unique().scalars().all()
             await _load_columns(session, map(_state, instances))
-            for instance in instances:
-                values = tuple(getattr(instance, name) for name in lookups[0])
-                found.setdefault(values, []).append(instance)
+            try:
+                for instance in instances:
+                    values = tuple(getattr(instance, name) for name in lookups[0])
+                    found.setdefault(values, []).append(instance)
+            except TypeError:  # not hashable, such as what a JSON column holds
+                return await super().find_many(model, lookups)
         answers: list[M | None] = []
         for lookup in lookups:
             matches = found.pop(tuple(lookup.values()), [])
@@ -324,6 +327,15 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             await _load_columns(session, states)
         if self.load:
             await _load_relationships(session, states, self.load)
+
+
+def _are_hashable(lookups: Sequence[Mapping[str, Any]]) -> bool:
+    try:
+        for lookup in lookups:
+            hash(tuple(lookup.values()))
+    except TypeError:
+        return False
+    return True
 
 
 def _any_of(model: type[Any], lookups: Sequence[Mapping[str, Any]]) -> ColumnElement[bool]:

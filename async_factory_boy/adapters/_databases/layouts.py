@@ -275,7 +275,10 @@ async def records_of(
         ]
         statement = _selected(layout, names).where(or_(*conditions))
         for record in await database.fetch_all(statement):
-            place = places.get(tuple(record[position] for position in positions))
+            try:
+                place = places.get(tuple(record[position] for position in positions))
+            except TypeError:  # given as a tuple, and comes back as a list
+                return None
             if place is None or found[place] is not None:
                 return None
             found[place] = record
