@@ -728,6 +728,28 @@ def test_old_pytest_asyncio(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> No
     )
 
 
+def test_traceback(suite: Suite) -> None:
+    """What is shown of a failing hook is the user's own code, without what is between."""
+    tests = """
+        class FailingFactory(UserFactory):
+            @factory.post_generation
+            async def fail(user, create, extracted, **kwargs):
+                raise LookupError("of the user's own")
+
+        async def test_one():
+            await FailingFactory.create_async()
+
+        async def test_batch():
+            await FailingFactory.create_batch_async(2)
+        """
+    result = suite.run(tests)
+    result.assert_outcomes(failed=2)
+    shown = str(result.stdout)
+    assert shown.count("raise LookupError") == 2
+    assert "async_factory_boy" not in shown.partition("= FAILURES =")[2]
+    assert "engine/builds.py" in str(suite.run(tests, "--full-trace").stdout).replace("\\", "/")
+
+
 # Seeds and sequences.
 
 RECORDING = """

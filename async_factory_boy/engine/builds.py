@@ -12,6 +12,9 @@ from greenlet import GreenletExit, getcurrent, greenlet
 if TYPE_CHECKING:
     from async_factory_boy.engine.waves import Branch
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 T = TypeVar("T")
 R = TypeVar("R")
 

@@ -20,6 +20,9 @@ from async_factory_boy.engine.builds import (
     switch_to_driver,
 )
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 T = TypeVar("T")
 
 STALL = 0.5

@@ -24,6 +24,9 @@ from async_factory_boy import engine, observing, options, sequences
 from async_factory_boy.exceptions import OptionError, SyncCallError
 from async_factory_boy.factory import _storing
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 
 def awaited(value: Any, subject: str, instead: str) -> Any:
     """Return `value`, or what it evaluates to if it is awaitable.

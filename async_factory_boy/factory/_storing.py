@@ -16,6 +16,9 @@ from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.adapters.base import deferred_commits
 from async_factory_boy.exceptions import AdapterError, AsyncFactoryError
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 M = TypeVar("M")
 R = TypeVar("R")
 

@@ -35,6 +35,9 @@ from async_factory_boy.factory._factory_boy import (
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 T = TypeVar("T")
 C = TypeVar("C")
 
