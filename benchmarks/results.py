@@ -99,8 +99,8 @@ def _table(comparisons: list[Comparison]) -> Iterator[str]:
             cells = [
                 comparison.work,
                 f"{way}: {comparison.by_hand}" if way == BY_HAND else way,
-                f"{comparison.median(way) * 1000:,.0f} ms",
-                f"{comparison.per_row(way) * 1_000_000:,.0f} µs",
+                f"{comparison.median(way) * 1000:,.0f}\u00a0ms",
+                f"{comparison.per_row(way) * 1_000_000:,.0f}\u00a0µs",
                 *(f"{comparison.ratio(way, reference):.2f}" for reference in references),
             ]
             yield "| " + " | ".join(cells) + " |"
