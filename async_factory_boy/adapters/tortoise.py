@@ -171,6 +171,12 @@ class TortoiseAdapter(PersistenceAdapter[M]):
         _check_initialised(model, connection)
         if connection is not None:
             _check_usable(connection)
+        elif not _is_of_this_loop(self.connection(model)):
+            raise OptionError(
+                "The transaction that this code is in was begun in another event loop. Enter "
+                "in_transaction() in the loop that the test runs in (with pytest-asyncio: give "
+                "fixture and test the same loop_scope)."
+            )
         owner = type(self).__name__
         for field in self.get_or_create:
             if field != "pk" and field not in model._meta.fields:
@@ -361,13 +367,17 @@ def _check_usable(connection: BaseDBAsyncClient) -> None:
             "tortoise_using_db is the connection of a transaction that has ended; use the "
             "factory inside of async with in_transaction() as connection: ..."
         )
-    transaction = _outermost_transaction(connection)
-    if not (connection if transaction is None else transaction._parent)._check_loop():
+    if not _is_of_this_loop(connection):
         raise OptionError(
             "tortoise_using_db is a connection that another event loop has opened. Initialise "
             "Tortoise ORM in the loop that the test runs in (with pytest-asyncio: give fixture "
             "and test the same loop_scope), and take the connection from there."
         )
+
+
+def _is_of_this_loop(connection: BaseDBAsyncClient) -> bool:
+    transaction = _outermost_transaction(connection)
+    return (connection if transaction is None else transaction._parent)._check_loop()
 
 
 def _check_relation(model: type[Model], path: str, owner: str) -> None:
