@@ -205,6 +205,17 @@ class Cached(Document):
         use_cache = True
 
 
+class Shift(Document):
+    """Stored in a way of its own, and without what is None."""
+
+    begins: datetime.time
+    remark: Optional[str] = None  # noqa: UP045 (Beanie 1)
+
+    class Settings:
+        bson_encoders = {datetime.time: datetime.time.isoformat}
+        keep_nulls = False
+
+
 class Uninitialised(Document):
     name: str
 
@@ -214,7 +225,7 @@ class Strange(Document):
 
 
 DOCUMENTS = [House, Person, Cat, Parcel, Eventful, Vehicle, Car, Shelf, Book, Film, WithUUID]
-DOCUMENTS += [WithStr, WithInt, Stamped, Cached, ChecksItself, ActsOnValidation]
+DOCUMENTS += [WithStr, WithInt, Stamped, Cached, ChecksItself, ActsOnValidation, Shift]
 
 
 class HouseFactory(AsyncBeanieDocumentFactory[House]):
@@ -778,6 +789,26 @@ async def test_get_or_create_by_what_is_encoded_in_a_batch(
     assert commands.sent == ["find Parcel", "insert Parcel"]
     assert [parcel.id == first.id for parcel in parcels] == [False, True] * 3
     assert await Parcel.find().count() == 2
+
+
+async def test_settings_in_a_batch(database: Any, commands: mongo.Commands) -> None:
+    """The document's own encoders are used to store and to find; and keep_nulls = False holds."""
+
+    class ShiftFactory(AsyncBeanieDocumentFactory[Shift]):
+        class Meta:
+            model = Shift
+            beanie_get_or_create = ("begins",)
+
+    times = [datetime.time(hour) for hour in (6, 14, 22)]
+    first = await Shift(begins=times[0]).insert()
+    commands.sent.clear()
+    shifts = await ShiftFactory.create_batch_async(3, begins=factory.Iterator(times))
+    assert commands.sent == ["find Shift", "insert Shift"]
+    assert (shifts[0].id, [shift.begins for shift in shifts]) == (first.id, times)
+    assert [document async for document in database["Shift"].find()] == [
+        {"_id": shift.id, "begins": shift.begins.isoformat()} for shift in shifts
+    ]
+    assert (await ShiftFactory.create_async(begins=times[2])).id == shifts[2].id
 
 
 async def test_get_or_create_of_several_in_a_batch(database: Any, commands: mongo.Commands) -> None:

@@ -1330,6 +1330,7 @@ async def test_another_event_loop(database: Database) -> None:
 
     if database.url.dialect == "sqlite":
         await asyncio.to_thread(elsewhere, create())
+        assert len(await _stored(database, Publisher)) == 1
         return
     with pytest.raises(OptionError) as caught:
         await asyncio.to_thread(elsewhere, create())

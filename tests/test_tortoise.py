@@ -1145,6 +1145,24 @@ async def test_connection_of_another_loop(database: TortoiseContext) -> None:
                 await asyncio.to_thread(asyncio.run, create())
 
 
+async def test_transaction_of_another_loop(database: TortoiseContext) -> None:
+    """A call in a transaction that was begun in another event loop is refused."""
+
+    async def create(size: int) -> None:
+        await NamedCompanyFactory.create_batch_async(size)
+
+    async with in_transaction():
+        for size in (1, 2):
+            with pytest.raises(
+                OptionError,
+                match=r"^The transaction that this code is in was begun in another event loop\. "
+                r".*the same loop_scope\)",
+            ):
+                await asyncio.to_thread(asyncio.run, create(size))
+        await CompanyFactory.create_async()
+    assert await Company.all().count() == 1
+
+
 async def test_refused_by_the_database(database: TortoiseContext) -> None:
     """What the database refuses is Tortoise's error, untouched: a taken value, a missing table."""
     await CompanyFactory.create_async(name="taken")

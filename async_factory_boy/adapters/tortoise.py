@@ -20,6 +20,7 @@ except ModuleNotFoundError as error:  # pragma: no cover (tested where it is not
     raise ImportError(missing("Tortoise ORM", "tortoise")) from error
 
 from async_factory_boy.adapters._tortoise.checks import (
+    check_ambient,
     check_connection,
     check_initialised,
     check_relation,
@@ -110,6 +111,8 @@ class TortoiseAdapter(PersistenceAdapter[M]):
         check_initialised(model, connection)
         if connection is not None:
             check_usable(connection)
+        else:
+            check_ambient(self.connection(model))
         owner = type(self).__name__
         for field in self.get_or_create:
             if field != "pk" and field not in model._meta.fields:

@@ -79,13 +79,28 @@ def check_usable(connection: BaseDBAsyncClient) -> None:
             "tortoise_using_db is the connection of a transaction that has ended; use the "
             "factory inside of async with in_transaction() as connection: ..."
         )
-    transaction = outermost_transaction(connection)
-    if not (connection if transaction is None else transaction._parent)._check_loop():
+    if not _is_of_this_loop(connection):
         raise OptionError(
             "tortoise_using_db is a connection that another event loop has opened. Initialise "
             "Tortoise ORM in the loop that the test runs in (with pytest-asyncio: give fixture "
             "and test the same loop_scope), and take the connection from there."
         )
+
+
+def check_ambient(connection: BaseDBAsyncClient) -> None:
+    """Refuse the connection of a transaction that another event loop has begun."""
+    if not _is_of_this_loop(connection):
+        raise OptionError(
+            "The transaction that this code is in was begun in another event loop. Enter "
+            "in_transaction() in the loop that the test runs in (with pytest-asyncio: give "
+            "fixture and test the same loop_scope)."
+        )
+
+
+def _is_of_this_loop(connection: BaseDBAsyncClient) -> bool:
+    """Tell whether the running event loop has opened a connection."""
+    transaction = outermost_transaction(connection)
+    return (connection if transaction is None else transaction._parent)._check_loop()
 
 
 def check_relation(model: type[Model], path: str, owner: str) -> None:
