@@ -172,6 +172,31 @@ async def test_keys_that_are_not_numbers(alias: str, statements: list[str], size
     assert statements.count("INSERT INTO shop_country") == 1
 
 
+@pytest.mark.parametrize("in_a_batch", [False, True], ids=["loop", "batch"])
+async def test_given_keys_among_others(alias: str, in_a_batch: bool) -> None:
+    """Objects with and without a given key are stored in their order, as by a loop."""
+
+    class TagFactory(AsyncDjangoModelFactory[models.Tag]):
+        class Meta:
+            model = models.Tag
+
+        id = factory.Iterator([None, 1000, None, None])
+        name = factory.Sequence(lambda n: f"tag{n}")
+
+    if in_a_batch:
+        tags = await TagFactory.create_batch_async(4)
+    else:
+        tags = [await TagFactory.create_async() for _ in range(4)]
+    made_up = [tag.pk - tags[0].pk for tag in tags if tag.pk != 1000]
+    assert tags[1].pk == 1000
+    if alias == "postgresql":
+        assert made_up == [0, 1, 2]
+    else:  # which counts on from the highest key
+        assert made_up == [0, 1001 - tags[0].pk, 1002 - tags[0].pk]
+    stored = models.Tag.objects.using(alias).values_list("pk", "name")
+    assert {row async for row in stored} == {(tag.pk, tag.name) for tag in tags}
+
+
 @pytest.mark.parametrize("size", [1, 2])
 async def test_files(alias: str, size: int) -> None:
     """Files and images are put into their storage, and the size of an image into its field."""
