@@ -425,6 +425,24 @@ async def test_progress(session: AsyncSession) -> None:
         pass
 
 
+async def test_progress_of_the_outer_batch(session: AsyncSession) -> None:
+    """Progress is that of the batch it was bound for, not of those that its hooks create."""
+    told: list[tuple[int, int]] = []
+
+    class Factory(CompanyFactory):
+        class Meta:
+            batch_size = 2
+
+        @factory.post_generation
+        async def hook(company: Company, create: bool, extracted: Any, **kwargs: Any) -> None:
+            await CompanyFactory.create_batch_async(5, name=factory.Sequence("{}".format))
+
+    with bind(progress=lambda *numbers: told.append(numbers)):
+        await Factory.create_batch_async(4)
+        await CompanyFactory.create_batch_async(1)
+    assert told == [(2, 4), (4, 4), (1, 1)]
+
+
 async def test_a_field_called_progress() -> None:
     """A field of a model may have the name of an option of the library."""
 
