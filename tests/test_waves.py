@@ -381,6 +381,34 @@ async def test_commit_is_all_or_nothing(engine: AsyncEngine, session: AsyncSessi
     assert not session.in_transaction()
 
 
+async def test_commit_of_batches_in_hooks(engine: AsyncEngine, session: AsyncSession) -> None:
+    """In commit mode a batch that a hook creates is committed with the whole, not before."""
+
+    class Factory(CompanyFactory):
+        class Meta:
+            sqlalchemy_session_persistence = "commit"
+            batch_size = 2
+
+        @factory.post_generation
+        async def others(company: Company, create: bool, extracted: Any, **kwargs: Any) -> None:
+            if extracted:
+                for n in range(2):
+                    await Factory.create_batch_async(1, name=f"{n} of {company.name}")
+            if extracted == company.name:
+                raise LookupError
+
+    async def committed() -> int | None:
+        async with AsyncSession(engine) as other:
+            return await other.scalar(select(func.count()).select_from(Company))
+
+    with pytest.raises(LookupError):
+        await Factory.create_batch_async(4, name=factory.Iterator("abcd"), others="d")
+    await session.rollback()
+    assert await committed() == 0
+    await Factory.create_batch_async(4, name=factory.Iterator("abcd"), others="none")
+    assert await committed() == 12
+
+
 async def test_a_cancelled_batch_is_not_committed(
     engine: AsyncEngine, session: AsyncSession
 ) -> None:

@@ -257,6 +257,22 @@ async def test_database_that_returns_nothing(without_returning: None, size: int)
     assert await models.Document.objects.filter(pk__in=keys).acount() == size
 
 
+async def test_given_keys_where_nothing_is_returned(
+    without_returning: None, statements: list[str]
+) -> None:
+    """Without RETURNING, a batch whose keys are known is stored in one statement all the same."""
+    await DocumentFactory.create_batch_async(3)
+    assert statements == ["INSERT INTO shop_document"]
+
+
+@pytest.mark.parametrize("size", [1, 2])
+async def test_key_that_is_taken(alias: str, size: int) -> None:
+    """An object is inserted, as by create(): one with a key that is taken overwrites nothing."""
+    await CountryFactory.create_async(code="AT")
+    with pytest.raises(IntegrityError):
+        await CountryFactory.create_batch_async(size, code=factory.Iterator(["AT", "XX"]))
+
+
 @pytest.mark.parametrize("size", [1, 3])
 async def test_values_of_expressions_are_loaded(
     alias: str, statements: list[str], size: int
@@ -326,6 +342,19 @@ async def test_proxy_model(alias: str, statements: list[str]) -> None:
     venues = await VenueFactory.create_batch_async(2)
     assert {type(one) for one in venues} == {models.Venue}
     assert statements == ["INSERT INTO shop_place"]
+
+
+@pytest.mark.parametrize("size", [1, 3])
+async def test_overridden_save_base(alias: str, size: int) -> None:
+    """So is what save() calls in turn."""
+
+    class CountedFactory(AsyncDjangoModelFactory[models.Counted]):
+        class Meta:
+            model = models.Counted
+
+    counted = await CountedFactory.create_batch_async(size)
+    assert [one.saved for one in counted] == [1] * size
+    assert await models.Counted.objects.using(alias).filter(saved=1).acount() == size
 
 
 @pytest.mark.parametrize("size", [1, 3])
