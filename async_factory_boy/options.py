@@ -190,7 +190,12 @@ class Batching:
     pause_gc: CallOption[bool] = CallOption()
 
 
-_known.update(progress=Batching.progress, pause_gc=Batching.pause_gc)
+# They are given to `bind` only: without a prefix, a keyword of a call is a field of the model.
+_of_bind: dict[str, CallOption[Any] | None] = {
+    "progress": Batching.progress,
+    "pause_gc": Batching.pause_gc,
+}
+_known.update(_of_bind)
 batching = Batching()
 
 
@@ -319,7 +324,11 @@ def take(keywords: dict[str, Any], *, inherited_only: bool = False) -> dict[str,
     Raises:
         OptionError: When a value is not what the option's adapter needs.
     """
-    names = [name for name in keywords if name in _known and not (inherited_only and name in _own)]
+    names = [
+        name
+        for name in keywords
+        if name in _known and name not in _of_bind and not (inherited_only and name in _own)
+    ]
     taken = {name: keywords.pop(name) for name in names}
     return _checked({name: value for name, value in taken.items() if value is not None})
 
@@ -332,11 +341,17 @@ def in_force() -> InForce:
 @cache
 def misspelt(name: str) -> str:
     """Return a suggestion if `name` looks like a call-time option spelt wrongly, or nothing."""
-    return similar(name, _known)
+    return "" if name in _of_bind else similar(name, [one for one in _known if one not in _of_bind])
 
 
 def unprefixed(name: str, value: object) -> str:
-    """Return a suggestion if `name` lacks only the prefix of an option that takes `value`."""
+    """Return a suggestion if `name` lacks only the prefix of an option that takes `value`.
+
+    Or if it is an option that only `bind` takes.
+    """
+    of_bind = _of_bind.get(name)
+    if of_bind is not None and of_bind.accepts(value):
+        return f" It is an option of bind(): with async_factory_boy.bind({name}=...): ..."
     meant = [
         option.name
         for option in _known.values()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import factory
@@ -14,6 +14,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from async_factory_boy import ConfigurationError, OptionError, bind
+from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.adapters.sqlalchemy import SQLAlchemyAdapter
+from async_factory_boy.factory import AsyncFactory
 from tests.greenlets import suspended_greenlets
 from tests.servers import Servers
 from tests.stores import sqlalchemy as stores
@@ -117,6 +120,54 @@ async def test_batches_in_hooks(session: AsyncSession, statements: list[str], ki
     assert statements == ["INSERT INTO company", "INSERT INTO app_user", "INSERT INTO post"]
 
 
+async def test_a_wave_has_one_session(
+    engine: AsyncEngine, session: AsyncSession, statements: list[str]
+) -> None:
+    """What hooks of a batch store by several sessions is a wave for each of them."""
+    async with AsyncSession(engine) as other:
+        sessions = [session, other]
+
+        class Factory(CompanyFactory):
+            @factory.post_generation
+            async def second(company: Company, create: bool, extracted: Any, **kwargs: Any) -> Any:
+                one = sessions[int(company.name.removeprefix("company")) % 2]
+                second = await CompanyFactory.create_async(
+                    name=f"of {company.name}", sqlalchemy_session=one
+                )
+                assert second in one
+
+        Factory.reset_sequence(0, force=True)
+        await Factory.create_batch_async(6)
+        assert statements == ["INSERT INTO company"] * 3
+        names = await other.scalars(select(Company.name).order_by(Company.id))
+        assert names.all() == ["of company1", "of company3", "of company5"]
+
+
+async def test_a_wave_has_one_adapter(session: AsyncSession) -> None:
+    """Objects of one model are stored each by the adapter of its own factory."""
+
+    class Shouting(SQLAlchemyAdapter[Company]):
+        async def save_many(self, data: Sequence[Company]) -> list[Company]:
+            for company in data:
+                company.name = company.name.upper()
+            return await super().save_many(data)
+
+    class Loud(CompanyFactory):
+        class Meta:
+            adapter = Shouting()
+
+    class Factory(CompanyFactory):
+        @factory.post_generation
+        def second(company: Company, create: bool, extracted: Any, **kwargs: Any) -> None:
+            number = int(company.name.removeprefix("company"))
+            (Loud if number % 2 else CompanyFactory).create(name=f"second{number}")
+
+    Factory.reset_sequence(0, force=True)
+    await Factory.create_batch_async(4)
+    names = await session.scalars(select(Company.name).where(Company.name.icontains("second")))
+    assert sorted(names) == ["SECOND1", "SECOND3", "second0", "second2"]
+
+
 async def test_optional_parts_do_not_split_a_wave(
     session: AsyncSession, statements: list[str]
 ) -> None:
@@ -196,6 +247,14 @@ async def test_batch_size(session: AsyncSession, statements: list[str]) -> None:
     assert statements == ["INSERT INTO company"] * 3
 
 
+async def test_default_batch_size(session: AsyncSession) -> None:
+    """Without Meta.batch_size, up to 1,000 builds are alive at once."""
+    told: list[tuple[int, int]] = []
+    with bind(progress=lambda *numbers: told.append(numbers)):
+        await CompanyFactory.create_batch_async(1001)
+    assert told == [(1000, 1001), (1001, 1001)]
+
+
 @pytest.mark.parametrize("size", [0, -1, 1.5, "10", None, True])
 def test_bad_batch_size(size: Any) -> None:
     """A batch size that is no positive integer fails when the class is defined."""
@@ -265,6 +324,36 @@ async def test_cancellation(session: AsyncSession) -> None:
     await UserFactory.create_batch_async(2)
 
 
+async def test_cancellation_unwinds_all(session: AsyncSession) -> None:
+    """When a batch is cancelled, the finally blocks of all of its builds run."""
+    entered = asyncio.Event()
+    left: list[str] = []
+
+    class Waiting(CompanyFactory):
+        @factory.post_generation
+        async def hook(company: Company, create: bool, extracted: Any, **kwargs: Any) -> None:
+            number = int(company.name.removeprefix("company"))
+            try:
+                await CompanyFactory.create_async(name=f"other{number}")
+                if number == 2:
+                    entered.set()
+                    await asyncio.Event().wait()
+                await CompanyFactory.create_async(name=f"third{number}")
+            finally:
+                left.append(company.name)
+
+    Waiting.reset_sequence(0, force=True)
+    batch = asyncio.create_task(Waiting.create_batch_async(5))
+    await entered.wait()
+    batch.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await batch
+    assert sorted(left) == [f"company{n}" for n in range(5)]
+    assert not suspended_greenlets()
+    await session.rollback()
+    assert await session.scalar(select(func.count()).select_from(Company)) == 0
+
+
 async def test_commit_is_all_or_nothing(engine: AsyncEngine, session: AsyncSession) -> None:
     """In commit mode a batch is committed at its end, and not at all if it fails."""
 
@@ -292,6 +381,63 @@ async def test_commit_is_all_or_nothing(engine: AsyncEngine, session: AsyncSessi
     assert not session.in_transaction()
 
 
+async def test_commit_of_batches_in_hooks(engine: AsyncEngine, session: AsyncSession) -> None:
+    """In commit mode a batch that a hook creates is committed with the whole, not before."""
+
+    class Factory(CompanyFactory):
+        class Meta:
+            sqlalchemy_session_persistence = "commit"
+            batch_size = 2
+
+        @factory.post_generation
+        async def others(company: Company, create: bool, extracted: Any, **kwargs: Any) -> None:
+            if extracted:
+                for n in range(2):
+                    await Factory.create_batch_async(1, name=f"{n} of {company.name}")
+            if extracted == company.name:
+                raise LookupError
+
+    async def committed() -> int | None:
+        async with AsyncSession(engine) as other:
+            return await other.scalar(select(func.count()).select_from(Company))
+
+    with pytest.raises(LookupError):
+        await Factory.create_batch_async(4, name=factory.Iterator("abcd"), others="d")
+    await session.rollback()
+    assert await committed() == 0
+    await Factory.create_batch_async(4, name=factory.Iterator("abcd"), others="none")
+    assert await committed() == 12
+
+
+async def test_a_cancelled_batch_is_not_committed(
+    engine: AsyncEngine, session: AsyncSession
+) -> None:
+    """In commit mode nothing of a batch is committed that is cancelled on its way."""
+    entered = asyncio.Event()
+
+    class Factory(CompanyFactory):
+        class Meta:
+            sqlalchemy_session_persistence = "commit"
+            batch_size = 2
+
+        @factory.post_generation
+        async def wait(company: Company, create: bool, extracted: Any, **kwargs: Any) -> None:
+            if extracted == company.name:
+                entered.set()
+                await asyncio.Event().wait()
+
+    Factory.reset_sequence(0, force=True)
+    batch = asyncio.create_task(Factory.create_batch_async(6, wait="company4"))
+    await entered.wait()
+    batch.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await batch
+    await session.rollback()
+    async with AsyncSession(engine) as other:
+        assert await other.scalar(select(func.count()).select_from(Company)) == 0
+    await Factory.create_batch_async(2)
+
+
 async def test_progress(session: AsyncSession) -> None:
     """A bound progress is told how many objects of a batch are stored, of how many."""
     told: list[tuple[int, int]] = []
@@ -305,6 +451,60 @@ async def test_progress(session: AsyncSession) -> None:
     assert told == [(4, 10), (8, 10), (10, 10)]
     with pytest.raises(OptionError, match="progress takes a callable"), bind(progress=1):
         pass
+
+
+async def test_progress_of_the_outer_batch(session: AsyncSession) -> None:
+    """Progress is that of the batch it was bound for, not of those that its hooks create."""
+    told: list[tuple[int, int]] = []
+
+    class Factory(CompanyFactory):
+        class Meta:
+            batch_size = 2
+
+        @factory.post_generation
+        async def hook(company: Company, create: bool, extracted: Any, **kwargs: Any) -> None:
+            await CompanyFactory.create_batch_async(5, name=factory.Sequence("{}".format))
+
+    with bind(progress=lambda *numbers: told.append(numbers)):
+        await Factory.create_batch_async(4)
+        await CompanyFactory.create_batch_async(1)
+    assert told == [(2, 4), (4, 4), (1, 1)]
+
+
+async def test_a_field_called_progress() -> None:
+    """A field of a model may have the name of an option of the library."""
+
+    class Download:
+        def __init__(self, progress: int, pause_gc: bool) -> None:
+            self.progress, self.pause_gc = progress, pause_gc
+
+    class DownloadAdapter(PersistenceAdapter[Download]):
+        async def save(self, instance: Download) -> Download:
+            return instance
+
+    class Factory(AsyncFactory[Download]):
+        class Meta:
+            model = Download
+            adapter = DownloadAdapter
+
+        progress = 1
+        pause_gc = False
+
+    told: list[tuple[int, int]] = []
+    with bind(progress=lambda *numbers: told.append(numbers)):
+        downloads = await Factory.create_batch_async(2, progress=50)
+    assert [(one.progress, one.pause_gc) for one in downloads] == [(50, False)] * 2
+    assert told == [(2, 2)]
+
+
+async def test_progress_given_to_a_call(session: AsyncSession) -> None:
+    """Given to a call, what can only be meant for progress is told to belong to bind."""
+    with pytest.raises(
+        OptionError,
+        match=r"^CompanyFactory was given 'progress', which is neither a call-time option nor a "
+        r"field of Company\. It is an option of bind\(\): with async_factory_boy\.bind\(progress=",
+    ):
+        await CompanyFactory.create_batch_async(2, progress=print)
 
 
 async def test_garbage_collection(session: AsyncSession) -> None:

@@ -335,6 +335,11 @@ async def call(function: Callable[[], M]) -> M:
 # What the batch under way has used.
 _batch: ContextVar[_Call | None] = ContextVar("async_factory_boy_batch", default=None)
 
+# What the batch under way tells how far it is; it is not for those that its hooks create.
+_told: ContextVar[Callable[[int, int], object] | None] = ContextVar(
+    "async_factory_boy_told", default=None
+)
+
 
 async def call_batch(function: Callable[[], M], size: int, page: int) -> list[M]:
     """Run `function` so many times, at most a page of them at once.
@@ -347,6 +352,11 @@ async def call_batch(function: Callable[[], M], size: int, page: int) -> list[M]
     outer = _batch.get()
     batch = _Call() if outer is None else outer
     results: list[M] = []
+    progress, told = options.batching.progress, _told.get()
+    if progress is told:
+        progress = None
+    else:
+        _told.set(progress)
     _batch.set(batch)
     try:
         with deferred_commits():
@@ -354,10 +364,11 @@ async def call_batch(function: Callable[[], M], size: int, page: int) -> list[M]
                 functions = [function] * min(page, size - len(results))
                 with _paused_gc():
                     results += await call(functools.partial(engine.fork, functions))
-                if options.batching.progress is not None:
-                    options.batching.progress(len(results), size)
+                if progress is not None:
+                    progress(len(results), size)
     finally:
         _batch.set(outer)
+        _told.set(told)
     if outer is None:
         for use in batch.uses:
             await use.complete()

@@ -310,10 +310,13 @@ def _bulk_create_does_the_same(instances: Sequence[Model], alias: str) -> bool:
     several_tables = any(
         parent._meta.concrete_model is not meta.concrete_model for parent in meta.all_parents
     )
+    # bulk_create() would store those that have a key before the others.
+    keys_among_others = len({instance.pk is None for instance in instances}) > 1
     return not (
         overridden
         or listened_to
         or several_tables
+        or keys_among_others
         or meta.order_with_respect_to
         or not _sets_keys(instances, alias)
     )

@@ -172,6 +172,31 @@ async def test_keys_that_are_not_numbers(alias: str, statements: list[str], size
     assert statements.count("INSERT INTO shop_country") == 1
 
 
+@pytest.mark.parametrize("in_a_batch", [False, True], ids=["loop", "batch"])
+async def test_given_keys_among_others(alias: str, in_a_batch: bool) -> None:
+    """Objects with and without a given key are stored in their order, as by a loop."""
+
+    class TagFactory(AsyncDjangoModelFactory[models.Tag]):
+        class Meta:
+            model = models.Tag
+
+        id = factory.Iterator([None, 1000, None, None])
+        name = factory.Sequence(lambda n: f"tag{n}")
+
+    if in_a_batch:
+        tags = await TagFactory.create_batch_async(4)
+    else:
+        tags = [await TagFactory.create_async() for _ in range(4)]
+    made_up = [tag.pk - tags[0].pk for tag in tags if tag.pk != 1000]
+    assert tags[1].pk == 1000
+    if alias == "postgresql":
+        assert made_up == [0, 1, 2]
+    else:  # which counts on from the highest key
+        assert made_up == [0, 1001 - tags[0].pk, 1002 - tags[0].pk]
+    stored = models.Tag.objects.using(alias).values_list("pk", "name")
+    assert {row async for row in stored} == {(tag.pk, tag.name) for tag in tags}
+
+
 @pytest.mark.parametrize("size", [1, 2])
 async def test_files(alias: str, size: int) -> None:
     """Files and images are put into their storage, and the size of an image into its field."""
@@ -230,6 +255,22 @@ async def test_database_that_returns_nothing(without_returning: None, size: int)
     documents = await DocumentFactory.create_batch_async(size)
     keys = [one.pk for one in documents]
     assert await models.Document.objects.filter(pk__in=keys).acount() == size
+
+
+async def test_given_keys_where_nothing_is_returned(
+    without_returning: None, statements: list[str]
+) -> None:
+    """Without RETURNING, a batch whose keys are known is stored in one statement all the same."""
+    await DocumentFactory.create_batch_async(3)
+    assert statements == ["INSERT INTO shop_document"]
+
+
+@pytest.mark.parametrize("size", [1, 2])
+async def test_key_that_is_taken(alias: str, size: int) -> None:
+    """An object is inserted, as by create(): one with a key that is taken overwrites nothing."""
+    await CountryFactory.create_async(code="AT")
+    with pytest.raises(IntegrityError):
+        await CountryFactory.create_batch_async(size, code=factory.Iterator(["AT", "XX"]))
 
 
 @pytest.mark.parametrize("size", [1, 3])
@@ -301,6 +342,19 @@ async def test_proxy_model(alias: str, statements: list[str]) -> None:
     venues = await VenueFactory.create_batch_async(2)
     assert {type(one) for one in venues} == {models.Venue}
     assert statements == ["INSERT INTO shop_place"]
+
+
+@pytest.mark.parametrize("size", [1, 3])
+async def test_overridden_save_base(alias: str, size: int) -> None:
+    """So is what save() calls in turn."""
+
+    class CountedFactory(AsyncDjangoModelFactory[models.Counted]):
+        class Meta:
+            model = models.Counted
+
+    counted = await CountedFactory.create_batch_async(size)
+    assert [one.saved for one in counted] == [1] * size
+    assert await models.Counted.objects.using(alias).filter(saved=1).acount() == size
 
 
 @pytest.mark.parametrize("size", [1, 3])

@@ -84,6 +84,16 @@ class Slugged(models.Model):
         super().save(*args, **kwargs)
 
 
+class Counted(models.Model):
+    """Overrides what save() calls."""
+
+    saved = models.IntegerField(default=0)
+
+    def save_base(self, *args: object, **kwargs: object) -> None:
+        self.saved += 1
+        super().save_base(*args, **kwargs)
+
+
 class LoudManager(models.Manager["Loud"]):
     def create(self, *, name: str, loudly: bool = True) -> Loud:
         return super().create(name=name.upper() if loudly else name)
