@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import pickle
 import sys
 from collections.abc import AsyncGenerator, Generator
@@ -931,7 +932,33 @@ async def test_nested_transactions_in_a_batch(server: TortoiseContext) -> None:
     assert await Company.all().count() == 3
 
 
-async def test_cancelled_while_the_database_works(database: TortoiseContext) -> None:
+class CancelOnInsert(logging.Handler):
+    """Cancels a task that has an INSERT sent, while it waits for the answer."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.task: asyncio.Task[Any] | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "INSERT" in record.getMessage() and self.task is not None:
+            asyncio.get_running_loop().call_soon(self.task.cancel)
+            self.task = None
+
+
+@pytest.fixture
+def cancel_on_insert() -> Generator[CancelOnInsert]:
+    logger = logging.getLogger("tortoise.db_client")
+    handler, level = CancelOnInsert(), logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    yield handler
+    logger.setLevel(level)
+    logger.removeHandler(handler)
+
+
+async def test_cancelled_while_the_database_works(
+    database: TortoiseContext, cancel_on_insert: CancelOnInsert
+) -> None:
     """What a cancelled call has stored can be rolled back, and other calls go on."""
     expected: tuple[type[BaseException], ...] = (asyncio.CancelledError,)
     if database.default_connection == stores.MariaDB.id:
@@ -942,8 +969,7 @@ async def test_cancelled_while_the_database_works(database: TortoiseContext) -> 
     async def cancel_in_a_transaction() -> None:
         async with in_transaction():
             call = asyncio.create_task(NamedCompanyFactory.create_batch_async(1000))
-            await asyncio.sleep(0.02)
-            call.cancel()
+            cancel_on_insert.task = call
             await call
 
     with pytest.raises(expected):
