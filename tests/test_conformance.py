@@ -23,6 +23,28 @@ def stores() -> Iterator[Any]:
         yield pytest.param(store, id=store.id, marks=marks)
 
 
+SQL = {"sqlite", "postgresql", "mariadb"}
+BACKENDS = {
+    "sqlalchemy": SQL,
+    "tortoise": SQL | {"asyncpg", "psycopg"},
+    "beanie": {"transaction"},  # on PyMongo or on Motor, as Beanie's version has it
+    "mongo": {"pymongo", "motor", "transaction"},
+    "databases": SQL | {"tables", "mapped"},
+}
+
+
+def test_backends() -> None:
+    """The suite runs for every adapter, on each of its backends."""
+    found: dict[str, set[str]] = {}
+    for store in STORES:
+        adapter, *backend = store.id.split("-")
+        found.setdefault(adapter, set()).update(backend)
+    assert found.keys() == BACKENDS.keys()
+    assert {adapter: BACKENDS[adapter] - found[adapter] for adapter in found} == {
+        adapter: set() for adapter in BACKENDS
+    }
+
+
 @pytest.mark.parametrize("store", [*stores()], indirect=True)
 class TestAdapters(AdapterConformance):
     @pytest.fixture

@@ -114,6 +114,15 @@ class FrozenModel(BaseModel):
     name: str
 
 
+class ModelReadByAlias(BaseModel):
+    """The alias is for reading only: what an API returns has the name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: Annotated[str, BeforeValidator(str)] | None = Field(validation_alias="_id", default=None)
+    name: str
+
+
 class ModelWithFrozenId(BaseModel):
     id: Annotated[str, BeforeValidator(str)] | None = Field(alias="_id", default=None, frozen=True)
     name: str
@@ -137,6 +146,7 @@ class ModelWithoutId(BaseModel):
         (RowWithoutId, None),
         (Model, lambda thing: ObjectId(thing.id)),
         (FrozenModel, lambda thing: thing.key),
+        (ModelReadByAlias, lambda thing: ObjectId(thing.id)),
         (ModelWithFrozenId, lambda thing: ObjectId(thing.id)),
         (ModelWithoutId, None),
     ],
@@ -264,6 +274,7 @@ async def test_lookup_is_by_value(value: Any, bound: Any) -> None:
         (RowWithoutId, None),
         (Model, lambda thing: ObjectId(thing.id)),
         (FrozenModel, lambda thing: thing.key),
+        (ModelReadByAlias, lambda thing: ObjectId(thing.id)),
         (ModelWithoutId, None),
     ],
 )

@@ -122,10 +122,20 @@ class _PydanticModels(_Kind):
         return {*model.model_fields, *(alias for alias in aliases if isinstance(alias, str))}
 
     def document(self, instance: BaseModel) -> dict[str, Any]:
-        document = instance.model_dump(by_alias=True)
+        document = self._dump(instance)
         if document.get("_id", ...) is None:
             del document["_id"]
         return document
+
+    def _dump(self, instance: BaseModel, **options: Any) -> dict[str, Any]:
+        dumped = instance.model_dump(by_alias=True, **options)
+        name = self._id_field(type(instance))
+        if name is not None:
+            # The alias may be for validation only.
+            key = type(instance).model_fields[name].serialization_alias or name
+            if key != "_id" and key in dumped:
+                dumped["_id"] = dumped.pop(key)
+        return dumped
 
     def set_id(self, instance: BaseModel, document: Mapping[str, Any]) -> None:
         name = self._id_field(type(instance))
@@ -141,7 +151,7 @@ class _PydanticModels(_Kind):
     def stored(self, model: type[BaseModel], values: Mapping[str, Any]) -> Mapping[str, Any]:
         some = model.model_construct(**values)
         names = some.model_fields_set.union(some.model_extra or ())
-        stored = some.model_dump(by_alias=True, include=names, warnings=False)
+        stored = self._dump(some, include=names, warnings=False)
         if len(stored) != len(values):
             raise ConfigurationError(
                 "get_or_create",
@@ -161,8 +171,10 @@ class _PydanticModels(_Kind):
         return model.model_validate(values)
 
     def _id_field(self, model: type[BaseModel]) -> str | None:
-        names = model.model_fields.items()
-        return next((name for name, field in names if field.serialization_alias == "_id"), None)
+        for name, field in model.model_fields.items():
+            if "_id" in (field.serialization_alias, field.validation_alias):
+                return name
+        return None
 
 
 def _with_id(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
