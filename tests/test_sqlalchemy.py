@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import gc
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
@@ -295,6 +296,26 @@ async def test_what_hooks_see_is_loaded(session: AsyncSession) -> None:
             read_all_columns(team)
 
     assert (await Factory.create_async(name="seen")).length == 4
+
+
+@pytest.mark.parametrize("persistence", ["flush", "commit"])
+async def test_hook_that_commits(session: AsyncSession, persistence: str) -> None:
+    """Though a hook commits by itself, what a call returns is loaded, and what it was made of."""
+
+    class Factory(BadgeFactory):
+        class Meta:
+            sqlalchemy_session_persistence = persistence
+
+        @factory.post_generation
+        async def commit(badge: Badge, create: bool, extracted: Any, **kwargs: Any) -> None:
+            await session.commit()
+
+    badges = [await Factory.create_async()]
+    gc.collect()
+    read_all_columns(badges[0], badges[0].team)
+    badges = await Factory.create_batch_async(2)
+    gc.collect()
+    read_all_columns(*badges, *(badge.team for badge in badges))
 
 
 async def test_sync_code_reads_lazy_relationships(session: AsyncSession) -> None:

@@ -34,6 +34,7 @@ try:
     from sqlalchemy.orm import (
         InstanceState,
         Mapper,
+        RelationshipDirection,
         Session,
         lazyload,
         scoped_session,
@@ -42,6 +43,7 @@ try:
         undefer,
     )
     from sqlalchemy.orm.attributes import instance_state, set_committed_value
+    from sqlalchemy.orm.base import PassiveFlag
     from sqlalchemy.sql.base import ExecutableOption
 except ModuleNotFoundError as error:  # pragma: no cover (tested where it is not installed)
     raise ImportError(missing("SQLAlchemy", "sqlalchemy")) from error
@@ -324,7 +326,9 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         session = self.session()
         states = [_state(instance) for instance in instances]
         if any(state.expired_attributes or _deferred_columns(state.mapper) for state in states):
+            expired = [(state, _expired_references(state)) for state in states]
             await _load_columns(session, states)
+            _restore_references(expired)
         if self.load:
             await _load_relationships(session, states, self.load)
 
@@ -477,6 +481,26 @@ def _deferred_columns(mapper: Mapper[Any]) -> frozenset[str]:
             if attribute.deferred and not attribute.raiseload
         )
     return deferred
+
+
+def _expired_references(state: InstanceState[Any]) -> list[str]:
+    return [
+        relationship.key
+        for relationship in state.mapper.relationships
+        if relationship.direction is RelationshipDirection.MANYTOONE
+        and relationship.key in state.expired_attributes
+    ]
+
+
+def _restore_references(expired: Iterable[tuple[InstanceState[Any], Sequence[str]]]) -> None:
+    """Have objects refer again to those that the session holds; that takes no SELECT.
+
+    A hook that commits makes them forget each other, and what nothing refers to, the session drops.
+    """
+    without_select = PassiveFlag.PASSIVE_NO_FETCH | PassiveFlag.NO_RAISE
+    for state, names in expired:
+        for name in names:
+            state.get_impl(name).get(state, state.dict, without_select)
 
 
 async def _load_relationships(
