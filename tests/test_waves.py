@@ -168,6 +168,39 @@ async def test_a_wave_has_one_adapter(session: AsyncSession) -> None:
     assert sorted(names) == ["SECOND1", "SECOND3", "second0", "second2"]
 
 
+async def test_a_wave_has_one_model(session: AsyncSession) -> None:
+    """Factories of several models may share an adapter, which is given those of one at a time."""
+    waves: list[list[str]] = []
+
+    class Noting(SQLAlchemyAdapter[Any]):
+        async def save_many(self, data: Sequence[Any]) -> list[Any]:
+            waves.append([type(one).__name__ for one in data])
+            return await super().save_many(data)
+
+    shared = Noting()
+
+    class OtherCompany(CompanyFactory):
+        class Meta:
+            adapter = shared
+
+    class OtherUser(UserFactory):
+        class Meta:
+            adapter = shared
+
+    class Factory(CompanyFactory):
+        @factory.post_generation
+        def other(company: Company, create: bool, extracted: Any, **kwargs: Any) -> None:
+            number = int(company.name.removeprefix("company"))
+            if number % 2:
+                OtherUser.create(company=company)
+            else:
+                OtherCompany.create(name=f"other{number}")
+
+    Factory.reset_sequence(0, force=True)
+    await Factory.create_batch_async(4)
+    assert waves == [["Company"] * 2, ["User"] * 2]
+
+
 async def test_optional_parts_do_not_split_a_wave(
     session: AsyncSession, statements: list[str]
 ) -> None:
