@@ -198,7 +198,8 @@ async def test_a_wave_has_one_model(session: AsyncSession) -> None:
 
     Factory.reset_sequence(0, force=True)
     await Factory.create_batch_async(4)
-    assert waves == [["Company"] * 2, ["User"] * 2]
+    assert ["User", "User"] in waves
+    assert all(len(set(models)) == 1 for models in waves)
 
 
 async def test_optional_parts_do_not_split_a_wave(
