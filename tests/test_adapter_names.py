@@ -243,6 +243,8 @@ async def test_registered_path(install: Install) -> None:
     """A registered path is imported when a factory uses its name."""
     install("acme-shelves", {}, "acme_shelves")
     register("shelves", "acme_shelves:ShelfAdapter")
+    with pytest.raises(ConfigurationError):
+        await factory_with(None).create_async()
     assert "acme_shelves" not in sys.modules
     assert (await factory_with("shelves").create_async()).shelf == "top"
 
