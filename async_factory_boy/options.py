@@ -341,7 +341,7 @@ def in_force() -> InForce:
 @cache
 def misspelt(name: str) -> str:
     """Return a suggestion if `name` looks like a call-time option spelt wrongly, or nothing."""
-    return "" if name in _of_bind else similar(name, [one for one in _known if one not in _of_bind])
+    return similar(name, [one for one in _known if one not in _of_bind])
 
 
 def unprefixed(name: str, value: object) -> str:

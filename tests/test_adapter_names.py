@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import requires
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from async_factory_boy import AdapterError, ConfigurationError, adapters
 from async_factory_boy.adapters import PersistenceAdapter, register
@@ -134,6 +136,14 @@ def test_shipped_on_its_own(name: str) -> None:
         assert expected in str(error)  # noqa: PT017 (where it is installed, there is no error)
 
 
+@pytest.mark.parametrize("name", ["django", "piccolo"])
+def test_extra(name: str) -> None:
+    """There is an extra of that name, and it installs the distribution of the adapter."""
+    required = [Requirement(one) for one in requires("async-factory-boy") or ()]
+    of_extra = [one.name for one in required if one.marker and one.marker.evaluate({"extra": name})]
+    assert of_extra == [f"async-factory-boy-{name}"]
+
+
 def test_two_distributions(install: Install) -> None:
     """Two distributions under one name are an error that names both."""
     install("acme-shelves", {"shelves": "acme_shelves:ShelfAdapter"}, "acme_shelves")
@@ -233,6 +243,8 @@ async def test_registered_path(install: Install) -> None:
     """A registered path is imported when a factory uses its name."""
     install("acme-shelves", {}, "acme_shelves")
     register("shelves", "acme_shelves:ShelfAdapter")
+    with pytest.raises(ConfigurationError):
+        await factory_with(None).create_async()
     assert "acme_shelves" not in sys.modules
     assert (await factory_with("shelves").create_async()).shelf == "top"
 

@@ -168,6 +168,62 @@ async def test_a_wave_has_one_adapter(session: AsyncSession) -> None:
     assert sorted(names) == ["SECOND1", "SECOND3", "second0", "second2"]
 
 
+async def test_a_wave_has_one_model(session: AsyncSession) -> None:
+    """Factories of several models may share an adapter, which is given those of one at a time."""
+    waves: list[list[str]] = []
+
+    class Noting(SQLAlchemyAdapter[Any]):
+        async def save_many(self, data: Sequence[Any]) -> list[Any]:
+            waves.append([type(one).__name__ for one in data])
+            return await super().save_many(data)
+
+    shared = Noting()
+
+    class OtherCompany(CompanyFactory):
+        class Meta:
+            adapter = shared
+
+    class OtherUser(UserFactory):
+        class Meta:
+            adapter = shared
+
+    class Factory(CompanyFactory):
+        @factory.post_generation
+        def other(company: Company, create: bool, extracted: Any, **kwargs: Any) -> None:
+            number = int(company.name.removeprefix("company"))
+            if number % 2:
+                OtherUser.create(company=company)
+            else:
+                OtherCompany.create(name=f"other{number}")
+
+    Factory.reset_sequence(0, force=True)
+    await Factory.create_batch_async(4)
+    assert ["User", "User"] in waves
+    assert all(len(set(models)) == 1 for models in waves)
+
+
+@pytest.mark.parametrize("in_a_batch", [False, True], ids=["loop", "batch"])
+async def test_numbers_are_drawn_in_order(session: AsyncSession, in_a_batch: bool) -> None:
+    """Sequence numbers are those of a loop, also where one build had to wait before."""
+    drawn: dict[str, str] = {}
+
+    class Factory(CompanyFactory):
+        @factory.post_generation
+        def user(company: Company, create: bool, extracted: Any, **kwargs: Any) -> None:
+            if company.name == "a":
+                CompanyFactory.create(name=f"before {company.name}")
+            drawn[company.name] = UserFactory.create(company=company).name
+
+    UserFactory.reset_sequence(0)
+    names = factory.Iterator("abcd")
+    if in_a_batch:
+        await Factory.create_batch_async(4, name=names)
+    else:
+        for _ in range(4):
+            await Factory.create_async(name=names)
+    assert drawn == {"a": "user0", "b": "user1", "c": "user2", "d": "user3"}
+
+
 async def test_optional_parts_do_not_split_a_wave(
     session: AsyncSession, statements: list[str]
 ) -> None:

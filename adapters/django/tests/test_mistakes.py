@@ -170,6 +170,13 @@ def test_apps_that_are_not_loaded() -> None:
     assert last == "User True"
 
 
+def test_factory_before_apps_are_loaded() -> None:
+    """With settings, too, a factory can be defined before django.setup(), which is for later."""
+    configure = f"from django.conf import settings\nsettings.configure(INSTALLED_APPS={APPS})\n"
+    use = "django.setup()\nprint(type(AdminFactory.build(username='ada')).__name__)"
+    assert run(configure + NOT_SET_UP + use) == "User"
+
+
 @pytest.mark.parametrize(
     ("meta", "problem"),
     [
