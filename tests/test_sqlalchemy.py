@@ -317,6 +317,37 @@ async def test_hook_that_commits(session: AsyncSession, persistence: str) -> Non
     read_all_columns(*badges, *(badge.team for badge in badges))
 
 
+async def test_what_was_found_is_loaded(session: AsyncSession) -> None:
+    """So is what get_or_create has found: expired, deferred, or a column of a subclass."""
+
+    class NamedPersonFactory(PersonFactory):
+        class Meta:
+            sqlalchemy_get_or_create = ("name",)
+
+    class NamedTeamFactory(TeamFactory):
+        class Meta:
+            sqlalchemy_get_or_create = ("name",)
+
+    class ChiefFactory(PersonFactory):
+        boss = factory.SubFactory(NamedPersonFactory)
+
+    await EngineerFactory.create_batch_async(3, name=factory.Iterator("abc"))
+    team = await TeamFactory.create_async(name="a", notes="deferred")
+    await session.commit()
+    assert await NamedTeamFactory.create_async(name="a") is team
+    read_all_columns(team)
+    session.expunge_all()
+    found = [
+        await NamedPersonFactory.create_async(name="a"),
+        *await NamedPersonFactory.create_batch_async(2, name=factory.Iterator("bc")),
+        *(one.boss for one in await ChiefFactory.create_batch_async(2, boss__name="a")),
+    ]
+    team = await NamedTeamFactory.create_async(name="a")
+    read_all_columns(team, *found)
+    assert [type(one) for one in found] == [Engineer] * 5
+    assert team.notes == "deferred"
+
+
 async def test_sync_code_reads_lazy_relationships(session: AsyncSession) -> None:
     """In a sync hook or declaration a lazy relationship can be read, as under run_sync()."""
 
