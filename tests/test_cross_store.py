@@ -380,7 +380,7 @@ def test_the_recommended_class(name: str, dedicated: str) -> None:
 
 
 def test_without_orm() -> None:
-    """The library works where no ORM is installed; `nox -s without_orm` runs the same in truth."""
+    """The library works where no ORM is installed; `nox -s bare` runs the same in truth."""
     check = [sys.executable, "-W", "error", "tests/without_orm/check.py", "--hide"]
     done = subprocess.run(check, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -364,6 +364,35 @@ async def test_sync_code_reads_lazy_relationships(session: AsyncSession) -> None
     assert badge.colour == team.people[0].name
 
 
+async def test_async_attrs(session: AsyncSession) -> None:
+    """What is lazy can be awaited through AsyncAttrs: in an async hook, and after the call."""
+    seen: list[int] = []
+
+    class Factory(TeamFactory):
+        badges = factory.RelatedFactoryList(BadgeFactory, "team", size=2)
+
+        @factory.post_generation
+        async def look(team: Team, create: bool, extracted: Any, **kwargs: Any) -> None:
+            seen.append(len(await team.awaitable_attrs.badges))
+
+    team = await Factory.create_async()
+    await session.commit()
+    assert [*seen, len(await team.awaitable_attrs.badges)] == [2, 2]
+
+
+async def test_self_reference(session: AsyncSession) -> None:
+    """A model may refer to itself, through SubFactories as deep as the call says."""
+
+    class Factory(InternFactory):
+        class Params:
+            led = factory.Trait(boss=factory.SubFactory(f"{__name__}.EngineerFactory"))
+
+    intern = await Factory.create_async(led=True, boss__boss=await PersonFactory.create_async())
+    read_all_columns(intern, intern.boss, intern.boss.boss)
+    assert intern.boss_id == intern.boss.id
+    assert intern.boss.boss_id == intern.boss.boss.id
+
+
 async def test_server_defaults_cost_no_select_with_returning(engine: AsyncEngine) -> None:
     """A SELECT is sent only where the INSERT could not return what the server made up."""
     async with AsyncSession(engine) as session:
