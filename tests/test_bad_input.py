@@ -243,6 +243,21 @@ async def test_batch_size(session: AsyncSession, size: Any) -> None:
             await call(size)
 
 
+@pytest.mark.parametrize("size", [-1, 1.5, "2", None])
+async def test_batch_size_in_a_hook(session: AsyncSession, size: Any) -> None:
+    """So has that of a batch that a hook creates."""
+
+    class Factory(CompanyFactory):
+        @factory.post_generation
+        def users(company: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+            UserFactory.create_batch(size, company=company)
+
+    message = r"^The size of a batch of UserFactory has to be an integer, 0 or more; got "
+    with pytest.raises(BatchSizeError, match=message):
+        await Factory.create_async(sqlalchemy_session=session)
+    await session.rollback()
+
+
 async def test_misspelt_option(session: AsyncSession) -> None:
     """A call-time option spelt wrongly is not taken for a field that the model does not have."""
     with pytest.raises(

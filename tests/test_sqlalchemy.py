@@ -318,6 +318,37 @@ async def test_hook_that_commits(session: AsyncSession, persistence: str) -> Non
     read_all_columns(*badges, *(badge.team for badge in badges))
 
 
+async def test_what_was_found_is_loaded(session: AsyncSession) -> None:
+    """So is what get_or_create has found: expired, deferred, or a column of a subclass."""
+
+    class NamedPersonFactory(PersonFactory):
+        class Meta:
+            sqlalchemy_get_or_create = ("name",)
+
+    class NamedTeamFactory(TeamFactory):
+        class Meta:
+            sqlalchemy_get_or_create = ("name",)
+
+    class ChiefFactory(PersonFactory):
+        boss = factory.SubFactory(NamedPersonFactory)
+
+    await EngineerFactory.create_batch_async(3, name=factory.Iterator("abc"))
+    team = await TeamFactory.create_async(name="a", notes="deferred")
+    await session.commit()
+    assert await NamedTeamFactory.create_async(name="a") is team
+    read_all_columns(team)
+    session.expunge_all()
+    found = [
+        await NamedPersonFactory.create_async(name="a"),
+        *await NamedPersonFactory.create_batch_async(2, name=factory.Iterator("bc")),
+        *(one.boss for one in await ChiefFactory.create_batch_async(2, boss__name="a")),
+    ]
+    team = await NamedTeamFactory.create_async(name="a")
+    read_all_columns(team, *found)
+    assert [type(one) for one in found] == [Engineer] * 5
+    assert team.notes == "deferred"
+
+
 async def test_sync_code_reads_lazy_relationships(session: AsyncSession) -> None:
     """In a sync hook or declaration a lazy relationship can be read, as under run_sync()."""
 
@@ -332,6 +363,35 @@ async def test_sync_code_reads_lazy_relationships(session: AsyncSession) -> None
         team=team, colour=factory.LazyAttribute(lambda badge: badge.team.people[0].name)
     )
     assert badge.colour == team.people[0].name
+
+
+async def test_async_attrs(session: AsyncSession) -> None:
+    """What is lazy can be awaited through AsyncAttrs: in an async hook, and after the call."""
+    seen: list[int] = []
+
+    class Factory(TeamFactory):
+        badges = factory.RelatedFactoryList(BadgeFactory, "team", size=2)
+
+        @factory.post_generation
+        async def look(team: Team, create: bool, extracted: Any, **kwargs: Any) -> None:
+            seen.append(len(await team.awaitable_attrs.badges))
+
+    team = await Factory.create_async()
+    await session.commit()
+    assert [*seen, len(await team.awaitable_attrs.badges)] == [2, 2]
+
+
+async def test_self_reference(session: AsyncSession) -> None:
+    """A model may refer to itself, through SubFactories as deep as the call says."""
+
+    class Factory(InternFactory):
+        class Params:
+            led = factory.Trait(boss=factory.SubFactory(f"{__name__}.EngineerFactory"))
+
+    intern = await Factory.create_async(led=True, boss__boss=await PersonFactory.create_async())
+    read_all_columns(intern, intern.boss, intern.boss.boss)
+    assert intern.boss_id == intern.boss.id
+    assert intern.boss.boss_id == intern.boss.boss.id
 
 
 async def test_server_defaults_cost_no_select_with_returning(engine: AsyncEngine) -> None:

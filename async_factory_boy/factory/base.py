@@ -572,10 +572,11 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
 
         Raises:
             SyncCallError: When called elsewhere.
+            BatchSizeError: When `size` is negative, or not an integer.
         """
         cls._refuse_outside_build("create_batch", "create_batch_async(size, ...)")
         with options.scope(options.take(kwargs, inherited_only=True)):
-            return engine.fork([cls._forked(kwargs)] * size)
+            return engine.fork([cls._forked(kwargs)] * _size(cls, size))
 
     @classmethod
     def _forked(cls, kwargs: dict[str, Any]) -> Callable[[], T]:

@@ -81,7 +81,8 @@ def check_metadata(metadata: email.message.Message, wheel: Path) -> None:
     core = {re.split(r"[<>=!~ ;\[]", one)[0] for one in required if "extra ==" not in one}
     assert {name.replace("_", "-") for name in core} == {"factory-boy", "greenlet"}, core
     extras = set(metadata.get_all("Provides-Extra", []))
-    assert extras >= {"sqlalchemy", "tortoise", "beanie", "mongo", "databases", "all"}, extras
+    promised = {"sqlalchemy", "tortoise", "beanie", "motor", "mongo", "databases", "all"}
+    assert extras >= promised, promised - extras
     labels = {url.partition(",")[0] for url in metadata.get_all("Project-URL", [])}
     assert labels >= {"Changelog", "Documentation", "Issues", "Source"}, labels
     assert metadata["Description-Content-Type"] == "text/markdown"
