@@ -1649,6 +1649,24 @@ async def test_objects_with_any_attribute() -> None:
         assert made["data"]["k"] is third
 
 
+async def test_objects_that_can_be_awaited() -> None:
+    """What a factory makes is a value, though its class has an __await__, as some models do."""
+
+    class Query:
+        def __await__(self) -> Any:
+            pytest.fail("awaited")
+
+    queries = class_of(Query, base=AsyncFactory)
+    holders = class_of(
+        dict,
+        base=AsyncFactory,
+        one=factory.SubFactory(queries),
+        related=factory.RelatedFactory(queries),
+    )
+    assert type((await holders.build_async())["one"]) is Query
+    assert type(await queries.build_async()) is Query
+
+
 ERRORS = [
     LookupError,
     AttributeError,
