@@ -847,13 +847,14 @@ async def test_trait(make: Make, kind: Kind) -> None:
 
 async def test_related_factory(make: Make, kind: Kind) -> None:
     """A RelatedFactory makes its object with the first one, its defaults, and overrides."""
-    results = []
+    noted = []
 
-    def note_results(cls: Any, instance: Any, create: bool, results_: Any = None) -> None:
-        results.append((create, results_))
+    def note(cls: Any, instance: Any, create: bool, results: Any = None) -> None:
+        noted.append((create, results["post"]))
 
     users = class_of(
         User,
+        _after_postgeneration=classmethod(note),
         post=factory.RelatedFactory(
             f"{__name__}.PostFactory",
             "author",
@@ -868,9 +869,12 @@ async def test_related_factory(make: Make, kind: Kind) -> None:
     made = await make(users, post__title=factory.LazyFunction(kind(lambda: "given")))
     assert [post.title for post in made.posts] == ["given"]
     assert (await make(users, post=None)).posts == []
+    assert (await make(users, post=fetch("in its place"))).posts == []
+    assert [create for create, _ in noted] == [make.creates] * 4
+    assert [result for _, result in noted[2:]] == [None, "in its place"]
     if make.database is not None:
         cities = [company.city for company in await make.database.rows(Company)]
-        assert cities == ["Rome", "Paris", "Paris"]
+        assert cities == ["Rome", "Paris", "Paris", "Paris"]
 
 
 async def test_related_factory_list(make: Make, kind: Kind) -> None:
