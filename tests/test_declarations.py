@@ -1638,6 +1638,14 @@ async def test_awaitables_as_values(make: Make) -> None:
     assert [one.name for one in made] == ["value", "value"]
 
 
+def test_awaitables_in_a_synchronous_build() -> None:
+    """A synchronous build passes an awaitable on that is no coroutine, as factory_boy does."""
+    later = Later("value")
+    users = class_of(dict, base=AsyncFactory, name=factory.LazyFunction(lambda: later))
+    assert users.build() == {"name": later}
+    assert users.build(note=later) == {"name": later, "note": later}
+
+
 async def test_objects_with_any_attribute() -> None:
     """An object that answers to every name, as a Mock does, is a value like any other."""
 

@@ -332,6 +332,7 @@ async def test_what_hooks_see_is_loaded(session: AsyncSession) -> None:
 @pytest.mark.parametrize("persistence", ["flush", "commit"])
 async def test_hook_that_commits(session: AsyncSession, persistence: str) -> None:
     """Though a hook commits by itself, what a call returns is loaded, and what it was made of."""
+    made: list[Team] = []
 
     class Factory(BadgeFactory):
         class Meta:
@@ -339,11 +340,12 @@ async def test_hook_that_commits(session: AsyncSession, persistence: str) -> Non
 
         @factory.post_generation
         async def commit(badge: Badge, create: bool, extracted: Any, **kwargs: Any) -> None:
+            made.append(await TeamFactory.create_async())
             await session.commit()
 
     badges = [await Factory.create_async()]
     gc.collect()
-    read_all_columns(badges[0], badges[0].team)
+    read_all_columns(badges[0], badges[0].team, *made)
     badges = await Factory.create_batch_async(2)
     gc.collect()
     read_all_columns(*badges, *(badge.team for badge in badges))
