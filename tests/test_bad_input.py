@@ -238,6 +238,7 @@ async def test_batch_size(session: AsyncSession, size: Any) -> None:
         CompanyFactory.create_batch_async,
         CompanyFactory.build_batch_async,
         lambda size: CompanyFactory.generate_batch_async("create", size),
+        lambda size: CompanyFactory.generate_batch_async("build", size),
     ):
         with pytest.raises(BatchSizeError, match=message), bind(sqlalchemy_session=session):
             await call(size)

@@ -847,13 +847,14 @@ async def test_trait(make: Make, kind: Kind) -> None:
 
 async def test_related_factory(make: Make, kind: Kind) -> None:
     """A RelatedFactory makes its object with the first one, its defaults, and overrides."""
-    results = []
+    noted = []
 
-    def note_results(cls: Any, instance: Any, create: bool, results_: Any = None) -> None:
-        results.append((create, results_))
+    def note(cls: Any, instance: Any, create: bool, results: Any = None) -> None:
+        noted.append((create, results["post"]))
 
     users = class_of(
         User,
+        _after_postgeneration=classmethod(note),
         post=factory.RelatedFactory(
             f"{__name__}.PostFactory",
             "author",
@@ -868,9 +869,12 @@ async def test_related_factory(make: Make, kind: Kind) -> None:
     made = await make(users, post__title=factory.LazyFunction(kind(lambda: "given")))
     assert [post.title for post in made.posts] == ["given"]
     assert (await make(users, post=None)).posts == []
+    assert (await make(users, post=fetch("in its place"))).posts == []
+    assert [create for create, _ in noted] == [make.creates] * 4
+    assert [result for _, result in noted[2:]] == [None, "in its place"]
     if make.database is not None:
         cities = [company.city for company in await make.database.rows(Company)]
-        assert cities == ["Rome", "Paris", "Paris"]
+        assert cities == ["Rome", "Paris", "Paris", "Paris"]
 
 
 async def test_related_factory_list(make: Make, kind: Kind) -> None:
@@ -1634,6 +1638,14 @@ async def test_awaitables_as_values(make: Make) -> None:
     assert [one.name for one in made] == ["value", "value"]
 
 
+def test_awaitables_in_a_synchronous_build() -> None:
+    """A synchronous build passes an awaitable on that is no coroutine, as factory_boy does."""
+    later = Later("value")
+    users = class_of(dict, base=AsyncFactory, name=factory.LazyFunction(lambda: later))
+    assert users.build() == {"name": later}
+    assert users.build(note=later) == {"name": later, "note": later}
+
+
 async def test_objects_with_any_attribute() -> None:
     """An object that answers to every name, as a Mock does, is a value like any other."""
 
@@ -1647,6 +1659,24 @@ async def test_objects_with_any_attribute() -> None:
         assert made["one"] is one
         assert made["other"] is other
         assert made["data"]["k"] is third
+
+
+async def test_objects_that_can_be_awaited() -> None:
+    """What a factory makes is a value, though its class has an __await__, as some models do."""
+
+    class Query:
+        def __await__(self) -> Any:
+            pytest.fail("awaited")
+
+    queries = class_of(Query, base=AsyncFactory)
+    holders = class_of(
+        dict,
+        base=AsyncFactory,
+        one=factory.SubFactory(queries),
+        related=factory.RelatedFactory(queries),
+    )
+    assert type((await holders.build_async())["one"]) is Query
+    assert type(await queries.build_async()) is Query
 
 
 ERRORS = [

@@ -119,6 +119,24 @@ class Badge(Base):
     team: Mapped[Team] = relationship(back_populates="badges")
 
 
+class Roster(Base):
+    """Loads a collection together with itself."""
+
+    __tablename__ = "roster"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(50))
+    entries: Mapped[list[Entry]] = relationship(back_populates="roster", lazy="joined")
+
+
+class Entry(Base):
+    __tablename__ = "entry"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    roster_id: Mapped[int] = mapped_column(ForeignKey(Roster.id))
+    roster: Mapped[Roster] = relationship(back_populates="entries")
+
+
 class Point(MappedAsDataclass, Base):
     __tablename__ = "point"
 
@@ -182,6 +200,20 @@ class BadgeFactory(AsyncSQLAlchemyModelFactory[Badge]):
 
     number = factory.Sequence(lambda n: n)
     team = factory.SubFactory(TeamFactory)
+
+
+class RosterFactory(AsyncSQLAlchemyModelFactory[Roster]):
+    class Meta:
+        model = Roster
+
+    name = factory.Sequence(lambda n: f"roster{n}")
+
+
+class EntryFactory(AsyncSQLAlchemyModelFactory[Entry]):
+    class Meta:
+        model = Entry
+
+    roster = factory.SubFactory(RosterFactory)
 
 
 class PointFactory(AsyncSQLAlchemyModelFactory[Point]):
@@ -301,6 +333,7 @@ async def test_what_hooks_see_is_loaded(session: AsyncSession) -> None:
 @pytest.mark.parametrize("persistence", ["flush", "commit"])
 async def test_hook_that_commits(session: AsyncSession, persistence: str) -> None:
     """Though a hook commits by itself, what a call returns is loaded, and what it was made of."""
+    made: list[Team] = []
 
     class Factory(BadgeFactory):
         class Meta:
@@ -308,11 +341,12 @@ async def test_hook_that_commits(session: AsyncSession, persistence: str) -> Non
 
         @factory.post_generation
         async def commit(badge: Badge, create: bool, extracted: Any, **kwargs: Any) -> None:
+            made.append(await TeamFactory.create_async())
             await session.commit()
 
     badges = [await Factory.create_async()]
     gc.collect()
-    read_all_columns(badges[0], badges[0].team)
+    read_all_columns(badges[0], badges[0].team, *made)
     badges = await Factory.create_batch_async(2)
     gc.collect()
     read_all_columns(*badges, *(badge.team for badge in badges))
@@ -430,6 +464,67 @@ async def test_batch_is_loaded_by_one_select(session: AsyncSession, engine: Asyn
     assert [team.changes for team in teams] == [1] * 5
     selects = [sent for sent in statements if sent.startswith("SELECT")]
     assert len(selects) == (1 if engine.dialect.insert_returning else 2)
+
+
+async def test_loading_flushes_nothing(session: AsyncSession) -> None:
+    """What hooks have changed and not flushed stays so while what they flushed is loaded."""
+    made: list[Team] = []
+
+    class Factory(TeamFactory):
+        @factory.post_generation
+        async def change(team: Team, create: bool, extracted: Any, **kwargs: Any) -> None:
+            made.append(team)
+            if extracted != "other":
+                other = await Factory.create_async(change="other")
+                team.name += "!"
+                await session.flush()
+                other.name += "!"
+
+    await Factory.create_async()
+    read_all_columns(*made)
+    assert [team in session.dirty for team in made] == [False, True]
+    assert [team.changes for team in made] == [1, 0]
+
+
+async def test_relationships_loaded_by_a_join(session: AsyncSession) -> None:
+    """A model may load a collection by a JOIN, which has a row for each of its members."""
+
+    class Factory(RosterFactory):
+        class Meta:
+            sqlalchemy_get_or_create = ("name",)
+
+    class FullFactory(RosterFactory):
+        entries = factory.RelatedFactoryList(EntryFactory, "roster", size=2)
+
+    await FullFactory.create_batch_async(3, name=factory.Iterator("abc"))
+    session.expunge_all()
+    found = [
+        await Factory.create_async(name="a"),
+        *await Factory.create_batch_async(2, name=factory.Iterator("bc")),
+    ]
+    assert [len(roster.entries) for roster in found] == [2, 2, 2]
+
+
+async def test_load_of_what_is_loaded_already(session: AsyncSession) -> None:
+    """A relationship that a hook has read is loaded as it is in the end."""
+
+    class Factory(TeamFactory):
+        class Meta:
+            sqlalchemy_load = ("badges",)
+
+        @factory.post_generation
+        def look(team: Team, create: bool, extracted: Any, **kwargs: Any) -> None:
+            assert team.badges == []
+            LooseBadgeFactory.create(team_id=team.id)
+
+    class LooseBadgeFactory(AsyncSQLAlchemyModelFactory[Badge]):
+        class Meta:
+            model = Badge
+
+        number = 1
+
+    team = await Factory.create_async()
+    assert [badge.number for badge in team.badges] == [1]
 
 
 async def test_load(session: AsyncSession) -> None:
