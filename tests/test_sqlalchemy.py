@@ -609,6 +609,26 @@ async def test_get_or_create_by_what_was_given(session: AsyncSession) -> None:
     assert await Factory.create_async(name="given") is team
 
 
+async def test_get_or_create_by_what_is_renamed_or_positional(session: AsyncSession) -> None:
+    """get_or_create names fields of the model, however the factory hands their values over."""
+
+    class Factory(AsyncSQLAlchemyModelFactory[Point]):
+        class Meta:
+            model = Point
+            sqlalchemy_get_or_create = ("x", "y")
+            inline_args = ("x",)
+            rename = {"height": "y"}
+
+        x = 1
+        height = 2
+
+    point = await Factory.create_async()
+    assert (point.x, point.y) == (1, 2)
+    assert await Factory.create_async() is point
+    assert await Factory.create_async(x=3) is not point
+    assert await Factory.create_async(height=3) is not point
+
+
 async def test_failing_get_or_create_keeps_what_was_there(session: AsyncSession) -> None:
     """A refused get_or_create raises the database's error, and rolls back no more than itself."""
 
