@@ -545,6 +545,24 @@ async def test_load(session: AsyncSession) -> None:
     assert {"badges", "people"} <= inspect(await TeamFactory.create_async()).unloaded
 
 
+@pytest.mark.parametrize("persistence", ["flush", "commit"])
+async def test_gathered_calls_that_load(session: AsyncSession, persistence: str) -> None:
+    """Calls gathered on one session take turns to load what they return, too."""
+
+    class Factory(TeamFactory):
+        class Meta:
+            sqlalchemy_session_persistence = persistence
+            sqlalchemy_load = ("badges",)
+
+        badges = factory.RelatedFactoryList(BadgeFactory, "team", size=2)
+
+    teams = await asyncio.gather(*(Factory.create_async() for _ in range(20)))
+    read_all_columns(*teams)
+    assert [len(team.badges) for team in teams] == [2] * 20
+    batches = await asyncio.gather(*(Factory.create_batch_async(2) for _ in range(5)))
+    assert [len(team.badges) for batch in batches for team in batch] == [2] * 10
+
+
 async def test_load_of_something_else(session: AsyncSession) -> None:
     """Loading what is no relationship fails before anything is stored."""
 
