@@ -546,6 +546,24 @@ async def test_load(session: AsyncSession) -> None:
     assert {"badges", "people"} <= inspect(await TeamFactory.create_async()).unloaded
 
 
+@pytest.mark.parametrize("persistence", ["flush", "commit"])
+async def test_gathered_calls_that_load(session: AsyncSession, persistence: str) -> None:
+    """Calls gathered on one session take turns to load what they return, too."""
+
+    class Factory(TeamFactory):
+        class Meta:
+            sqlalchemy_session_persistence = persistence
+            sqlalchemy_load = ("badges",)
+
+        badges = factory.RelatedFactoryList(BadgeFactory, "team", size=2)
+
+    teams = await asyncio.gather(*(Factory.create_async() for _ in range(20)))
+    read_all_columns(*teams)
+    assert [len(team.badges) for team in teams] == [2] * 20
+    batches = await asyncio.gather(*(Factory.create_batch_async(2) for _ in range(5)))
+    assert [len(team.badges) for batch in batches for team in batch] == [2] * 10
+
+
 async def test_load_of_something_else(session: AsyncSession) -> None:
     """Loading what is no relationship fails before anything is stored."""
 
@@ -608,6 +626,26 @@ async def test_get_or_create_by_what_was_given(session: AsyncSession) -> None:
 
     team = await Factory.create_async(name="given")
     assert await Factory.create_async(name="given") is team
+
+
+async def test_get_or_create_by_what_is_renamed_or_positional(session: AsyncSession) -> None:
+    """get_or_create names fields of the model, however the factory hands their values over."""
+
+    class Factory(AsyncSQLAlchemyModelFactory[Point]):
+        class Meta:
+            model = Point
+            sqlalchemy_get_or_create = ("x", "y")
+            inline_args = ("x",)
+            rename = {"height": "y"}
+
+        x = 1
+        height = 2
+
+    point = await Factory.create_async()
+    assert (point.x, point.y) == (1, 2)
+    assert await Factory.create_async() is point
+    assert await Factory.create_async(x=3) is not point
+    assert await Factory.create_async(height=3) is not point
 
 
 async def test_failing_get_or_create_keeps_what_was_there(session: AsyncSession) -> None:
