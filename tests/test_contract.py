@@ -110,14 +110,18 @@ async def test_c4_session_on_the_class(session: AsyncSession) -> None:
         class Meta:
             sqlalchemy_session = session
 
-    with pytest.raises(MissingOptionError) as caught:
-        await Factory.create_async()
-    message = str(caught.value)
-    assert message.startswith("No async session provided")
-    assert message.endswith(
-        "Meta.sqlalchemy_session is set, but ignored: a session on a class would be shared by "
-        "every task and event loop, which an AsyncSession does not survive."
-    )
+    class Derived(Factory):
+        pass
+
+    for one in (Factory, Derived):
+        with pytest.raises(MissingOptionError) as caught:
+            await one.create_async()
+        message = str(caught.value)
+        assert message.startswith("No async session provided")
+        assert message.endswith(
+            "Meta.sqlalchemy_session is set, but ignored: a session on a class would be shared by "
+            "every task and event loop, which an AsyncSession does not survive."
+        )
 
     class NoneFactory(CompanyFactory):
         class Meta:
