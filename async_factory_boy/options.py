@@ -333,6 +333,18 @@ def take(keywords: dict[str, Any], *, inherited_only: bool = False) -> dict[str,
     return _checked({name: value for name, value in taken.items() if value is not None})
 
 
+def check_below(keywords: Mapping[str, Any]) -> None:
+    """Raise `OptionError` for a value of ``company__sqlalchemy_session`` that is of no use.
+
+    It is taken when the company is built, after other objects may have been stored.
+    """
+    for name, value in keywords.items():
+        if "__" in name and value is not None:
+            option = _known.get(name.rpartition("__")[2])
+            if option is not None and option.name not in _of_bind:
+                option.check(value)
+
+
 def in_force() -> InForce:
     """Return the options that hold for the code that asks."""
     return _bound.get()

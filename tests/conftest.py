@@ -83,7 +83,7 @@ DOCUMENTED_SKIPS = re.compile(
     r"|the adapter has nobody wait"
     r"|the adapter is never told to commit"
     r"|a conflict ends a transaction of this store"
-    r"|SQLite works in a thread, where nothing can be cancelled"
+    r"|on SQLite a cancelled statement goes on, and the connection is lost"
     r"|Python's sqlite3 needs event listeners for this"
     r"|nothing can be undone here"
 )

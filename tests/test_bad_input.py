@@ -272,6 +272,37 @@ async def test_misspelt_option(session: AsyncSession) -> None:
         pass
 
 
+async def test_options_below(session: AsyncSession) -> None:
+    """An option for a part is checked before anything is stored: its name, and its value."""
+
+    class Factory(UserFactory):
+        class Params:
+            other = factory.SubFactory(CompanyFactory)
+
+        company_key = factory.SelfAttribute("other.id")
+
+    with bind(sqlalchemy_session=session):
+        message = r"^sqlalchemy_session takes an AsyncSession; got an object of type int"
+        with pytest.raises(OptionError, match=message):
+            await Factory.create_async(company__sqlalchemy_session=3)
+        message = (
+            r"^CompanyFactory was given 'sqlalchemy_sesion', which is neither a call-time option "
+            r"nor a field of Company\. Did you mean 'sqlalchemy_session'\?$"
+        )
+        with pytest.raises(OptionError, match=message):
+            await Factory.create_async(company__sqlalchemy_sesion=session)
+
+    class Whole(AsyncFactory[dict[str, Any]]):
+        class Meta:
+            model = dict
+
+        part = factory.SubFactory(CompanyFactory)
+
+    # What stands in the place of the part takes other names.
+    whole = await Whole.build_async(part=factory.Dict({"a": 1}), part__sqlalchemy_sesion=2)
+    assert whole == {"part": {"a": 1, "sqlalchemy_sesion": 2}}
+
+
 async def test_option_without_its_prefix(session: AsyncSession) -> None:
     """Who leaves the prefix of an option out is told the whole name."""
     with pytest.raises(

@@ -301,6 +301,7 @@ class AsyncStepBuilder(builder.StepBuilder):
         if extras and takes_options:
             # Taken from extras, which factory_boy would pass on to the model.
             self._options = options.take(extras)
+            options.check_below(extras)
             _refuse_misspelt_options(factory_meta, extras)
 
     def build(self, parent_step: Any = None, force_sequence: int | None = None) -> Any:
@@ -342,8 +343,12 @@ class AsyncStepBuilder(builder.StepBuilder):
 
 def _refuse_misspelt_options(meta: Any, extras: Mapping[str, Any]) -> None:
     for name, value in extras.items():
-        root, _ = builder.DeclarationSet.split(name)
+        root, inner = builder.DeclarationSet.split(name)
         if root in meta.pre_declarations or root in meta.post_declarations:
+            # What is made by another declaration in its place, is checked when that is evaluated.
+            below = _factory_of(meta, root) if inner and root not in extras else None
+            if below is not None:
+                _refuse_misspelt_options(below._meta, {inner: value})
             continue
         suggestion = options.misspelt(name) or options.unprefixed(name, value)
         if suggestion and not _has_field(meta.model, name):
@@ -351,6 +356,17 @@ def _refuse_misspelt_options(meta: Any, extras: Mapping[str, Any]) -> None:
                 f"{meta.factory.__name__} was given {name!r}, which is neither a call-time option "
                 f"nor a field of {getattr(meta.model, '__name__', meta.model)}.{suggestion}"
             )
+
+
+def _factory_of(meta: Any, name: str) -> Any:
+    """Return the factory that a declaration calls, if it is one that takes call-time options."""
+    declared = {**meta.pre_declarations.declarations, **meta.post_declarations.declarations}
+    declaration = declared[name]
+    if not isinstance(declaration, declarations.SubFactory | declarations.RelatedFactory):
+        return None
+    factory = declaration.get_factory()
+    takes_none = issubclass(factory, base.BaseDictFactory | base.BaseListFactory)
+    return None if takes_none or factory._meta.model is None else factory
 
 
 def _has_field(model: Any, name: str) -> bool:
