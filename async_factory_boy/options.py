@@ -353,6 +353,8 @@ def in_force() -> InForce:
 @cache
 def misspelt(name: str) -> str:
     """Return a suggestion if `name` looks like a call-time option spelt wrongly, or nothing."""
+    if name in _known:
+        return ""  # below: one that is given to a part
     return similar(name, [one for one in _known if one not in _of_bind])
 
 
