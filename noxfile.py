@@ -20,6 +20,7 @@ ADAPTERS = sorted(
 
 # Many tests start Python anew, which compiles what it imports each time if it may not keep that.
 CACHED = {"PYTHONDONTWRITEBYTECODE": None}
+COMPILED = {"UV_COMPILE_BYTECODE": "1"}
 
 
 @nox.session
@@ -32,14 +33,14 @@ def quickstart(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests, on SQLite, PostgreSQL, MongoDB, and with MYSQL_URL set on MariaDB."""
-    session.install(*PROJECT, "--group", "test")
+    session.install(*PROJECT, "--group", "test", env=COMPILED)
     session.run("pytest", "-n", "auto", "--cov", *session.posargs, env=CACHED)
 
 
 @nox.session
 def lowest(session: nox.Session) -> None:
     """Run the tests with the lowest versions that are allowed of each direct dependency."""
-    session.install(*PROJECT, "--group", "test", "--resolution", "lowest-direct")
+    session.install(*PROJECT, "--group", "test", "--resolution", "lowest-direct", env=COMPILED)
     # That is Beanie 1.30, on Motor; the pages and the example are written for Beanie 2.
     pages = [
         f"--deselect=tests/test_docs.py::test_page[docs/{page}.md]"

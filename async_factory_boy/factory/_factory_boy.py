@@ -346,9 +346,10 @@ def _refuse_misspelt_options(meta: Any, extras: Mapping[str, Any]) -> None:
         root, inner = builder.DeclarationSet.split(name)
         if root in meta.pre_declarations or root in meta.post_declarations:
             # What is made by another declaration in its place, is checked when that is evaluated.
-            below = _factory_of(meta, root) if inner and root not in extras else None
-            if below is not None:
-                _refuse_misspelt_options(below._meta, {inner: value})
+            if inner is not None and root not in extras:
+                below = _factory_of(meta, root)
+                if below is not None:
+                    _refuse_misspelt_options(below._meta, {inner: value})
             continue
         suggestion = options.misspelt(name) or options.unprefixed(name, value)
         if suggestion and not _has_field(meta.model, name):
