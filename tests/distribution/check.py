@@ -114,7 +114,12 @@ def check_installed(wheel: Path, sdist: Path) -> None:
             print("+", *arguments, flush=True)
             command = [python, *arguments]
             return subprocess.run(
-                command, cwd=elsewhere, env=environment, check=True, stdout=subprocess.PIPE, text=True
+                command,
+                cwd=elsewhere,
+                env=environment,
+                check=True,
+                stdout=subprocess.PIPE,
+                text=True,
             ).stdout
 
         install = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
