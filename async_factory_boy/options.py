@@ -354,7 +354,7 @@ def in_force() -> InForce:
 def misspelt(name: str) -> str:
     """Return a suggestion if `name` looks like a call-time option spelt wrongly, or nothing."""
     if name in _known:
-        return ""  # below: one that is given to a part
+        return ""  # a part of the object is given it, and takes it when it is built
     return similar(name, [one for one in _known if one not in _of_bind])
 
 

@@ -947,13 +947,9 @@ class CancelOnInsert(logging.Handler):
 
 @pytest.fixture
 def cancel_on_insert() -> Generator[CancelOnInsert]:
-    logger = logging.getLogger("tortoise.db_client")
-    handler, level = CancelOnInsert(), logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG)
-    yield handler
-    logger.setLevel(level)
-    logger.removeHandler(handler)
+    handler = CancelOnInsert()
+    with stores.logging_to(handler):
+        yield handler
 
 
 async def test_cancelled_while_the_database_works(

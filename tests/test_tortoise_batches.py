@@ -308,13 +308,9 @@ def statements(request: pytest.FixtureRequest) -> Generator[Statements]:
     """The statements that are sent from when the database has been set up."""
     used = {"database", "connection"} & set(request.fixturenames)
     request.getfixturevalue(used.pop())
-    logger = logging.getLogger("tortoise.db_client")
-    handler, level = Statements(), logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG)
-    yield handler
-    logger.setLevel(level)
-    logger.removeHandler(handler)
+    handler = Statements()
+    with stores.logging_to(handler):
+        yield handler
 
 
 # --- what a batch costs ----------------------------------------------------------------------

@@ -86,7 +86,7 @@ class SqliteAdapter(PersistenceAdapter[M]):
         connection = self.connection()
         await connection.execute("SAVEPOINT rolled_back")
         try:
-            yield {"sqlite_connection": connection}
+            yield {}
         finally:
             await connection.execute("ROLLBACK TO rolled_back")
             await connection.execute("RELEASE rolled_back")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -159,6 +160,20 @@ async def opened_context(
             await connection.close()
             if schema is None:
                 await connection.db_delete()
+
+
+@contextmanager
+def logging_to(handler: logging.Handler) -> Generator[None]:
+    """Have a handler see each statement, when it is about to be sent."""
+    logger = logging.getLogger("tortoise.db_client")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
 
 
 def _unique_name() -> str:
