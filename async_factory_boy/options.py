@@ -333,16 +333,14 @@ def take(keywords: dict[str, Any], *, inherited_only: bool = False) -> dict[str,
     return _checked({name: value for name, value in taken.items() if value is not None})
 
 
-def check_below(keywords: Mapping[str, Any]) -> None:
-    """Raise `OptionError` for a value of ``company__sqlalchemy_session`` that is of no use.
+def check_for_part(name: str, value: object) -> None:
+    """Raise `OptionError` if `name` is an option, and its `value` of no use.
 
-    It is taken when the company is built, after other objects may have been stored.
+    A part of an object takes it when it is built, after others may have been stored.
     """
-    for name, value in keywords.items():
-        if "__" in name and value is not None:
-            option = _known.get(name.rpartition("__")[2])
-            if option is not None and option.name not in _of_bind:
-                option.check(value)
+    option = None if name in _of_bind else _known.get(name)
+    if option is not None and value is not None:
+        option.check(value)
 
 
 def in_force() -> InForce:

@@ -302,6 +302,16 @@ async def test_options_below(session: AsyncSession) -> None:
     whole = await Whole.build_async(part=factory.Dict({"a": 1}), part__sqlalchemy_sesion=2)
     assert whole == {"part": {"a": 1, "sqlalchemy_sesion": 2}}
 
+    class WithDict(AsyncFactory[dict[str, Any]]):
+        class Meta:
+            model = dict
+
+        part = factory.Dict({})
+
+    assert await WithDict.build_async(part__sqlalchemy_session=3) == {
+        "part": {"sqlalchemy_session": 3}
+    }
+
 
 async def test_option_without_its_prefix(session: AsyncSession) -> None:
     """Who leaves the prefix of an option out is told the whole name."""

@@ -175,7 +175,7 @@ def test_splitting_names() -> None:
     """The first double underscore parts a field from what is meant for its declaration."""
     with seam(
         "DeclarationSet.split parts a keyword at the first double underscore",
-        ours=f"_refuse_misspelt_options in {FACTORY_BOY}",
+        ours=f"_refuse_wrong_options in {FACTORY_BOY}",
     ):
         assert tuple(builder.DeclarationSet.split("a__b__c")) == ("a", "b__c")
         assert tuple(builder.DeclarationSet.split("a")) == ("a", None)

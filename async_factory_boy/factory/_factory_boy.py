@@ -301,8 +301,7 @@ class AsyncStepBuilder(builder.StepBuilder):
         if extras and takes_options:
             # Taken from extras, which factory_boy would pass on to the model.
             self._options = options.take(extras)
-            options.check_below(extras)
-            _refuse_misspelt_options(factory_meta, extras)
+            _refuse_wrong_options(factory_meta, extras)
 
     def build(self, parent_step: Any = None, force_sequence: int | None = None) -> Any:
         if engine.in_coroutine():
@@ -341,7 +340,7 @@ class AsyncStepBuilder(builder.StepBuilder):
             _storing.depth.set(depth)
 
 
-def _refuse_misspelt_options(meta: Any, extras: Mapping[str, Any]) -> None:
+def _refuse_wrong_options(meta: Any, extras: Mapping[str, Any]) -> None:
     for name, value in extras.items():
         root, inner = builder.DeclarationSet.split(name)
         if root in meta.pre_declarations or root in meta.post_declarations:
@@ -349,8 +348,9 @@ def _refuse_misspelt_options(meta: Any, extras: Mapping[str, Any]) -> None:
             if inner is not None and root not in extras:
                 below = _factory_of(meta, root)
                 if below is not None:
-                    _refuse_misspelt_options(below._meta, {inner: value})
+                    _refuse_wrong_options(below._meta, {inner: value})
             continue
+        options.check_for_part(name, value)  # its own, an object has taken already
         suggestion = options.misspelt(name) or options.unprefixed(name, value)
         if suggestion and not _has_field(meta.model, name):
             raise OptionError(
