@@ -38,12 +38,6 @@ enable_optional_cleanup(False)
 threading.setprofile(_keep_main_greenlet)
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    # Given --no-cov after --cov, pytest-cov 7 fails in each test that is marked no_cover.
-    if config.getoption("no_cov", default=False):
-        config.pluginmanager.unregister(name="_cov")
-
-
 def pytest_collection_finish() -> None:
     """Have the garbage collector pass over what was imported: it would walk that all the time."""
     gc.collect()

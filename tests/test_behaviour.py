@@ -11,9 +11,9 @@ import pytest
 
 from tests.greenlets import suspended_greenlets
 from tests.stores.base import Store
-from tests.stores.every import STORES
+from tests.stores.every import params
 
-pytestmark = pytest.mark.parametrize("store", STORES, indirect=True, ids=[s.id for s in STORES])
+pytestmark = pytest.mark.parametrize("store", [*params()], indirect=True)
 
 
 async def test_awaiting_the_class(store: Store) -> None:

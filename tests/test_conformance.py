@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
@@ -10,18 +10,7 @@ import pytest
 from async_factory_boy.factory import AsyncFactory
 from async_factory_boy.testing import AdapterConformance
 from tests.stores.base import Store
-from tests.stores.every import STORES
-
-
-def stores() -> Iterator[Any]:
-    """Yield every store; those after the first of an adapter without coverage, for the time."""
-    seen: set[str] = set()
-    for store in STORES:
-        adapter = store.id.partition("-")[0]
-        marks = [pytest.mark.no_cover] if adapter in seen else []
-        seen.add(adapter)
-        yield pytest.param(store, id=store.id, marks=marks)
-
+from tests.stores.every import STORES, params
 
 SQL = {"sqlite", "postgresql", "mariadb"}
 BACKENDS = {
@@ -45,7 +34,7 @@ def test_backends() -> None:
     }
 
 
-@pytest.mark.parametrize("store", [*stores()], indirect=True)
+@pytest.mark.parametrize("store", [*params()], indirect=True)
 class TestAdapters(AdapterConformance):
     @pytest.fixture
     def parent(self, store: Store) -> type[AsyncFactory[Any]]:

@@ -13,6 +13,8 @@ import pytest
 
 from async_factory_boy.testing import AdapterConformance
 
+pytestmark = pytest.mark.unmeasured
+
 ASYNCIO = ("-o", "asyncio_default_fixture_loop_scope=function")
 
 

@@ -52,6 +52,10 @@ class Recorder:
         self.failures[name, test.partition("[")[0]] = call.excinfo.value
 
 
+# The run that `failures` is of takes seconds: one worker does it.
+pytestmark = pytest.mark.xdist_group("teeth")
+
+
 @pytest.fixture(scope="module")
 def failures(tmp_path_factory: pytest.TempPathFactory) -> Failures:
     """The failures of every broken adapter in the check that is meant for it."""

@@ -525,7 +525,7 @@ def statements(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     return sent
 
 
-@pytest.mark.no_cover
+@pytest.mark.unmeasured
 @in_every_store
 async def test_a_thousand_users(store: Any, statements: Callable[[], list[str]]) -> None:
     """A thousand users with a company and two posts each are an INSERT per table and page."""
@@ -560,7 +560,7 @@ async def test_one_object_with_many(store: Any, statements: Callable[[], list[st
     assert statements() == ["INSERT INTO company", "INSERT INTO app_user", "INSERT INTO post"]
 
 
-@pytest.mark.no_cover
+@pytest.mark.unmeasured
 @in_every_store
 async def test_a_thousand_get_or_create(store: Any, statements: Callable[[], list[str]]) -> None:
     """A thousand get_or_create of ten values are one SELECT and one INSERT."""
@@ -747,7 +747,7 @@ async def test_a_key_that_is_stored_as_something_else(database: Database) -> Non
     assert len(await _stored(database, padded)) == 3
 
 
-@pytest.mark.no_cover
+@pytest.mark.unmeasured
 async def test_pages(database: Database, statements: Callable[[], list[str]]) -> None:
     """A wide table takes as many INSERTs as its parameters do not fit into one."""
     WideFactory.reset_sequence(0)

@@ -162,6 +162,7 @@ PAGES = [
 ]
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("page", PAGES)
 def test_page(page: str, tmp_path: Path, servers: Servers) -> None:
     """The files of the page are green, with warnings as errors."""
@@ -178,6 +179,7 @@ def test_readme_is_a_page() -> None:
     assert "README.md" in PAGES
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(
     ("markdown", "expected"),
     [

@@ -246,7 +246,7 @@ async def in_a_batch(made: Factory, size: int) -> list[Any]:
 TRANSACTIONAL = [store for store in STORES if store.transactional]
 
 
-@pytest.mark.no_cover  # it takes twice the time with coverage, and no other path than other tests
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("store", TRANSACTIONAL, indirect=True, ids=[s.id for s in TRANSACTIONAL])
 @settings(
     max_examples=int(os.environ.get("GRAPHS", "50")),

@@ -36,6 +36,7 @@ def cases() -> list[object]:
     ]
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize(("folder", "variable"), cases())
 def test_example(folder: Path, variable: str | None, servers: Servers, tmp_path: Path) -> None:
     """The tests of the example pass, with warnings as errors, and no server is lacking."""

@@ -14,6 +14,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.servers import Servers
 
+pytestmark = pytest.mark.unmeasured
+
 SCRIPT = Path(__file__).parent.parent / "examples" / "quickstart.py"
 
 TABLES = [

@@ -320,7 +320,7 @@ class UserWithPostsFactory(UserFactory):
     posts = factory.RelatedFactoryList(PostFactory, "author", size=2)
 
 
-@pytest.mark.no_cover
+@pytest.mark.unmeasured
 async def test_a_thousand_users(connection: BaseDBAsyncClient, statements: Statements) -> None:
     """A thousand users with a company and two posts each are four INSERTs and no SELECT."""
     users = await UserWithPostsFactory.create_batch_async(1000)
@@ -339,7 +339,7 @@ async def test_a_thousand_users(connection: BaseDBAsyncClient, statements: State
     assert authors == [user.id for user in users for _ in range(2)]
 
 
-@pytest.mark.no_cover
+@pytest.mark.unmeasured
 async def test_long_lists_add_pages_not_waves(
     connection: BaseDBAsyncClient, statements: Statements
 ) -> None:
@@ -383,7 +383,7 @@ async def test_get_or_create(connection: BaseDBAsyncClient, statements: Statemen
     assert await stores.Company.all().order_by("id").values_list("name", flat=True) == names
 
 
-@pytest.mark.no_cover
+@pytest.mark.unmeasured
 async def test_many_lookups(connection: BaseDBAsyncClient, statements: Statements) -> None:
     """A SELECT looks up 500 objects, be it by one field or by several."""
 
@@ -400,7 +400,7 @@ async def test_many_lookups(connection: BaseDBAsyncClient, statements: Statement
         assert statements.sent == ["SELECT"] * 2 + inserts
 
 
-@pytest.mark.no_cover
+@pytest.mark.unmeasured
 async def test_fetch(connection: BaseDBAsyncClient, statements: Statements) -> None:
     """tortoise_fetch costs a SELECT for each relation, for 500 of the objects returned."""
 
@@ -413,7 +413,7 @@ async def test_fetch(connection: BaseDBAsyncClient, statements: Statements) -> N
     assert all(len(user.posts) == 2 for user in users)
 
 
-@pytest.mark.no_cover
+@pytest.mark.unmeasured
 async def test_wide_rows(database: TortoiseContext, statements: Statements) -> None:
     """A statement has no more parameters than the drivers take."""
     wide = [Wide() for _ in range(1000)]

@@ -61,7 +61,7 @@ def statements(engine: AsyncEngine, session: AsyncSession) -> list[str]:
     return sent
 
 
-@pytest.mark.no_cover
+@pytest.mark.unmeasured
 async def test_a_thousand_users(session: AsyncSession, statements: list[str]) -> None:
     """A thousand users with a company and two posts each are four INSERTs and no SELECT."""
     users = await UserWithPostsFactory.create_batch_async(1000)

@@ -29,6 +29,7 @@ def sent(store: DriverStore) -> list[str]:
     return [command.lower() for command in store.commands.sent]
 
 
+@pytest.mark.unmeasured
 @on(STORES)
 async def test_a_thousand_users(store: DriverStore) -> None:
     """A thousand users with a company and two posts each are three insert commands."""
