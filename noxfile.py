@@ -34,7 +34,7 @@ def quickstart(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests, on SQLite, PostgreSQL, MongoDB, and with MYSQL_URL set on MariaDB."""
     session.install(*PROJECT, "--group", "test", env=COMPILED)
-    pytest = ("pytest", "-n", "auto", "--dist", "loadgroup")
+    pytest = ("pytest", "-n", "auto")
     if session.posargs:
         session.run(*pytest, *session.posargs, env=CACHED)
         return

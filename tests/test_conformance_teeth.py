@@ -52,10 +52,6 @@ class Recorder:
         self.failures[name, test.partition("[")[0]] = call.excinfo.value
 
 
-# The run that `failures` is of takes seconds: one worker does it.
-pytestmark = pytest.mark.xdist_group("teeth")
-
-
 @pytest.fixture(scope="module")
 def failures(tmp_path_factory: pytest.TempPathFactory) -> Failures:
     """The failures of every broken adapter in the check that is meant for it."""
@@ -68,6 +64,8 @@ def failures(tmp_path_factory: pytest.TempPathFactory) -> Failures:
             [
                 *("-c", os.devnull, "--rootdir", str(module.parent), "--tb", "line"),
                 *("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:cov", "-W", "ignore"),
+                # In this process it would tell the tests that follow that factory_boy is seeded.
+                *("-p", "no:randomly"),
                 *("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function"),
                 str(module),
             ],
