@@ -10,10 +10,10 @@ import factory
 import pytest
 
 from tests.greenlets import suspended_greenlets
-from tests.stores.base import Store
-from tests.stores.every import params
+from tests.stores.base import Store, params
+from tests.stores.every import STORES
 
-pytestmark = pytest.mark.parametrize("store", [*params()], indirect=True)
+pytestmark = pytest.mark.parametrize("store", params(STORES), indirect=True)
 
 
 async def test_awaiting_the_class(store: Store) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from async_factory_boy.factory import AsyncFactory
 from async_factory_boy.testing import AdapterConformance
-from tests.stores.base import Store
-from tests.stores.every import STORES, params
+from tests.stores.base import Store, params
+from tests.stores.every import STORES
 
 SQL = {"sqlite", "postgresql", "mariadb"}
 BACKENDS = {
@@ -34,7 +34,7 @@ def test_backends() -> None:
     }
 
 
-@pytest.mark.parametrize("store", [*params()], indirect=True)
+@pytest.mark.parametrize("store", params(STORES), indirect=True)
 class TestAdapters(AdapterConformance):
     @pytest.fixture
     def parent(self, store: Store) -> type[AsyncFactory[Any]]:

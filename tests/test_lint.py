@@ -35,12 +35,12 @@ from async_factory_boy.factory import AsyncFactory
 from async_factory_boy.factory.sqlalchemy import AsyncSQLAlchemyModelFactory
 from async_factory_boy.linting import LintCase, lint_cases
 from tests.stores import beanie, mongo, tortoise
-from tests.stores.base import Store
-from tests.stores.every import params
+from tests.stores.base import Store, params
+from tests.stores.every import STORES
 from tests.stores.sqlalchemy import Base, Company, CompanyFactory, User, UserFactory
 
 
-@pytest.mark.parametrize("store", [*params()], indirect=True)
+@pytest.mark.parametrize("store", params(STORES), indirect=True)
 async def test_nothing_stays(store: Store) -> None:
     """What is created is undone, also where the store has refused some of it, and only that."""
     if store.id.endswith("-transaction"):

@@ -51,6 +51,7 @@ from async_factory_boy.factory.sqlalchemy import AsyncSQLAlchemyModelFactory
 from tests.greenlets import suspended_greenlets
 from tests.servers import Servers
 from tests.stores import sqlalchemy as stores
+from tests.stores.base import params
 
 
 class Base(AsyncAttrs, DeclarativeBase):
@@ -249,7 +250,7 @@ FACTORIES: list[type[AsyncSQLAlchemyModelFactory[Any]]] = [
 ]
 
 
-@pytest.fixture(params=stores.STORES, ids=[one.id for one in stores.STORES])
+@pytest.fixture(params=params(stores.STORES, 2))
 async def engine(request: pytest.FixtureRequest, servers: Servers) -> AsyncGenerator[AsyncEngine]:
     async with stores.opened_engine(request.param.url(servers), Base.metadata) as engine:
         yield engine

@@ -36,6 +36,7 @@ from async_factory_boy.factory import AsyncFactory
 from async_factory_boy.factory.tortoise import AsyncTortoiseModelFactory
 from tests.servers import Servers
 from tests.stores import tortoise as stores
+from tests.stores.base import params
 
 
 class Company(Model):
@@ -236,7 +237,7 @@ async def sqlite(servers: Servers) -> AsyncGenerator[TortoiseContext]:
         yield context
 
 
-@pytest.fixture(params=stores.STORES, ids=[store.id for store in stores.STORES])
+@pytest.fixture(params=params(stores.STORES, 2))
 async def database(
     request: pytest.FixtureRequest, servers: Servers
 ) -> AsyncGenerator[TortoiseContext]:
@@ -248,7 +249,7 @@ async def database(
 SERVERS = [store for store in stores.STORES if store.concurrent]
 
 
-@pytest.fixture(params=SERVERS, ids=[store.id for store in SERVERS])
+@pytest.fixture(params=params(SERVERS, 2))
 async def server(
     request: pytest.FixtureRequest, servers: Servers
 ) -> AsyncGenerator[TortoiseContext]:

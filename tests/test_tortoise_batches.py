@@ -32,6 +32,7 @@ from async_factory_boy.adapters.tortoise import TortoiseAdapter
 from async_factory_boy.factory.tortoise import AsyncTortoiseModelFactory
 from tests.servers import Servers
 from tests.stores import tortoise as stores
+from tests.stores.base import params
 from tests.stores.tortoise import CompanyFactory, NamedCompanyFactory, PostFactory, UserFactory
 
 
@@ -259,10 +260,7 @@ class AuditedFactory(CounterFactory):
         model = Audited
 
 
-IDS = [store.id for store in stores.STORES]
-
-
-@pytest.fixture(params=stores.STORES, ids=IDS)
+@pytest.fixture(params=params(stores.STORES, 2))
 async def database(
     request: pytest.FixtureRequest, servers: Servers
 ) -> AsyncGenerator[TortoiseContext]:
@@ -273,7 +271,7 @@ async def database(
         yield context
 
 
-@pytest.fixture(params=stores.STORES, ids=IDS)
+@pytest.fixture(params=params(stores.STORES, 2))
 async def connection(
     request: pytest.FixtureRequest, servers: Servers
 ) -> AsyncGenerator[BaseDBAsyncClient]:

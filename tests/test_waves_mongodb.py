@@ -13,6 +13,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from tests.greenlets import suspended_greenlets
 from tests.stores import beanie, mongo
+from tests.stores.base import params
 from tests.stores.mongo import DriverStore
 
 STORES: list[Any] = [*beanie.STORES, *mongo.STORES]
@@ -21,7 +22,7 @@ IN_TRANSACTION = [store for store in STORES if store.transactional]
 
 
 def on(stores: list[Any]) -> Any:
-    return pytest.mark.parametrize("store", stores, indirect=True, ids=[one.id for one in stores])
+    return pytest.mark.parametrize("store", params(stores), indirect=True)
 
 
 def sent(store: DriverStore) -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, ClassVar
+
+import pytest
 
 from async_factory_boy.factory import AsyncFactory
 
@@ -91,3 +93,20 @@ class Store(ABC):
 
     async def commit(self) -> None:
         """Make what was done with `options` visible to `another`. Default: it is already."""
+
+
+def params(stores: Iterable[type[Store]], parts: int = 1) -> list[Any]:
+    """Return stores as parameters, of which those like an earlier one are ``unmeasured``.
+
+    Args:
+        stores: The stores.
+        parts: How much of an id says what is alike: 1 for the adapter, 2 for its database as well.
+    """
+    seen: set[tuple[str, ...]] = set()
+    found = []
+    for store in stores:
+        kind = tuple(store.id.split("-")[:parts])
+        marks = [pytest.mark.unmeasured] if kind in seen else []
+        seen.add(kind)
+        found.append(pytest.param(store, id=store.id, marks=marks))
+    return found

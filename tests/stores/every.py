@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
-import pytest
-
 from tests.stores import beanie, databases, mongo, sqlalchemy, tortoise
 from tests.stores.base import Store
 
@@ -17,13 +12,3 @@ STORES: list[type[Store]] = [
     *mongo.STORES,
     *databases.STORES,
 ]
-
-
-def params() -> Iterator[Any]:
-    """Yield every store as a parameter, those after the first of an adapter ``unmeasured``."""
-    seen: set[str] = set()
-    for store in STORES:
-        adapter = store.id.partition("-")[0]
-        marks = [pytest.mark.unmeasured] if adapter in seen else []
-        seen.add(adapter)
-        yield pytest.param(store, id=store.id, marks=marks)
