@@ -2161,6 +2161,7 @@ def examples(draw: st.DrawFn) -> tuple[Any, ...]:
     return fields | hooks, params, traits, calls
 
 
+@pytest.mark.unmeasured
 @given(example=examples())
 @settings(max_examples=100, deadline=None, database=None)
 def test_equality_with_factory_boy(example: tuple[Any, ...]) -> None:

@@ -20,6 +20,7 @@ from async_factory_boy.factory import AsyncFactory
 from tests.greenlets import suspended_greenlets
 from tests.servers import Servers
 from tests.stores import sqlalchemy as stores
+from tests.stores.base import params
 from tests.stores.sqlalchemy import (
     Company,
     CompanyFactory,
@@ -35,7 +36,7 @@ class UserWithPostsFactory(UserFactory):
     posts = factory.RelatedFactoryList(PostFactory, "author", size=2)
 
 
-@pytest.fixture(params=[stores.PostgreSQLAsyncpg, stores.MariaDB], ids=lambda store: store.id)
+@pytest.fixture(params=params([stores.PostgreSQLAsyncpg, stores.MariaDB]))
 async def engine(request: pytest.FixtureRequest, servers: Servers) -> AsyncGenerator[AsyncEngine]:
     url = request.param.url(servers)
     async with stores.opened_engine(url, stores.Base.metadata) as engine:
