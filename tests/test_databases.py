@@ -59,6 +59,7 @@ from async_factory_boy.factory import AsyncFactory
 from async_factory_boy.factory.databases import AsyncDatabasesFactory, TableRow
 from tests.servers import Servers
 from tests.stores import databases as stores
+from tests.stores.base import named_params
 
 
 class Colour(enum.Enum):
@@ -306,12 +307,7 @@ NAMESPACES = {
 }
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(namespace, id=name, marks=[pytest.mark.unmeasured] * name.endswith("asyncmy"))
-        for name, namespace in NAMESPACES.items()
-    ]
-)
+@pytest.fixture(params=named_params(NAMESPACES))
 async def database(request: pytest.FixtureRequest, servers: Servers) -> AsyncGenerator[Database]:
     """A database with empty tables, connected, and bound."""
     async with (

@@ -102,11 +102,16 @@ def params(stores: Iterable[type[Store]], parts: int = 1) -> list[Any]:
         stores: The stores.
         parts: How much of an id says what is alike: 1 for the adapter, 2 for its database as well.
     """
+    return named_params({store.id: store for store in stores}, parts)
+
+
+def named_params(values: Mapping[str, Any], parts: int = 1) -> list[Any]:
+    """Return what `params` does, of values by id."""
     seen: set[tuple[str, ...]] = set()
     found = []
-    for store in stores:
-        kind = tuple(store.id.split("-")[:parts])
+    for id_, value in values.items():
+        kind = tuple(id_.split("-")[:parts])
         marks = [pytest.mark.unmeasured] if kind in seen else []
         seen.add(kind)
-        found.append(pytest.param(store, id=store.id, marks=marks))
+        found.append(pytest.param(value, id=id_, marks=marks))
     return found
