@@ -8,7 +8,7 @@ from pathlib import Path
 import nox
 
 nox.options.default_venv_backend = "uv"
-nox.options.sessions = ["tests", "lint", "typing", "docs"]
+nox.options.sessions = ["tests", "coverage", "lint", "typing", "docs"]
 
 PROJECT = ("-e", ".[all]")
 
@@ -17,6 +17,9 @@ ADAPTERS = sorted(
     path.parent.name for path in Path(__file__).parent.glob("adapters/*/pyproject.toml")
 )
 
+
+# A worker that has run its own share of the tests takes some of another's.
+PYTEST = ("pytest", "-n", "auto", "--dist", "worksteal")
 
 # Many tests start Python anew, which compiles what it imports each time if it may not keep that.
 CACHED = {"PYTHONDONTWRITEBYTECODE": None}
@@ -34,14 +37,14 @@ def quickstart(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests, on SQLite, PostgreSQL, MongoDB, and with MYSQL_URL set on MariaDB."""
     session.install(*PROJECT, "--group", "test", env=COMPILED)
-    pytest = ("pytest", "-n", "auto")
-    if session.posargs:
-        session.run(*pytest, *session.posargs, env=CACHED)
-        return
-    # Under coverage, Python takes twice the time: what runs nothing that other tests do not run as
-    # well is apart. (pytest-cov's no_cover does not help: Python 3.11 goes on as slowly.)
-    session.run(*pytest, "-m", "not unmeasured", "--cov", env=CACHED)
-    session.run(*pytest, "-m", "unmeasured", env=CACHED)
+    session.run(*PYTEST, *session.posargs, env=CACHED)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Measure coverage by the tests that are not marked as unmeasured."""
+    session.install(*PROJECT, "--group", "test", env=COMPILED)
+    session.run(*PYTEST, "-m", "not unmeasured", "--cov", *session.posargs, env=CACHED)
 
 
 @nox.session
@@ -54,7 +57,7 @@ def lowest(session: nox.Session) -> None:
         for page in ("stores/beanie", "polyfactory", "pytest", "troubleshooting")
     ]
     example = "--deselect=tests/test_examples.py::test_example[fastapi_beanie-MONGODB_URL]"
-    session.run("pytest", "-n", "auto", *pages, example, *session.posargs, env=CACHED)
+    session.run(*PYTEST, *pages, example, *session.posargs, env=CACHED)
 
 
 @nox.session
@@ -62,7 +65,7 @@ def nightly(session: nox.Session) -> None:
     """Compare batches with loops for 500 random graphs of each store, not 50."""
     session.install(*PROJECT, "--group", "test")
     graphs = {"GRAPHS": "500", **CACHED}
-    session.run("pytest", "-n", "auto", "tests/test_equality.py", *session.posargs, env=graphs)
+    session.run(*PYTEST, "tests/test_equality.py", *session.posargs, env=graphs)
 
 
 @nox.session
@@ -87,7 +90,7 @@ def motor(session: nox.Session) -> None:
     ]
     files = [f"tests/test_{name}.py" for name in names]
     select = ("-k", "beanie or mongo")
-    session.run("pytest", "-n", "auto", *files, *select, *session.posargs, env=CACHED)
+    session.run(*PYTEST, *files, *select, *session.posargs, env=CACHED)
 
 
 @nox.session

@@ -35,6 +35,7 @@ async def session() -> AsyncGenerator[AsyncSession]:
     await engine.dispose()
 
 
+@pytest.mark.unmeasured
 def imported_by(statement: str) -> set[str]:
     """Return the modules that a statement imports into a new interpreter, besides factory_boy's."""
     code = (
@@ -67,6 +68,7 @@ def test_c1_imports() -> None:
     assert not (others - {"sqlalchemy"}) & {name.partition(".")[0] for name in dedicated}
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("module", ["sqlalchemy"])
 def test_c1_missing_orm(module: str) -> None:
     """C1: without its ORM, importing a dedicated factory names the extra to install."""

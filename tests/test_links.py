@@ -16,6 +16,8 @@ from urllib.parse import unquote
 import pytest
 from markdown_it import MarkdownIt
 
+pytestmark = pytest.mark.unmeasured
+
 ROOT = Path(__file__).parent.parent
 OURS = "https://github.com/kuzxnia/async_factory_boy/blob/main/"
 LEFT_OUT = {"_build", "node_modules"}

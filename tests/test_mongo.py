@@ -932,6 +932,7 @@ async def test_field_that_is_not_stored(bound: Any) -> None:
         await ExcludingFactory.create_async()
 
 
+@pytest.mark.unmeasured
 def test_pydantic_is_not_imported() -> None:
     """The factory needs no pydantic, and neither it nor an ODM is imported."""
     code = (
