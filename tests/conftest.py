@@ -38,8 +38,22 @@ enable_optional_cleanup(False)
 threading.setprofile(_keep_main_greenlet)
 
 
+def pytest_collection() -> None:
+    """Have the garbage collector wait: nothing that is collected goes away."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """Have the garbage collector pass over what was imported: it would walk that all the time."""
+    """Have the garbage collector go on."""
+    gc.enable()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def leave_to_the_end() -> None:
+    """Have the garbage collector pass over what is there already, such as reports and modules.
+
+    Some tests collect all garbage, which would take longer with every test that has run before.
+    """
     gc.collect()
     gc.freeze()
 
