@@ -17,7 +17,10 @@ pytestmark = pytest.mark.unmeasured
 
 ASYNCIO = ("-p", "pytest_asyncio.plugin", "-o", "asyncio_default_fixture_loop_scope=function")
 # To load all plugins that there are takes as long as all else.
-ENVIRONMENT = {"PYTHONPATH": str(Path(__file__).parent.parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+ENVIRONMENT = {
+    "PYTHONPATH": str(Path(__file__).parent.parent),
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+}
 
 
 def run(folder: Path, example: str, *arguments: str) -> str:
