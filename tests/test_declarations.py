@@ -1211,6 +1211,27 @@ async def test_hooks_that_call_the_inherited_one(make: Make) -> None:
     assert made.number == 1
 
 
+@pytest.mark.parametrize("batch", [False, True])
+@pytest.mark.usefixtures("database")
+async def test_inherited_create_that_is_not_awaited(batch: bool) -> None:
+    """An async _create may return what the inherited one gives it, and leave the await out."""
+
+    class Factory(UserFactory):
+        name = "ada"
+
+        @classmethod
+        async def _create(cls, model: Any, *args: Any, **kwargs: Any) -> Any:
+            return super()._create(model, *args, **{**kwargs, "note": "noted"})
+
+    if batch:
+        users = await Factory.create_batch_async(2)
+    else:
+        users = [await Factory.create_async()]
+    assert [(user.name, user.note, inspect(user).persistent) for user in users] == [
+        ("ada", "noted", True)
+    ] * len(users)
+
+
 async def test_hooks_of_a_mixin(make: Make, kind: Kind) -> None:
     """A base that is no factory may bring the hooks, but no declarations, as in factory_boy."""
 

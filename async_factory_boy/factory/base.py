@@ -105,7 +105,10 @@ def _waiting(
         instead = f"await {cls.__name__}.create_async(...) or build_async(...)"
         if name == "_setup_next_sequence":
             instead += f", or {cls.__name__}.reset_sequence(value) before"
-        return awaited(result, f"{owner}.{name}", instead)
+        result = awaited(result, f"{owner}.{name}", instead)
+        if inspect.iscoroutine(result):  # return super()._create(...) in an async _create
+            result = awaited(result, f"{owner}.{name}", instead)
+        return result
 
     return call
 
