@@ -9,6 +9,7 @@ import decimal
 import enum
 import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextvars import ContextVar
 from typing import Any
 
 import factory
@@ -1236,6 +1237,30 @@ async def test_which_database(database: Database, servers: Servers) -> None:
         assert [row["name"] for row in await _stored(database, Publisher)] == ["bound"]
         names = [row["name"] for row in await _stored(other, Publisher)]
         assert names == ["called", "own", "returned"]
+
+
+@on_sqlite
+async def test_database_of_a_context_variable(database: Database, servers: Servers) -> None:
+    """A callable is asked where the object is created: in the context of the hook."""
+    current = ContextVar("current", default=database)
+
+    class Called(PublisherFactory):
+        class Meta:
+            databases_database = current.get
+
+    class Hooked(Called):
+        @factory.post_generation
+        async def elsewhere(row: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+            token = current.set(other)
+            await Called.create_async(name=f"of {row.name}")
+            current.reset(token)
+
+    async with stores.sqlite(servers) as (url, _), Database(url) as other:
+        await stores.create(other, metadata)
+        with bind(databases_database=None):
+            await Hooked.create_batch_async(2, name=factory.Iterator("ab"))
+        assert [row["name"] for row in await _stored(database, Publisher)] == ["a", "b"]
+        assert [row["name"] for row in await _stored(other, Publisher)] == ["of a", "of b"]
 
 
 def test_no_database() -> None:

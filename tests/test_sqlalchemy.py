@@ -8,6 +8,7 @@ import gc
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -808,6 +809,37 @@ async def test_session_factory_comes_last(session: AsyncSession, engine: AsyncEn
     with bind(sqlalchemy_session=None):
         assert await Factory.create_async() in session
     assert asked
+
+
+@pytest.mark.parametrize("batch", [False, True])
+async def test_session_factory_that_reads_a_context_variable(
+    session: AsyncSession, engine: AsyncEngine, batch: bool
+) -> None:
+    """A session factory is asked where the object is created: in the context of the hook."""
+    current = ContextVar("current", default=session)
+
+    class Factory(TeamFactory):
+        class Meta:
+            sqlalchemy_session_factory = current.get
+            sqlalchemy_session_persistence = None
+
+    class HookedFactory(Factory):
+        @factory.post_generation
+        async def elsewhere(team: Team, create: bool, extracted: Any, **kwargs: Any) -> None:
+            token = current.set(other)
+            created = await Factory.create_async(name=f"of {team.name}")
+            current.reset(token)
+            assert created in other
+
+    with bind(sqlalchemy_session=None):
+        async with AsyncSession(engine) as other:
+            if batch:
+                await HookedFactory.create_batch_async(2, name=factory.Iterator("ab"))
+            else:
+                await HookedFactory.create_async(name="a")
+                await HookedFactory.create_async(name="b")
+            assert {team.name for team in session.new} == {"a", "b"}
+            assert {team.name for team in other.new} == {"of a", "of b"}
 
 
 async def test_sub_factory_in_another_session(session: AsyncSession, engine: AsyncEngine) -> None:

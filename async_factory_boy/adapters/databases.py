@@ -164,6 +164,12 @@ class DatabasesAdapter(PersistenceAdapter[M]):
             _check_database(database)
         return database
 
+    def ambient(self, model: type[M]) -> Mapping[str, Any]:
+        # What the callable returns may go by a context variable of the calling hook.
+        if self.databases_database is not None or not callable(self.database):
+            return {}
+        return {"databases_database": self.current_database()}
+
     def check(self, model: type[M]) -> None:
         layout = layout_of(model)
         for name in self.get_or_create:

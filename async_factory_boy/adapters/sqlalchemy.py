@@ -165,6 +165,13 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             session = session()
         return session
 
+    def ambient(self, model: type[M]) -> Mapping[str, Any]:
+        # What the factory or the registry returns may go by a context variable of the calling hook.
+        given = self.sqlalchemy_session
+        if isinstance(given, AsyncSession) or (given is None and self.session_factory is None):
+            return {}
+        return {"sqlalchemy_session": self.session()}
+
     def check(self, model: type[M]) -> None:
         mapper = inspect(model, raiseerr=False)
         if not isinstance(mapper, Mapper):
