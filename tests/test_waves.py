@@ -9,14 +9,16 @@ from typing import Any
 
 import factory
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import ForeignKey, event, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column, relationship
 
 from async_factory_boy import ConfigurationError, OptionError, bind
 from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.adapters.sqlalchemy import SQLAlchemyAdapter
 from async_factory_boy.factory import AsyncFactory
+from async_factory_boy.factory.sqlalchemy import AsyncSQLAlchemyModelFactory
 from tests.greenlets import suspended_greenlets
 from tests.servers import Servers
 from tests.stores import sqlalchemy as stores
@@ -276,6 +278,71 @@ async def test_get_or_create_finds_what_the_database_takes_for_equal(
     assert companies[0] is first
     assert (companies[1] is first) is same
     assert companies[2] is not first
+
+
+class OwnBase(DeclarativeBase):
+    pass
+
+
+class Owner(MappedAsDataclass, OwnBase):
+    """Its __eq__() reads things, which have to be loaded first."""
+
+    __tablename__ = "owner"
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "plain"}
+
+    id: Mapped[int] = mapped_column(primary_key=True, init=False)
+    kind: Mapped[str] = mapped_column(init=False)
+    name: Mapped[str]
+    things: Mapped[list[Thing]] = relationship(back_populates="owner", default_factory=list)
+
+
+class NamedOwner(Owner):
+    """Equal to all others of its name."""
+
+    __mapper_args__ = {"polymorphic_identity": "named"}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NamedOwner) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+class Thing(OwnBase):
+    __tablename__ = "thing"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    owner_id: Mapped[int] = mapped_column(ForeignKey(Owner.id))
+    owner: Mapped[Owner] = relationship(back_populates="things")
+
+
+@pytest.mark.parametrize("owner_class", [Owner, NamedOwner])
+async def test_get_or_create_by_what_has_a_row_of_its_own(
+    owner_class: type[Owner], servers: Servers
+) -> None:
+    """Two objects that were stored are two to get_or_create, whatever their __eq__() says."""
+
+    class OwnerFactory(AsyncSQLAlchemyModelFactory[Owner]):
+        class Meta:
+            model = owner_class
+
+        name = "the name of both"
+
+    class ThingFactory(AsyncSQLAlchemyModelFactory[Thing]):
+        class Meta:
+            model = Thing
+            sqlalchemy_get_or_create = ("owner",)
+
+        owner = factory.SubFactory(OwnerFactory)
+
+    url = stores.SQLiteMemory.url(servers)
+    async with (
+        stores.opened_engine(url, OwnBase.metadata) as engine,
+        AsyncSession(engine) as session,
+    ):
+        with bind(sqlalchemy_session=session):
+            things = await ThingFactory.create_batch_async(2)
+        assert len({thing.id for thing in things}) == len({thing.owner_id for thing in things}) == 2
 
 
 async def test_batch_size(session: AsyncSession, statements: list[str]) -> None:

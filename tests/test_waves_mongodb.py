@@ -82,6 +82,15 @@ async def test_get_or_create(store: DriverStore) -> None:
     assert len(await store.rows(store.CompanyFactory)) == 12
 
 
+@on(mongo.STORES)
+async def test_get_or_create_tells_true_from_one(store: DriverStore) -> None:
+    """Documents tell True from 1, which are equal in Python."""
+    named: Any = store.NamedCompanyFactory
+    companies = await named.create_batch_async(4, name=factory.Iterator([1, True, 1, True]))
+    assert [company["name"] is True for company in companies] == [False, True, False, True]
+    assert len({company["_id"] for company in companies}) == 2
+
+
 @on(ALONE)
 async def test_refused_in_the_middle(store: DriverStore) -> None:
     """The driver's error is raised as it is; what was stored before stays, as of a loop."""
