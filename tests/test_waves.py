@@ -371,6 +371,30 @@ async def test_batch_size(session: AsyncSession, statements: list[str]) -> None:
     assert statements == ["INSERT INTO company"] * 3
 
 
+async def test_batch_size_of_what_hooks_create(
+    session: AsyncSession, statements: list[str]
+) -> None:
+    """It bounds the batches of hooks and the lists of RelatedFactoryList, too."""
+
+    class PairsFactory(PostFactory):
+        class Meta:
+            batch_size = 2
+
+    class Factory(UserFactory):
+        posts = factory.RelatedFactoryList(PairsFactory, "author", size=3)
+
+        @factory.post_generation
+        def more(user: User, create: bool, extracted: Any, **kwargs: Any) -> None:
+            assert len(PairsFactory.create_batch(5, author=user)) == 5
+
+    await Factory.create_async()
+    assert statements.count("INSERT INTO post") == 2 + 3
+    statements.clear()
+    author = await UserFactory.create_async()
+    assert len(await PairsFactory.generate_batch_async("create", 3, author=author)) == 3
+    assert statements.count("INSERT INTO post") == 2
+
+
 async def test_default_batch_size(session: AsyncSession) -> None:
     """Without Meta.batch_size, up to 1,000 builds are alive at once."""
     told: list[tuple[int, int]] = []

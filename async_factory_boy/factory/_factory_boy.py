@@ -174,7 +174,9 @@ class _ForkingRelatedFactoryList(declarations.RelatedFactoryList):
         one = functools.partial(declarations.RelatedFactory.call, self, instance, step, context)
         size = self.size if isinstance(self.size, int) else self.size()
         if step.builder.strategy == enums.CREATE_STRATEGY and engine.in_build():
-            return engine.fork([_storing.as_last(one)] * size)
+            # A factory that is not ours has no such option.
+            page = getattr(self.get_factory()._meta, "batch_size", size)
+            return _storing.fork(_storing.as_last(one), size, page)
         return [one() for _ in range(size)]
 
 

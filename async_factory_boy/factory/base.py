@@ -579,7 +579,7 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
         """
         cls._refuse_outside_build("create_batch", "create_batch_async(size, ...)")
         with options.scope(options.take(kwargs, inherited_only=True)):
-            return engine.fork([cls._forked(kwargs)] * _size(cls, size))
+            return _storing.fork(cls._forked(kwargs), _size(cls, size), cls._meta.batch_size)
 
     @classmethod
     def _forked(cls, kwargs: dict[str, Any]) -> Callable[[], T]:
