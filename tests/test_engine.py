@@ -7,7 +7,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Generator, Sequence
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from greenlet import GreenletExit, getcurrent
@@ -237,6 +237,73 @@ async def test_cancelled_while_stalled(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(call, 10)
     assert sorted(left) == [0, 1]  # the third has not begun
+    assert not suspended_greenlets()
+
+
+class Locking(Doubling):
+    """Doubles under a lock."""
+
+    rank = -1
+    lock: ClassVar[asyncio.Lock]
+
+    @classmethod
+    async def perform(cls, requests: Sequence[Doubling]) -> Sequence[int]:
+        async with cls.lock:
+            await asyncio.sleep(0)
+            return await super().perform(requests)
+
+
+async def test_a_request_waits_for_a_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build may hold, while something takes it long, what another one's request waits for."""
+    monkeypatch.setattr(waves, "STALL", 0.01)
+    Locking.lock = asyncio.Lock()
+
+    async def hook(number: int) -> int:
+        await engine.run(lambda: engine.submit(Doubling(number)))
+        async with Locking.lock:
+            await asyncio.sleep(0.05)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0.05)
+        return await engine.run(lambda: engine.submit(Locking(number)))
+
+    functions = [functools.partial(lambda n: engine.wait(hook(n)), number) for number in range(3)]
+    call = engine.run(lambda: engine.fork(functions))
+    assert await asyncio.wait_for(call, 10) == [0, 2, 4]
+
+
+@pytest.mark.parametrize("failing", [True, False])
+async def test_ended_while_a_request_waits_for_a_lock(
+    monkeypatch: pytest.MonkeyPatch, failing: bool
+) -> None:
+    """If that build fails, or the call is cancelled, the one that made the request is unwound."""
+    monkeypatch.setattr(waves, "STALL", 0.01)
+    Locking.lock = asyncio.Lock()
+    ended: list[type[BaseException] | None] = []
+
+    async def first() -> None:
+        for _ in range(2):
+            await engine.run(lambda: engine.submit(Doubling(1)))
+        async with Locking.lock:
+            await asyncio.sleep(0.1 if failing else 60)
+            raise LookupError("failed")
+
+    async def second() -> None:
+        await engine.run(lambda: engine.submit(Doubling(1)))
+        try:
+            await engine.run(lambda: engine.submit(Locking(1)))
+        except BaseException as error:
+            ended.append(type(error))
+            raise
+
+    functions = [lambda: engine.wait(first()), lambda: engine.wait(second())]
+    call = asyncio.create_task(engine.run(lambda: engine.fork(functions)))
+    await asyncio.sleep(0.05)
+    if not failing:
+        call.cancel()
+    with pytest.raises(LookupError if failing else asyncio.CancelledError):
+        await asyncio.wait_for(call, 10)
+    assert ended == [asyncio.CancelledError]
+    assert not Locking.lock.locked()
     assert not suspended_greenlets()
 
 

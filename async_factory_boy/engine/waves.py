@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Hashable, Iterator, Sequence
 from contextvars import copy_context
 from operator import attrgetter
 from typing import Any, TypeVar, cast
@@ -221,7 +221,8 @@ class _Waves:
         try:
             while fork.running:
                 if self._stalled:
-                    self._resume_stalled()
+                    for branch in self._no_longer_stalled():
+                        self._resume(branch)
                 if self._ready and not self._parked_is_next():
                     branch = self._ready.pop()
                     awaitable = self._step(branch)
@@ -335,7 +336,8 @@ class _Waves:
             self._resume(branch)
         elif branch.stalled_on is not None:
             branch.stalled_on.cancel()
-            self._resume_stalled([branch])
+            self._take_out(branch)
+            self._resume(branch)
 
     async def _wait(self, branch: Branch, awaitable: Awaitable[Any]) -> None:
         """Wait for what a branch waits for, unless it may be a sibling that has it."""
@@ -354,35 +356,48 @@ class _Waves:
             if not done:
                 # As in a loop, from now on: until it has ended, no other goes on.
                 self._one_by_one = True
-                branch.stalled_on = future
-                self._stalled.append(branch)
+                self._stall(branch, future)
                 return
+        await self._await(branch, awaitable)
+        self._resume(branch)
+
+    async def _await(self, branch: Branch, awaitable: Awaitable[Any]) -> None:
         try:
-            branch.value = await awaitable
+            branch.value = await self._result_of(awaitable)
         except GeneratorExit:
             raise
         except BaseException as error:
             branch.error = error
-        self._resume(branch)
 
-    async def _wait_for_stalled(self) -> None:
-        """Wait until one of the branches that wait for something else can go on."""
+    def _stall(self, branch: Branch, future: asyncio.Future[Any]) -> None:
+        branch.stalled_on = future
+        self._stalled.append(branch)
+
+    async def _wait_for_stalled(self, *others: asyncio.Future[Any]) -> None:
+        """Wait until one of the branches that wait for something else can go on, or for others."""
         futures = [cast("asyncio.Future[Any]", branch.stalled_on) for branch in self._stalled]
         try:
-            await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([*others, *futures], return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError as error:
-            futures[0].cancel()
-            self._stalled[0].error = error
-            self._resume_stalled([self._stalled[0]])
+            first = min(self._stalled, key=_path)
+            cast("asyncio.Future[Any]", first.stalled_on).cancel()
+            self._take_out(first)
+            first.error = error
+            self._resume(first)
+            if others:
+                raise
 
-    def _resume_stalled(self, branches: Sequence[Branch] | None = None) -> None:
-        """Resume branches that wait for something else: these, or those that have got it."""
-        if branches is None:
-            branches = [one for one in self._stalled if one.stalled_on and one.stalled_on.done()]
-        for branch in branches:
-            self._stalled.remove(branch)
-            branch.stalled_on = None
-            self._resume(branch)
+    def _no_longer_stalled(self) -> Iterator[Branch]:
+        """Take out, one by one, the branches that have got what they waited for."""
+        for branch in list(self._stalled):
+            # Not one that was cancelled since, as one before it has failed.
+            if branch.stalled_on is not None and branch.stalled_on.done():
+                self._take_out(branch)
+                yield branch
+
+    def _take_out(self, branch: Branch) -> None:
+        self._stalled.remove(branch)
+        branch.stalled_on = None
 
     def _parked_is_next(self) -> bool:
         """Tell whether, one by one, a branch that is parked goes on before any that is ready."""
@@ -419,16 +434,60 @@ class _Waves:
         results: Sequence[Any] = [None] * len(branches)
         failure: BaseException | None = None
         try:
-            results = await requests[0].perform(requests)
+            performing = requests[0].perform(requests)
+            results = await (self._beside_stalled(performing) if self._stalled else performing)
         except GeneratorExit:
             raise
         except BaseException as error:
             failure = error
         # The last one first, as in the usual case nothing is ready that would come in between.
         for branch, result in zip(reversed(branches), reversed(results), strict=True):
-            branch.value, branch.error = result, failure
+            if branch.error is None:  # else it was cancelled, in the meantime
+                branch.value, branch.error = result, failure
             self._resume(branch)
         del failure  # which has this frame in its traceback
+
+    async def _beside_stalled(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Await a coroutine, and let branches go on that have got what they were waiting for.
+
+        One of them may hold what the coroutine waits for, such as the lock of a session.
+        """
+        step: Callable[[Any], Any] = coroutine.send
+        argument: Any = None
+        while True:
+            try:
+                yielded = step(argument)
+            except StopIteration as end:
+                return cast("T", end.value)
+            try:
+                argument = await self._result_of(Yielded(yielded))
+                step = coroutine.send
+            except BaseException as error:
+                argument = error
+                step = coroutine.throw
+
+    async def _result_of(self, awaitable: Awaitable[T]) -> T:
+        """Await what a step of a coroutine waits for; what is stalled may go on meanwhile."""
+        future = awaitable.yielded if isinstance(awaitable, Yielded) else None
+        if isinstance(future, asyncio.Future):
+            while self._stalled and not future.done():
+                try:
+                    await self._wait_for_stalled(future)
+                except asyncio.CancelledError:
+                    future.cancel()
+                    raise
+                for branch in self._no_longer_stalled():
+                    await self._go_on(branch)
+        return await awaitable
+
+    async def _go_on(self, branch: Branch) -> None:
+        """Let a branch go on until it ends, is parked, or waits for something else once more."""
+        while (awaitable := self._step(branch)) is not None:
+            future = awaitable.yielded if isinstance(awaitable, Yielded) else None
+            if isinstance(future, asyncio.Future):
+                self._stall(branch, future)
+                return
+            await self._await(branch, awaitable)
 
     def _kill(self, fork: _Fork) -> None:
         for branch in fork.branches:
