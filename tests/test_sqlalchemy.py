@@ -667,6 +667,20 @@ async def test_failing_get_or_create_keeps_what_was_there(session: AsyncSession)
     await TeamFactory.create_async(name="free")
 
 
+async def test_get_or_create_beside_a_row_that_is_refused(session: AsyncSession) -> None:
+    """The database's error over a row that the caller has added is raised as it is."""
+
+    class Factory(TeamFactory):
+        class Meta:
+            sqlalchemy_get_or_create = ("name",)
+
+    await Factory.create_async(name="taken")
+    session.autoflush = False
+    session.add(Team(name="taken"))
+    with pytest.raises(IntegrityError):
+        await Factory.create_async(name="free")
+
+
 async def test_get_or_create_with_a_relationship(session: AsyncSession) -> None:
     """A refused object that others already refer to is not stored through them later."""
 

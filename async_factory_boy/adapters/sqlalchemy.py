@@ -284,6 +284,10 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         # https://dev.mysql.com/doc/refman/8.4/en/innodb-consistent-read.html
         statement: Select[Any] = select(model).filter_by(**lookup)
         session = self.session()
+        if not session.is_active:
+            # The refused row was one that the caller had added, and was flushed outside of the
+            # savepoint: the error is the caller's, and until the rollback nothing can be read.
+            return None
         if (await session.connection()).dialect.name in ("mysql", "mariadb"):
             statement = statement.with_for_update(read=True)
         return await self._find(session, statement)
@@ -307,9 +311,10 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
                 instances = await build()
                 session.add_all(instances)
         except IntegrityError:
-            # Rolling back to the savepoint has expired what was changed within it: a company that
-            # the refused user was added to, say.
-            await _load_columns(session, session.sync_session.identity_map.all_states())
+            if session.is_active:
+                # Rolling back to the savepoint has expired what was changed within it: a company
+                # that the refused user was added to, say.
+                await _load_columns(session, session.sync_session.identity_map.all_states())
             raise
         return await self.save_many(instances)
 
