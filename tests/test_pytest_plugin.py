@@ -932,6 +932,39 @@ async def test_numbers_of_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     assert NumberFactory.build(__sequence=7) == {"number": 7}
 
 
+def test_reset_with_two_bases(suite: Suite) -> None:
+    """The numbers of a factory with two bases go on after a fixture of a wider scope."""
+    suite.passes(
+        """
+        from async_factory_boy.factory import AsyncFactory
+
+        class A(AsyncFactory):
+            pass
+
+        class B(AsyncFactory):
+            pass
+
+        class DiamondFactory(A, B):
+            class Meta:
+                model = dict
+
+            number = factory.Sequence(lambda n: n)
+
+        @pytest.fixture(scope="module")
+        def shared():
+            return DiamondFactory.build()["number"]
+
+        @pytest.mark.parametrize("run", [1, 2])
+        def test(run, request):
+            assert DiamondFactory.build() == {"number": 0}
+            assert request.getfixturevalue("shared") == 100_000
+            assert DiamondFactory.build() == {"number": 1}
+        """,
+        *("-o", "factory_reset_sequences=true"),
+        passed=2,
+    )
+
+
 def test_no_effect(pytester: pytest.Pytester) -> None:
     """In a suite that does not use it, the plugin shows nothing, and imports neither us nor an ORM.
 

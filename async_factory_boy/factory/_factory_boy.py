@@ -259,14 +259,21 @@ def exchange_counters(
     Returns:
         The counters they had.
     """
-    meta = factory._meta
-    before = {meta: meta._counter}
-    meta._counter = counters.get(meta)
-    for declaration in meta.base_declarations.values():
-        if isinstance(declaration, declarations.Iterator):
-            declaration.reset()
-    for derived in factory.__subclasses__():
-        before |= exchange_counters(derived, counters)
+    before: dict[Any, Any] = {}
+
+    def exchange(factory: type[base.BaseFactory[Any]]) -> None:
+        meta = factory._meta
+        if meta in before:
+            return  # it has two bases
+        before[meta] = meta._counter
+        meta._counter = counters.get(meta)
+        for declaration in meta.base_declarations.values():
+            if isinstance(declaration, declarations.Iterator):
+                declaration.reset()
+        for derived in factory.__subclasses__():
+            exchange(derived)
+
+    exchange(factory)
     return before
 
 
