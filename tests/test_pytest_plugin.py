@@ -965,6 +965,57 @@ def test_reset_with_two_bases(suite: Suite) -> None:
     )
 
 
+def test_iterators_begin_anew(suite: Suite) -> None:
+    """Iterators begin anew in each test, also those within other declarations."""
+    suite.passes(
+        """
+        from async_factory_boy.factory import AsyncFactory
+
+        def letters():
+            return factory.Iterator("abc")
+
+        class PartFactory(AsyncFactory):
+            class Meta:
+                model = dict
+
+            letter = ""
+
+        class LettersFactory(AsyncFactory):
+            class Meta:
+                model = dict
+
+            class Params:
+                trait = factory.Trait(in_trait=letters())
+                parameter = letters()
+
+            direct = letters()
+            in_maybe = factory.Maybe(factory.LazyFunction(bool), None, letters())
+            in_dict = factory.Dict({"letter": letters()})
+            in_list = factory.List([letters()])
+            in_part = factory.SubFactory(PartFactory, letter=letters())
+            later = factory.SubFactory(PartFactory)
+            later__letter = letters()
+            of_parameter = factory.SelfAttribute("parameter")
+
+        @pytest.mark.parametrize("run", [1, 2])
+        def test(run):
+            for letter in "ab":
+                assert LettersFactory.build(trait=True) == {
+                    "direct": letter,
+                    "in_trait": letter,
+                    "in_maybe": letter,
+                    "in_dict": {"letter": letter},
+                    "in_list": [letter],
+                    "in_part": {"letter": letter},
+                    "later": {"letter": letter},
+                    "of_parameter": letter,
+                }
+        """,
+        *("-o", "factory_reset_sequences=true"),
+        passed=2,
+    )
+
+
 def test_no_effect(pytester: pytest.Pytester) -> None:
     """In a suite that does not use it, the plugin shows nothing, and imports neither us nor an ORM.
 
