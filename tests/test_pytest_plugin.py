@@ -829,6 +829,32 @@ def test_same_data(suite: Suite) -> None:
     assert distributed == full
 
 
+def test_same_data_in_a_group(suite: Suite) -> None:
+    """A test gives the same data where pytest-xdist runs it in a group."""
+    file = suite.pytester.path / "data.jsonl"
+
+    def recorded(*arguments: str) -> str:
+        result = suite.run(
+            """
+            @pytest.fixture(scope="class")
+            def of_class():
+                return UserFactory.build(company=None).name
+
+            @pytest.mark.xdist_group("group")
+            def test(of_class, record):
+                record(of_class, UserFactory.build(company=None).name)
+            """,
+            *("--factory-seed=1", *arguments),
+            conftest=RECORDING,
+        )
+        result.assert_outcomes(passed=1)
+        text = file.read_text()
+        file.unlink()
+        return text
+
+    assert recorded("-n1", "--dist=loadgroup") == recorded()
+
+
 BUILDING = """
     import random
     import factory

@@ -78,6 +78,13 @@ def _number_the_worker(config: pytest.Config) -> None:
         config.add_cleanup(lambda: setattr(sequences, "worker", None))
 
 
+def _name(node: pytest.Item | pytest.Collector) -> str:
+    """Return the id of a node, without the group that pytest-xdist appends to that of a test."""
+    if isinstance(node, pytest.Item) and node.parent is not None:
+        return f"{node.parent.nodeid}::{node.name}"
+    return node.nodeid
+
+
 def _has_factories() -> bool:
     """Tell whether this run has imported async factories so far."""
     return "async_factory_boy.factory" in sys.modules
@@ -127,7 +134,7 @@ class Seeding:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         if self._seeds():
-            self._reseed(item.nodeid)
+            self._reseed(_name(item))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(
@@ -141,7 +148,7 @@ class Seeding:
 
         generators = (randgen, faker.generator.random)
         states = [generator.getstate() for generator in generators]
-        self._reseed(f"{request.node.nodeid} {fixturedef.argname} {getattr(request, 'param', '')}")
+        self._reseed(f"{_name(request.node)} {fixturedef.argname} {getattr(request, 'param', '')}")
         try:
             return (yield)
         finally:
