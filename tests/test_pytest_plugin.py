@@ -855,6 +855,34 @@ def test_same_data_in_a_group(suite: Suite) -> None:
     assert recorded("-n1", "--dist=loadgroup") == recorded()
 
 
+def test_same_data_for_a_parameter(suite: Suite) -> None:
+    """A fixture of a wider scope draws the same data for the same parameter, whatever its text."""
+    file = suite.pytester.path / "data.jsonl"
+    texts = []
+    for text in ("raise ValueError", "return 'one'"):
+        suite.passes(
+            f"""
+            class Parameter:
+                def __str__(self):
+                    {text}
+
+            @pytest.fixture(scope="module", params=[Parameter(), Parameter()])
+            def name(request):
+                return UserFactory.build(company=None).name
+
+            def test(name, record):
+                record(name)
+            """,
+            "--factory-seed=1",
+            conftest=RECORDING,
+            passed=2,
+        )
+        texts.append(file.read_text())
+        file.unlink()
+    assert texts[0] == texts[1]
+    assert len({json.loads(line)[1] for line in texts[0].splitlines()}) == 2
+
+
 BUILDING = """
     import random
     import factory

@@ -138,7 +138,9 @@ class Seeding:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(
-        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+        self,
+        fixturedef: pytest.FixtureDef[Any],
+        request: Any,  # a SubRequest, which pytest does not export
     ) -> Generator[None, Any, Any]:
         """Keep what other tests use as well from depending on the test that comes first."""
         if fixturedef.scope == "function" or not self._seeds():
@@ -148,7 +150,9 @@ class Seeding:
 
         generators = (randgen, faker.generator.random)
         states = [generator.getstate() for generator in generators]
-        self._reseed(f"{_name(request.node)} {fixturedef.argname} {getattr(request, 'param', '')}")
+        # By its place: the text of a parameter may be another in each run, as an address is.
+        param = request.param_index if hasattr(request, "param") else ""
+        self._reseed(f"{_name(request.node)} {fixturedef.argname} {param}")
         try:
             return (yield)
         finally:
