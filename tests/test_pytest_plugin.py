@@ -1108,6 +1108,10 @@ def test_no_effect(pytester: pytest.Pytester) -> None:
             "--factory-seed takes an integer, such as the header of a run shows; got 'last'.",
         ),
         (
+            ["--factory-seed=", "-o", "factory_seed=1"],
+            "--factory-seed takes an integer, such as the header of a run shows; got ''.",
+        ),
+        (
             ["-o", "factory_seed=1.5"],
             "The ini option factory_seed takes an integer, such as the header of a run shows; got "
             "'1.5'.",

@@ -59,9 +59,9 @@ def configure(config: pytest.Config) -> None:
 def _given_seed(config: pytest.Config) -> int | None:
     for source, value in (
         ("--factory-seed", config.getoption("factory_seed")),
-        ("The ini option factory_seed", config.getini("factory_seed")),
+        ("The ini option factory_seed", config.getini("factory_seed") or None),
     ):
-        if value:
+        if value is not None:
             try:
                 return int(value)
             except ValueError:
