@@ -1070,6 +1070,24 @@ def test_iterators_begin_anew(suite: Suite) -> None:
     )
 
 
+@pytest.mark.parametrize("ids", [("alice", "bob"), ("gwen", "gw0")])
+def test_workers_with_ids(suite: Suite, ids: tuple[str, str]) -> None:
+    """Workers have no number in common, whatever their ids."""
+    result = suite.run(
+        """
+        @pytest.mark.parametrize("run", [1, 2])
+        def test(run, record):
+            record(CompanyFactory.build().name)
+        """,
+        *("-o", "factory_disjoint_sequences=true", "--dist=load"),
+        *(f"--tx=popen//id={worker}" for worker in ids),
+        conftest=RECORDING,
+    )
+    result.assert_outcomes(passed=2)
+    lines = (suite.pytester.path / "data.jsonl").read_text().splitlines()
+    assert {json.loads(line)[1] for line in lines} == {"company0", "company1"}
+
+
 def test_no_effect(pytester: pytest.Pytester) -> None:
     """In a suite that does not use it, the plugin shows nothing, and imports neither us nor an ORM.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Generator, Mapping
+from itertools import count
 from typing import Any
 
 import pytest
@@ -36,7 +37,8 @@ def add_options(parser: pytest.Parser, group: pytest.OptionGroup) -> None:
 
 def configure(config: pytest.Config) -> None:
     """Register what the options ask for."""
-    _number_the_worker(config)
+    if config.getini("factory_disjoint_sequences"):
+        _number_workers(config)
     if config.getini("factory_reset_sequences"):
         config.pluginmanager.register(_Sequences(), "async_factory_boy_sequences")
     given = _given_seed(config)
@@ -71,11 +73,27 @@ def _given_seed(config: pytest.Config) -> int | None:
     return None
 
 
-def _number_the_worker(config: pytest.Config) -> None:
-    worker = getattr(config, "workerinput", {}).get("workerid", "")
-    if config.getini("factory_disjoint_sequences") and worker.startswith("gw"):
-        sequences.worker = int(worker.removeprefix("gw"))
+def _number_workers(config: pytest.Config) -> None:
+    number = getattr(config, "workerinput", {}).get("factory_worker")
+    if number is None:
+        config.pluginmanager.register(_Workers(), "async_factory_boy_workers")
+    else:
+        sequences.worker = number
         config.add_cleanup(lambda: setattr(sequences, "worker", None))
+
+
+class _Workers:
+    """Gives a number to each of pytest-xdist's workers, also to one that replaces another.
+
+    Not that of its id, gw0, which may be any word: ``--tx popen//id=alice``.
+    """
+
+    def __init__(self) -> None:
+        self._numbers = count()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        node.workerinput["factory_worker"] = next(self._numbers)
 
 
 def _name(node: pytest.Item | pytest.Collector) -> str:
