@@ -1139,6 +1139,14 @@ def test_no_effect(pytester: pytest.Pytester) -> None:
             "--factory-report-json takes a file in a directory that exists; got 'no/such.json'.",
         ),
         (
+            ["--factory-report-json=."],
+            "--factory-report-json takes a file in a directory that exists; got '.'.",
+        ),
+        (
+            ["--factory-report-json="],
+            "--factory-report-json takes a file in a directory that exists; got ''.",
+        ),
+        (
             ["--factory-seed=1", "-p", "randomly"],
             "pytest-randomly seeds factory_boy in this run, and so --factory-seed (or the ini "
             "option factory_seed) would have no effect: use --randomly-seed instead, or add "
@@ -1280,3 +1288,30 @@ def test_report_without_factories(suite: Suite) -> None:
     result = suite.run("def test(): pass", "--factory-report", database="import pytest")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*= factories =*", "No async factory was used."])
+
+
+@pytest.mark.parametrize("shown", [["--factory-report"], []])
+def test_report_that_cannot_be_written(suite: Suite, shown: list[str]) -> None:
+    """Where the file cannot be written, the summary says so, after all else that it says."""
+    result = suite.run(
+        """
+        from pathlib import Path
+
+        def test():
+            Path("report.json").mkdir()
+            UserFactory.build()
+            raise ValueError
+        """,
+        *("--factory-report-json=report.json", *shown),
+    )
+    result.assert_outcomes(failed=1)
+    file = suite.pytester.path / "report.json"
+    result.stdout.fnmatch_lines(
+        [
+            "*= FAILURES =*",
+            *(["*= factories =*", "test_it.py::test * s"] if shown else []),
+            f"--factory-report-json has not written its file: [[]Errno *[]] *: '{file}'",
+            "FAILED test_it.py::test - ValueError",
+        ]
+    )
+    result.stdout.no_fnmatch_line("all of it: *")
