@@ -1269,6 +1269,25 @@ def test_report(suite: Suite) -> None:
     }
 
 
+def test_share_of_what_is_collected(suite: Suite) -> None:
+    """What is built while tests are collected is in the report, but not in the share."""
+    result = suite.run(
+        """
+        users = UserFactory.build_batch(100)
+
+        def test():
+            CompanyFactory.build()
+        """,
+        *("--factory-report", "--factory-report-json=report.json"),
+    )
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["models.UserFactory * 100 *  0%"])
+    report = json.loads((suite.pytester.path / "report.json").read_text())
+    shares = {one["factory"]: one["share"] for one in report["factories"]}
+    assert shares["models.UserFactory"] == 0
+    assert 0 < shares["models.CompanyFactory"] < 1
+
+
 @pytest.mark.parametrize("value", ["tests", "-1"])
 def test_report_refused(pytester: pytest.Pytester, value: str) -> None:
     """The number of factories to show is a number, and not the path that comes next."""

@@ -278,16 +278,22 @@ class Report:
         sums = _sums((test, figures) for (_, test), figures in self.figures.items() if test)
         return sorted(sums.items(), key=lambda item: (-item[1].created, -item[1].seconds))
 
-    def share(self, figures: Figures) -> float:
-        """Return the part of the time of all tests that was spent on something."""
-        return figures.seconds / self.test_seconds if self.test_seconds else 0.0
+    def shares(self) -> dict[str, float]:
+        """Return the part of the time of all tests that was spent on each factory."""
+        # What was built while tests were collected took no time of theirs.
+        sums = _sums((factory, one) for (factory, test), one in self.figures.items() if test)
+        return {
+            factory: one.seconds / self.test_seconds if self.test_seconds else 0.0
+            for factory, one in sums.items()
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """Return all that is known, to be written as JSON."""
+        shares = self.shares()
         return {
             "test_seconds": self.test_seconds,
             "factories": [
-                {"factory": name, **asdict(figures), "share": self.share(figures)}
+                {"factory": name, **asdict(figures), "share": shares.get(name, 0.0)}
                 for name, figures in self.by_factory()
             ],
             "tests": [
@@ -318,9 +324,10 @@ class Report:
         if not factories:
             terminalreporter.write_line("No async factory was used.")
             return
-        total = Figures()
+        total, shares = Figures(), self.shares()
         for _, figures in factories:
             total.add(figures)
+        shares["all factories"] = sum(shares.values())
         rows: list[tuple[str, ...]]
         rows = [("", "created", "built", "waves", "building", "storing", "share")]
         rows += [
@@ -331,7 +338,7 @@ class Report:
                 f"{one.waves:,}",
                 f"{one.building:.2f} s",
                 f"{one.storing:.2f} s",
-                f"{self.share(one):.0%}",
+                f"{shares.get(name, 0.0):.0%}",
             )
             for name, one in [*factories[: shown or None], ("all factories", total)]
         ]
