@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import pkgutil
+import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -112,10 +113,25 @@ class LintFailure:
         return self.case.trait
 
     def __str__(self) -> str:
-        # The lines after the first are, for SQLAlchemy, the statement with its values.
-        reason = str(self.error).partition("\n")[0]
-        cause = type(self.error).__name__ + (f": {reason}" if reason else "")
-        return f"{self.case} in {self.factory.__module__}: {cause}"
+        return f"{self.case} in {self.factory.__module__}: {_in_one_line(self.error)}"
+
+
+# What says nothing of the cause: SQLAlchemy's statement with its values, and links to manuals.
+_ADDED = re.compile(
+    r"\n(\[SQL: |\[parameters: |\(Background on this error )(?s:.*)"
+    r"|\n *For further information visit .*"
+)
+
+
+def _in_one_line(error: BaseException) -> str:
+    lines = _ADDED.sub("", str(error).strip()).splitlines()
+    reason = " ".join(filter(None, map(str.strip, lines)))
+    text = type(error).__name__ + (f": {reason}" if reason else "")
+    within = getattr(error, "exceptions", None)  # an ExceptionGroup, which Python 3.10 has not
+    if isinstance(within, tuple):
+        parts = [_in_one_line(one) for one in within if isinstance(one, BaseException)]
+        text += f" [{'; '.join(parts)}]"
+    return text
 
 
 class LintError(AsyncFactoryError, AssertionError):

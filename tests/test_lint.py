@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import factory
 import pytest
+from pydantic import BaseModel, ValidationError
 from pymongo import AsyncMongoClient
 from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
@@ -33,7 +34,7 @@ from async_factory_boy import (
 from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.factory import AsyncFactory
 from async_factory_boy.factory.sqlalchemy import AsyncSQLAlchemyModelFactory
-from async_factory_boy.linting import LintCase, lint_cases
+from async_factory_boy.linting import LintCase, LintFailure, lint_cases
 from tests.stores import beanie, mongo, tortoise
 from tests.stores.base import Store, params
 from tests.stores.every import STORES
@@ -129,6 +130,55 @@ async def test_all_failures_in_one_error(session: AsyncSession) -> None:
     assert frames[-1] == "name"
     assert isinstance(error, AsyncFactoryError)
     assert isinstance(error, AssertionError)
+
+
+class Person(BaseModel):
+    name: str
+    age: int
+
+
+class SeveralError(Exception):
+    """Looks like an ExceptionGroup, which Python 3.10 has not."""
+
+    exceptions = (LookupError("one"), ValueError(), KeyError("other"))
+
+
+def validation_error() -> Exception:
+    with pytest.raises(ValidationError) as caught:
+        Person(age="old")  # type: ignore[call-arg, arg-type]
+    return caught.value
+
+
+def statement_error(message: str) -> Exception:
+    return IntegrityError("INSERT\nINTO user", {"name": "Ada"}, ValueError(message))
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (LookupError("\n  in the second line\n"), "LookupError: in the second line"),
+        (LookupError("two\n\n  lines"), "LookupError: two lines"),
+        (
+            validation_error(),
+            "ValidationError: 2 validation errors for Person "
+            "name Field required [type=missing, input_value={'age': 'old'}, input_type=dict] "
+            "age Input should be a valid integer, unable to parse string as an integer "
+            "[type=int_parsing, input_value='old', input_type=str]",
+        ),
+        (
+            statement_error("no user\nDETAIL: Ada"),
+            "IntegrityError: (builtins.ValueError) no user DETAIL: Ada",
+        ),
+        (
+            SeveralError("in tasks"),
+            "SeveralError: in tasks [LookupError: one; ValueError; KeyError: 'other']",
+        ),
+    ],
+)
+def test_text_of_a_failure(error: Exception, text: str) -> None:
+    """The text of a failure says why, in one line, without the statement or links."""
+    failure = LintFailure(LintCase(CompanyFactory), error)
+    assert str(failure) == f"CompanyFactory in {CompanyFactory.__module__}: {text}"
 
 
 async def test_without_traits(session: AsyncSession) -> None:
