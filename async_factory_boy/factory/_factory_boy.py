@@ -283,7 +283,7 @@ _iterators: WeakKeyDictionary[Any, list[declarations.Iterator]] = WeakKeyDiction
 
 def _iterators_of(meta: Any) -> list[declarations.Iterator]:
     if meta not in _iterators:
-        found = [value for value in _declared(meta) if isinstance(value, declarations.Iterator)]
+        found = [value for value in declared(meta) if isinstance(value, declarations.Iterator)]
         _iterators[meta] = found
     return _iterators[meta]
 
@@ -413,7 +413,7 @@ def reached(factory: Any) -> list[Any]:
     def add(factory: Any) -> None:
         if factory not in found:
             found.append(factory)
-            for value in _declared(factory._meta):
+            for value in declared(factory._meta):
                 if isinstance(value, _OF_FACTORIES):
                     # One that cannot be imported is told by the call that would use it.
                     with contextlib.suppress(ImportError, AttributeError, ValueError):
@@ -423,7 +423,7 @@ def reached(factory: Any) -> list[Any]:
     return found
 
 
-def _declared(meta: Any) -> Iterator[Any]:
+def declared(meta: Any) -> Iterator[Any]:
     """Yield the declarations of a factory, and what they are made of."""
 
     def parts(value: Any) -> Iterator[Any]:
