@@ -883,6 +883,28 @@ def test_same_data_for_a_parameter(suite: Suite) -> None:
     assert len({json.loads(line)[1] for line in texts[0].splitlines()}) == 2
 
 
+def test_same_data_in_parameters(suite: Suite) -> None:
+    """What a module draws while it is collected is the same in each of pytest-xdist's workers.
+
+    And in each run with the same seed, if a conftest imports factories.
+    """
+    tests = """
+        @pytest.mark.parametrize("name", [UserFactory.build(company=None).name])
+        def test(name, record):
+            record(name)
+    """
+    file = suite.pytester.path / "data.jsonl"
+    runs = []
+    for arguments in (["-n2"], []):
+        seed = [f"--factory-seed={runs[0][0]}"] if runs else []
+        result = suite.run(tests, *arguments, *seed, conftest=RECORDING)
+        result.assert_outcomes(passed=1)
+        (shown,) = re.findall(r"(?m)^factories: --factory-seed=(\d+)$", str(result.stdout))
+        runs.append((shown, file.read_text()))
+        file.unlink()
+    assert runs[0] == runs[1]
+
+
 BUILDING = """
     import random
     import factory

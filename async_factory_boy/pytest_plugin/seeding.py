@@ -149,6 +149,17 @@ class Seeding:
     def _line(self) -> str:
         return f"factories: --factory-seed={self.seed}"
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self, collector: pytest.Collector) -> Generator[None, Any, Any]:
+        """Have parameters that factories make be the same in each of pytest-xdist's workers."""
+        if not self._seeds():
+            return (yield)
+        self._reseed(_name(collector))
+        try:
+            return (yield)
+        finally:
+            self._notice_others()
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         if self._seeds():
