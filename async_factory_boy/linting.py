@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import pkgutil
+import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from async_factory_boy.exceptions import (
     AdapterError,
     AsyncFactoryError,
     ConfigurationError,
+    OptionError,
     UnknownStrategyError,
 )
 from async_factory_boy.factory import AsyncFactory, _factory_boy, _storing
@@ -112,10 +114,25 @@ class LintFailure:
         return self.case.trait
 
     def __str__(self) -> str:
-        # The lines after the first are, for SQLAlchemy, the statement with its values.
-        reason = str(self.error).partition("\n")[0]
-        cause = type(self.error).__name__ + (f": {reason}" if reason else "")
-        return f"{self.case} in {self.factory.__module__}: {cause}"
+        return f"{self.case} in {self.factory.__module__}: {_in_one_line(self.error)}"
+
+
+# What says nothing of the cause: SQLAlchemy's statement with its values, and links to manuals.
+_ADDED = re.compile(
+    r"\n(\[SQL: |\[parameters: |\(Background on this error )(?s:.*)"
+    r"|\n *For further information visit .*"
+)
+
+
+def _in_one_line(error: BaseException) -> str:
+    lines = _ADDED.sub("", str(error).strip()).splitlines()
+    reason = " ".join(filter(None, map(str.strip, lines)))
+    text = type(error).__name__ + (f": {reason}" if reason else "")
+    within = getattr(error, "exceptions", None)  # an ExceptionGroup, which Python 3.10 has not
+    if isinstance(within, tuple):
+        parts = [_in_one_line(one) for one in within if isinstance(one, BaseException)]
+        text += f" [{'; '.join(parts)}]"
+    return text
 
 
 class LintError(AsyncFactoryError, AssertionError):
@@ -266,27 +283,52 @@ def _check_strategy(strategy: object) -> None:
 async def rolled_back(factory: AnyFactory) -> AsyncExitStack:
     """Return what undoes at its end what `factory` has stored, in all the stores it reaches."""
     async with AsyncExitStack() as stack:
-        for adapter, model in _stores(factory):
-            given = await stack.enter_async_context(adapter.rolled_back(model))
-            if not isinstance(given, Mapping):
-                raise BrokenUndoError(
-                    f"{type(adapter).__name__}.rolled_back() gave {given!r}; it has to give the "
-                    "call-time options that hold inside of it: yield {} if none changes."
-                )
-            stack.enter_context(options.scope(given))
+        for adapter, model, of_part in _stores(factory):
+            async with AsyncExitStack() as begun:
+                with options.scope(of_part):
+                    given = await begun.enter_async_context(adapter.rolled_back(model))
+                if not isinstance(given, Mapping):
+                    raise BrokenUndoError(
+                        f"{type(adapter).__name__}.rolled_back() gave {given!r}; it has to give "
+                        "the call-time options that hold inside of it: yield {} if none changes."
+                    )
+                if of_part and any(of_part.get(name) is not given[name] for name in given):
+                    continue  # it has begun what the part, which names another, will not use
+                stack.push_async_exit(begun.pop_all())
+            if not of_part:
+                stack.enter_context(options.scope(given))
         stack.enter_context(_storing.uncommitted())
         return stack.pop_all()
 
 
-def _stores(factory: AnyFactory) -> list[tuple[PersistenceAdapter[Any], Any]]:
-    """Return an adapter, with a model, for each of the stores that `factory` stores in."""
-    stores: dict[Hashable, tuple[PersistenceAdapter[Any], Any]] = {}
-    for one in _factory_boy.reached(factory):
-        if not _is_factory(one) or one._meta.abstract:
-            continue
-        # What is wrong is told by creating the object, which meets it too.
-        with contextlib.suppress(Exception):
-            adapter, model = one._meta.adapter_for_storing(), one._meta.model
-            adapter.check(model)
-            stores.setdefault(adapter.stored_through(model), (adapter, model))
+def _stores(
+    factory: AnyFactory,
+) -> list[tuple[PersistenceAdapter[Any], Any, Mapping[str, Any]]]:
+    """Return an adapter, with a model, for each of the stores that `factory` stores in.
+
+    And with the call-time options that a declaration gives to a part, where it is these that lead
+    there.
+    """
+    stores: dict[Hashable, tuple[PersistenceAdapter[Any], Any, Mapping[str, Any]]] = {}
+    reached = [
+        one for one in _factory_boy.reached(factory) if _is_factory(one) and not one._meta.abstract
+    ]
+    for of_part in ({}, *_options_of_parts(reached)):
+        for one in reached:
+            # What is wrong is told by creating the object, which meets it too.
+            with contextlib.suppress(Exception), options.scope(of_part):
+                adapter, model = one._meta.adapter_for_storing(), one._meta.model
+                adapter.check(model)
+                stores.setdefault(adapter.stored_through(model), (adapter, model, of_part))
     return list(stores.values())
+
+
+def _options_of_parts(factories: Iterable[AnyFactory]) -> Iterator[Mapping[str, Any]]:
+    for one in factories:
+        for declared in _factory_boy.declared(one._meta):
+            for name, value in declared.items() if isinstance(declared, dict) else ():
+                with contextlib.suppress(OptionError):
+                    # Given in a SubFactory, or in the class body: company__sqlalchemy_session.
+                    given = options.take({str(name).rpartition("__")[2]: value})
+                    if given:
+                        yield given

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import factory
 import pytest
+from pydantic import BaseModel, ValidationError
 from pymongo import AsyncMongoClient
 from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
@@ -30,10 +31,10 @@ from async_factory_boy import (
     bind,
     lint,
 )
-from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.adapters import CallOption, PersistenceAdapter
 from async_factory_boy.factory import AsyncFactory
 from async_factory_boy.factory.sqlalchemy import AsyncSQLAlchemyModelFactory
-from async_factory_boy.linting import LintCase, lint_cases
+from async_factory_boy.linting import LintCase, LintFailure, lint_cases
 from tests.stores import beanie, mongo, tortoise
 from tests.stores.base import Store, params
 from tests.stores.every import STORES
@@ -71,14 +72,20 @@ async def test_nothing_stays(store: Store) -> None:
     assert len(await store.rows(store.UserFactory)) == 1
 
 
-@pytest.fixture
-async def session() -> AsyncGenerator[AsyncSession]:
+@asynccontextmanager
+async def opened() -> AsyncGenerator[AsyncSession]:
     engine = create_async_engine("sqlite+aiosqlite://")
     async with engine.begin() as connection:
         await connection.run_sync(Base.metadata.create_all)
     async with AsyncSession(engine) as session:
         yield session
     await engine.dispose()
+
+
+@pytest.fixture
+async def session() -> AsyncGenerator[AsyncSession]:
+    async with opened() as session:
+        yield session
 
 
 class Broken(CompanyFactory):
@@ -131,6 +138,55 @@ async def test_all_failures_in_one_error(session: AsyncSession) -> None:
     assert isinstance(error, AssertionError)
 
 
+class Person(BaseModel):
+    name: str
+    age: int
+
+
+class SeveralError(Exception):
+    """Looks like an ExceptionGroup, which Python 3.10 has not."""
+
+    exceptions = (LookupError("one"), ValueError(), KeyError("other"))
+
+
+def validation_error() -> Exception:
+    with pytest.raises(ValidationError) as caught:
+        Person(age="old")  # type: ignore[call-arg, arg-type]
+    return caught.value
+
+
+def statement_error(message: str) -> Exception:
+    return IntegrityError("INSERT\nINTO user", {"name": "Ada"}, ValueError(message))
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (LookupError("\n  in the second line\n"), "LookupError: in the second line"),
+        (LookupError("two\n\n  lines"), "LookupError: two lines"),
+        (
+            validation_error(),
+            "ValidationError: 2 validation errors for Person "
+            "name Field required [type=missing, input_value={'age': 'old'}, input_type=dict] "
+            "age Input should be a valid integer, unable to parse string as an integer "
+            "[type=int_parsing, input_value='old', input_type=str]",
+        ),
+        (
+            statement_error("no user\nDETAIL: Ada"),
+            "IntegrityError: (builtins.ValueError) no user DETAIL: Ada",
+        ),
+        (
+            SeveralError("in tasks"),
+            "SeveralError: in tasks [LookupError: one; ValueError; KeyError: 'other']",
+        ),
+    ],
+)
+def test_text_of_a_failure(error: Exception, text: str) -> None:
+    """The text of a failure says why, in one line, without the statement or links."""
+    failure = LintFailure(LintCase(CompanyFactory), error)
+    assert str(failure) == f"CompanyFactory in {CompanyFactory.__module__}: {text}"
+
+
 async def test_without_traits(session: AsyncSession) -> None:
     """traits=False tries the factories only."""
     with bind(sqlalchemy_session=session):
@@ -179,6 +235,32 @@ async def test_persistence(session: AsyncSession, persistence: Any) -> None:
     assert commits == []
     await session.commit()
     assert list(await session.scalars(Company.__table__.select())) == []
+
+
+async def test_sessions_of_parts(session: AsyncSession) -> None:
+    """What is created with a session that a declaration gives to a part is undone, in that."""
+    async with opened() as one, opened() as two, opened() as three:
+
+        class WithOthers(CompanyFactory):
+            class Params:
+                third = factory.Trait(
+                    more=factory.RelatedFactory(CompanyFactory, sqlalchemy_session=three)
+                )
+
+            other = factory.RelatedFactory(CompanyFactory, sqlalchemy_session=one)
+            another = factory.RelatedFactory(CompanyFactory)
+            another__sqlalchemy_session = two
+
+        async def counts() -> list[int]:
+            return [
+                len((await each.scalars(Company.__table__.select())).all())
+                for each in (session, one, two, three)
+            ]
+
+        await lint(WithOthers, sqlalchemy_session=session)
+        assert await counts() == [0, 0, 0, 0]
+        await WithOthers.create_async(third=True, sqlalchemy_session=session)
+        assert await counts() == [1, 1, 1, 1]
 
 
 async def test_what_the_session_holds_stays_readable(session: AsyncSession) -> None:
@@ -333,6 +415,46 @@ async def test_an_adapter_that_cannot_undo() -> None:
     assert adapter.rows == []
     await lint(of(adapter), rollback=False)
     assert adapter.rows == [{"name": "Ada"}]
+
+
+class BeginningAdapter(ListAdapter):
+    """Stores in a list, unless it is given another; a transaction is one more list."""
+
+    lint_rows: CallOption[list[Any]] = CallOption()
+    open_transactions = 0
+
+    async def save(self, instance: dict[str, Any]) -> dict[str, Any]:
+        (self.rows if self.lint_rows is None else self.lint_rows).append(instance)
+        return instance
+
+    def stored_through(self, model: Any) -> Any:
+        return id(self.lint_rows)
+
+    @asynccontextmanager
+    async def rolled_back(self, model: Any) -> AsyncGenerator[dict[str, Any]]:
+        self.open_transactions += 1
+        yield {"lint_rows": []}
+        self.open_transactions -= 1
+
+
+async def test_a_connection_of_a_part() -> None:
+    """A part that is to use a connection without a transaction is left to use that.
+
+    Nothing is left begun meanwhile that nobody would use, and might hold locks.
+    """
+    adapter_ = BeginningAdapter()
+    seen: list[int] = []
+    rows: list[Any] = []
+
+    class WithPart(of(adapter_)):  # type: ignore[misc]
+        part = factory.SubFactory(of(adapter_), lint_rows=rows)
+        seen = factory.LazyFunction(lambda: seen.append(adapter_.open_transactions))
+
+    await lint(WithPart)
+    assert adapter_.rows == []
+    assert rows == [{"name": "Ada"}]
+    assert seen == [1]
+    assert adapter_.open_transactions == 0
 
 
 async def test_an_adapter_of_somebody_else() -> None:

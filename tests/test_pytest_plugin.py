@@ -829,6 +829,82 @@ def test_same_data(suite: Suite) -> None:
     assert distributed == full
 
 
+def test_same_data_in_a_group(suite: Suite) -> None:
+    """A test gives the same data where pytest-xdist runs it in a group."""
+    file = suite.pytester.path / "data.jsonl"
+
+    def recorded(*arguments: str) -> str:
+        result = suite.run(
+            """
+            @pytest.fixture(scope="class")
+            def of_class():
+                return UserFactory.build(company=None).name
+
+            @pytest.mark.xdist_group("group")
+            def test(of_class, record):
+                record(of_class, UserFactory.build(company=None).name)
+            """,
+            *("--factory-seed=1", *arguments),
+            conftest=RECORDING,
+        )
+        result.assert_outcomes(passed=1)
+        text = file.read_text()
+        file.unlink()
+        return text
+
+    assert recorded("-n1", "--dist=loadgroup") == recorded()
+
+
+def test_same_data_for_a_parameter(suite: Suite) -> None:
+    """A fixture of a wider scope draws the same data for the same parameter, whatever its text."""
+    file = suite.pytester.path / "data.jsonl"
+    texts = []
+    for text in ("raise ValueError", "return 'one'"):
+        suite.passes(
+            f"""
+            class Parameter:
+                def __str__(self):
+                    {text}
+
+            @pytest.fixture(scope="module", params=[Parameter(), Parameter()])
+            def name(request):
+                return UserFactory.build(company=None).name
+
+            def test(name, record):
+                record(name)
+            """,
+            "--factory-seed=1",
+            conftest=RECORDING,
+            passed=2,
+        )
+        texts.append(file.read_text())
+        file.unlink()
+    assert texts[0] == texts[1]
+    assert len({json.loads(line)[1] for line in texts[0].splitlines()}) == 2
+
+
+def test_same_data_in_parameters(suite: Suite) -> None:
+    """What a module draws while it is collected is the same in each of pytest-xdist's workers.
+
+    And in each run with the same seed, if a conftest imports factories.
+    """
+    tests = """
+        @pytest.mark.parametrize("name", [UserFactory.build(company=None).name])
+        def test(name, record):
+            record(name)
+    """
+    file = suite.pytester.path / "data.jsonl"
+    runs = []
+    for arguments in (["-n2"], []):
+        seed = [f"--factory-seed={runs[0][0]}"] if runs else []
+        result = suite.run(tests, *arguments, *seed, conftest=RECORDING)
+        result.assert_outcomes(passed=1)
+        (shown,) = re.findall(r"(?m)^factories: --factory-seed=(\d+)$", str(result.stdout))
+        runs.append((shown, file.read_text()))
+        file.unlink()
+    assert runs[0] == runs[1]
+
+
 BUILDING = """
     import random
     import factory
@@ -932,6 +1008,108 @@ async def test_numbers_of_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     assert NumberFactory.build(__sequence=7) == {"number": 7}
 
 
+def test_reset_with_two_bases(suite: Suite) -> None:
+    """The numbers of a factory with two bases go on after a fixture of a wider scope."""
+    suite.passes(
+        """
+        from async_factory_boy.factory import AsyncFactory
+
+        class A(AsyncFactory):
+            pass
+
+        class B(AsyncFactory):
+            pass
+
+        class DiamondFactory(A, B):
+            class Meta:
+                model = dict
+
+            number = factory.Sequence(lambda n: n)
+
+        @pytest.fixture(scope="module")
+        def shared():
+            return DiamondFactory.build()["number"]
+
+        @pytest.mark.parametrize("run", [1, 2])
+        def test(run, request):
+            assert DiamondFactory.build() == {"number": 0}
+            assert request.getfixturevalue("shared") == 100_000
+            assert DiamondFactory.build() == {"number": 1}
+        """,
+        *("-o", "factory_reset_sequences=true"),
+        passed=2,
+    )
+
+
+def test_iterators_begin_anew(suite: Suite) -> None:
+    """Iterators begin anew in each test, also those within other declarations."""
+    suite.passes(
+        """
+        from async_factory_boy.factory import AsyncFactory
+
+        def letters():
+            return factory.Iterator("abc")
+
+        class PartFactory(AsyncFactory):
+            class Meta:
+                model = dict
+
+            letter = ""
+
+        class LettersFactory(AsyncFactory):
+            class Meta:
+                model = dict
+
+            class Params:
+                trait = factory.Trait(in_trait=letters())
+                parameter = letters()
+
+            direct = letters()
+            in_maybe = factory.Maybe(factory.LazyFunction(bool), None, letters())
+            in_dict = factory.Dict({"letter": letters()})
+            in_list = factory.List([letters()])
+            in_part = factory.SubFactory(PartFactory, letter=letters())
+            later = factory.SubFactory(PartFactory)
+            later__letter = letters()
+            of_parameter = factory.SelfAttribute("parameter")
+
+        @pytest.mark.parametrize("run", [1, 2])
+        def test(run):
+            for letter in "ab":
+                assert LettersFactory.build(trait=True) == {
+                    "direct": letter,
+                    "in_trait": letter,
+                    "in_maybe": letter,
+                    "in_dict": {"letter": letter},
+                    "in_list": [letter],
+                    "in_part": {"letter": letter},
+                    "later": {"letter": letter},
+                    "of_parameter": letter,
+                }
+        """,
+        *("-o", "factory_reset_sequences=true"),
+        passed=2,
+    )
+
+
+@pytest.mark.parametrize("ids", [("alice", "bob"), ("gwen", "gw0")])
+def test_workers_with_ids(suite: Suite, ids: tuple[str, str]) -> None:
+    """Workers have no number in common, whatever their ids."""
+    result = suite.run(
+        """
+        @pytest.mark.parametrize("run", [1, 2])
+        def test(run, record):
+            record(CompanyFactory.build().name)
+        """,
+        *("-o", "factory_disjoint_sequences=true", "--dist=load"),
+        *(f"--tx=popen//id={worker}" for worker in ids),
+        conftest=RECORDING,
+    )
+    result.assert_outcomes(passed=2)
+    lines = (suite.pytester.path / "data.jsonl").read_text().splitlines()
+    assert {json.loads(line)[1] for line in lines} == {"company0", "company1"}
+
+
 def test_no_effect(pytester: pytest.Pytester) -> None:
     """In a suite that does not use it, the plugin shows nothing, and imports neither us nor an ORM.
 
@@ -970,6 +1148,10 @@ def test_no_effect(pytester: pytest.Pytester) -> None:
             "--factory-seed takes an integer, such as the header of a run shows; got 'last'.",
         ),
         (
+            ["--factory-seed=", "-o", "factory_seed=1"],
+            "--factory-seed takes an integer, such as the header of a run shows; got ''.",
+        ),
+        (
             ["-o", "factory_seed=1.5"],
             "The ini option factory_seed takes an integer, such as the header of a run shows; got "
             "'1.5'.",
@@ -977,6 +1159,14 @@ def test_no_effect(pytester: pytest.Pytester) -> None:
         (
             ["--factory-report-json=no/such.json"],
             "--factory-report-json takes a file in a directory that exists; got 'no/such.json'.",
+        ),
+        (
+            ["--factory-report-json=."],
+            "--factory-report-json takes a file in a directory that exists; got '.'.",
+        ),
+        (
+            ["--factory-report-json="],
+            "--factory-report-json takes a file in a directory that exists; got ''.",
         ),
         (
             ["--factory-seed=1", "-p", "randomly"],
@@ -1101,6 +1291,25 @@ def test_report(suite: Suite) -> None:
     }
 
 
+def test_share_of_what_is_collected(suite: Suite) -> None:
+    """What is built while tests are collected is in the report, but not in the share."""
+    result = suite.run(
+        """
+        users = UserFactory.build_batch(100)
+
+        def test():
+            CompanyFactory.build()
+        """,
+        *("--factory-report", "--factory-report-json=report.json"),
+    )
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["models.UserFactory * 100 *  0%"])
+    report = json.loads((suite.pytester.path / "report.json").read_text())
+    shares = {one["factory"]: one["share"] for one in report["factories"]}
+    assert shares["models.UserFactory"] == 0
+    assert 0 < shares["models.CompanyFactory"] < 1
+
+
 @pytest.mark.parametrize("value", ["tests", "-1"])
 def test_report_refused(pytester: pytest.Pytester, value: str) -> None:
     """The number of factories to show is a number, and not the path that comes next."""
@@ -1120,3 +1329,30 @@ def test_report_without_factories(suite: Suite) -> None:
     result = suite.run("def test(): pass", "--factory-report", database="import pytest")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*= factories =*", "No async factory was used."])
+
+
+@pytest.mark.parametrize("shown", [["--factory-report"], []])
+def test_report_that_cannot_be_written(suite: Suite, shown: list[str]) -> None:
+    """Where the file cannot be written, the summary says so, after all else that it says."""
+    result = suite.run(
+        """
+        from pathlib import Path
+
+        def test():
+            Path("report.json").mkdir()
+            UserFactory.build()
+            raise ValueError
+        """,
+        *("--factory-report-json=report.json", *shown),
+    )
+    result.assert_outcomes(failed=1)
+    file = suite.pytester.path / "report.json"
+    result.stdout.fnmatch_lines(
+        [
+            "*= FAILURES =*",
+            *(["*= factories =*", "test_it.py::test * s"] if shown else []),
+            f"--factory-report-json has not written its file: [[]Errno *[]] *: '{file}'",
+            "FAILED test_it.py::test - ValueError",
+        ]
+    )
+    result.stdout.no_fnmatch_line("all of it: *")

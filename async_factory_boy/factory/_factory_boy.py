@@ -15,8 +15,9 @@ import copy
 import functools
 import inspect
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from factory import base, builder, declarations, enums
 
@@ -261,15 +262,32 @@ def exchange_counters(
     Returns:
         The counters they had.
     """
-    meta = factory._meta
-    before = {meta: meta._counter}
-    meta._counter = counters.get(meta)
-    for declaration in meta.base_declarations.values():
-        if isinstance(declaration, declarations.Iterator):
-            declaration.reset()
-    for derived in factory.__subclasses__():
-        before |= exchange_counters(derived, counters)
+    before: dict[Any, Any] = {}
+
+    def exchange(factory: type[base.BaseFactory[Any]]) -> None:
+        meta = factory._meta
+        if meta in before:
+            return  # it has two bases
+        before[meta] = meta._counter
+        meta._counter = counters.get(meta)
+        for iterator in _iterators_of(meta):
+            iterator.reset()
+        for derived in factory.__subclasses__():
+            exchange(derived)
+
+    exchange(factory)
     return before
+
+
+# Kept, since they are asked for in each test, of all factories.
+_iterators: WeakKeyDictionary[Any, list[declarations.Iterator]] = WeakKeyDictionary()
+
+
+def _iterators_of(meta: Any) -> list[declarations.Iterator]:
+    if meta not in _iterators:
+        found = [value for value in declared(meta) if isinstance(value, declarations.Iterator)]
+        _iterators[meta] = found
+    return _iterators[meta]
 
 
 class _AwaitingMeta:
@@ -394,24 +412,30 @@ def reached(factory: Any) -> list[Any]:
     """Return `factory` and those that its declarations name, as far as this can be seen."""
     found: list[Any] = []
 
-    def visit(value: Any) -> None:
-        if isinstance(value, declarations.SubFactory | declarations.RelatedFactory):
-            # One that cannot be imported is told by the call that would use it.
-            with contextlib.suppress(ImportError, AttributeError, ValueError):
-                add(value.get_factory())
+    def add(factory: Any) -> None:
+        if factory not in found:
+            found.append(factory)
+            for value in declared(factory._meta):
+                if isinstance(value, _OF_FACTORIES):
+                    # One that cannot be imported is told by the call that would use it.
+                    with contextlib.suppress(ImportError, AttributeError, ValueError):
+                        add(value.get_factory())
+
+    add(factory)
+    return found
+
+
+def declared(meta: Any) -> Iterator[Any]:
+    """Yield the declarations of a factory, and what they are made of."""
+
+    def parts(value: Any) -> Iterator[Any]:
+        yield value
         if isinstance(value, declarations.BaseDeclaration | declarations.Trait):
             value = vars(value)
         if isinstance(value, dict):
             for part in value.values():
-                visit(part)
+                yield from parts(part)
 
-    def add(factory: Any) -> None:
-        if factory not in found:
-            found.append(factory)
-            meta = factory._meta
-            for part in (meta.pre_declarations, meta.post_declarations):
-                visit(part.as_dict())
-            visit(meta.parameters)
-
-    add(factory)
-    return found
+    yield from parts(meta.pre_declarations.as_dict())
+    yield from parts(meta.post_declarations.as_dict())
+    yield from parts(meta.parameters)

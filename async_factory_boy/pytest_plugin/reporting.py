@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass
+from os.path import isdir
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -54,8 +55,9 @@ def configure(config: pytest.Config) -> None:
     shown, file = config.getoption("factory_report"), config.getoption("factory_report_json")
     if shown is None and file is None:
         return
-    path = config.invocation_params.dir / file if file else None
-    if path is not None and not path.parent.is_dir():
+    path = config.invocation_params.dir / file if file is not None else None
+    # Not path.is_dir(), which raises where a directory on the way may not be read.
+    if path is not None and (isdir(path) or not isdir(path.parent)):
         raise pytest.UsageError(
             f"--factory-report-json takes a file in a directory that exists; got {file!r}."
         )
@@ -172,6 +174,7 @@ class Report:
         self.config = config
         self.shown = shown
         self.path = path
+        self.unwritten: OSError | None = None
         self.test = ""
         """The test that runs."""
         self.test_seconds = 0.0
@@ -252,7 +255,11 @@ class Report:
                 (*names, *astuple(figures)) for names, figures in self.figures.items()
             ]
         elif self.path is not None:
-            self.path.write_text(json.dumps(self.as_dict(), indent=2) + "\n")
+            text = json.dumps(self.as_dict(), indent=2) + "\n"
+            try:
+                self.path.write_text(text)
+            except OSError as error:
+                self.unwritten = error  # raised from here, it would hide what the tests did
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -271,16 +278,22 @@ class Report:
         sums = _sums((test, figures) for (_, test), figures in self.figures.items() if test)
         return sorted(sums.items(), key=lambda item: (-item[1].created, -item[1].seconds))
 
-    def share(self, figures: Figures) -> float:
-        """Return the part of the time of all tests that was spent on something."""
-        return figures.seconds / self.test_seconds if self.test_seconds else 0.0
+    def shares(self) -> dict[str, float]:
+        """Return the part of the time of all tests that was spent on each factory."""
+        # What was built while tests were collected took no time of theirs.
+        sums = _sums((factory, one) for (factory, test), one in self.figures.items() if test)
+        return {
+            factory: one.seconds / self.test_seconds if self.test_seconds else 0.0
+            for factory, one in sums.items()
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """Return all that is known, to be written as JSON."""
+        shares = self.shares()
         return {
             "test_seconds": self.test_seconds,
             "factories": [
-                {"factory": name, **asdict(figures), "share": self.share(figures)}
+                {"factory": name, **asdict(figures), "share": shares.get(name, 0.0)}
                 for name, figures in self.by_factory()
             ],
             "tests": [
@@ -298,16 +311,23 @@ class Report:
         }
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if self.shown is None:
-            return
-        terminalreporter.section("factories")
+        if self.shown is not None:
+            terminalreporter.section("factories")
+            self._show(terminalreporter, self.shown)
+        if self.unwritten is not None:
+            terminalreporter.write_line(
+                f"--factory-report-json has not written its file: {self.unwritten}"
+            )
+
+    def _show(self, terminalreporter: pytest.TerminalReporter, shown: int) -> None:
         factories, tests = self.by_factory(), self.by_test()
         if not factories:
             terminalreporter.write_line("No async factory was used.")
             return
-        total = Figures()
+        total, shares = Figures(), self.shares()
         for _, figures in factories:
             total.add(figures)
+        shares["all factories"] = sum(shares.values())
         rows: list[tuple[str, ...]]
         rows = [("", "created", "built", "waves", "building", "storing", "share")]
         rows += [
@@ -318,23 +338,23 @@ class Report:
                 f"{one.waves:,}",
                 f"{one.building:.2f} s",
                 f"{one.storing:.2f} s",
-                f"{self.share(one):.0%}",
+                f"{shares.get(name, 0.0):.0%}",
             )
-            for name, one in [*factories[: self.shown or None], ("all factories", total)]
+            for name, one in [*factories[: shown or None], ("all factories", total)]
         ]
         for line in _table(rows):
             terminalreporter.write_line(line)
-        if len(factories) > self.shown > 0:
-            terminalreporter.write_line(f"({len(factories) - self.shown} more factories)")
+        if len(factories) > shown > 0:
+            terminalreporter.write_line(f"({len(factories) - shown} more factories)")
         terminalreporter.write_line("")
         rows = [("", "created", "seconds")]
         rows += [
             (test, f"{one.created:,}", f"{one.seconds:.2f} s")
-            for test, one in tests[: self.shown or None]
+            for test, one in tests[: shown or None]
         ]
         for line in _table(rows):
             terminalreporter.write_line(line)
-        if self.path is not None:
+        if self.path is not None and self.unwritten is None:
             terminalreporter.write_line(f"all of it: {self.path}")
 
 

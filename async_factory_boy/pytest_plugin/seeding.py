@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Generator, Mapping
+from itertools import count
 from typing import Any
 
 import pytest
@@ -36,7 +37,8 @@ def add_options(parser: pytest.Parser, group: pytest.OptionGroup) -> None:
 
 def configure(config: pytest.Config) -> None:
     """Register what the options ask for."""
-    _number_the_worker(config)
+    if config.getini("factory_disjoint_sequences"):
+        _number_workers(config)
     if config.getini("factory_reset_sequences"):
         config.pluginmanager.register(_Sequences(), "async_factory_boy_sequences")
     given = _given_seed(config)
@@ -59,9 +61,9 @@ def configure(config: pytest.Config) -> None:
 def _given_seed(config: pytest.Config) -> int | None:
     for source, value in (
         ("--factory-seed", config.getoption("factory_seed")),
-        ("The ini option factory_seed", config.getini("factory_seed")),
+        ("The ini option factory_seed", config.getini("factory_seed") or None),
     ):
-        if value:
+        if value is not None:
             try:
                 return int(value)
             except ValueError:
@@ -71,11 +73,34 @@ def _given_seed(config: pytest.Config) -> int | None:
     return None
 
 
-def _number_the_worker(config: pytest.Config) -> None:
-    worker = getattr(config, "workerinput", {}).get("workerid", "")
-    if config.getini("factory_disjoint_sequences") and worker.startswith("gw"):
-        sequences.worker = int(worker.removeprefix("gw"))
+def _number_workers(config: pytest.Config) -> None:
+    number = getattr(config, "workerinput", {}).get("factory_worker")
+    if number is None:
+        config.pluginmanager.register(_Workers(), "async_factory_boy_workers")
+    else:
+        sequences.worker = number
         config.add_cleanup(lambda: setattr(sequences, "worker", None))
+
+
+class _Workers:
+    """Gives a number to each of pytest-xdist's workers, also to one that replaces another.
+
+    Not that of its id, gw0, which may be any word: ``--tx popen//id=alice``.
+    """
+
+    def __init__(self) -> None:
+        self._numbers = count()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        node.workerinput["factory_worker"] = next(self._numbers)
+
+
+def _name(node: pytest.Item | pytest.Collector) -> str:
+    """Return the id of a node, without the group that pytest-xdist appends to that of a test."""
+    if isinstance(node, pytest.Item) and node.parent is not None:
+        return f"{node.parent.nodeid}::{node.name}"
+    return node.nodeid
 
 
 def _has_factories() -> bool:
@@ -124,14 +149,27 @@ class Seeding:
     def _line(self) -> str:
         return f"factories: --factory-seed={self.seed}"
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(self, collector: pytest.Collector) -> Generator[None, Any, Any]:
+        """Have parameters that factories make be the same in each of pytest-xdist's workers."""
+        if not self._seeds():
+            return (yield)
+        self._reseed(_name(collector))
+        try:
+            return (yield)
+        finally:
+            self._notice_others()
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         if self._seeds():
-            self._reseed(item.nodeid)
+            self._reseed(_name(item))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(
-        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+        self,
+        fixturedef: pytest.FixtureDef[Any],
+        request: Any,  # a SubRequest, which pytest does not export
     ) -> Generator[None, Any, Any]:
         """Keep what other tests use as well from depending on the test that comes first."""
         if fixturedef.scope == "function" or not self._seeds():
@@ -141,7 +179,9 @@ class Seeding:
 
         generators = (randgen, faker.generator.random)
         states = [generator.getstate() for generator in generators]
-        self._reseed(f"{request.node.nodeid} {fixturedef.argname} {getattr(request, 'param', '')}")
+        # By its place: the text of a parameter may be another in each run, as an address is.
+        param = request.param_index if hasattr(request, "param") else ""
+        self._reseed(f"{_name(request.node)} {fixturedef.argname} {param}")
         try:
             return (yield)
         finally:
