@@ -493,6 +493,38 @@ def test_other_overrides(suite: Suite) -> None:
     )
 
 
+def test_override_that_is_the_declared_value(suite: Suite) -> None:
+    """A value beats a trait, in whichever way it is given, also where it is the declared one."""
+    suite.passes(
+        """
+        register(UserFactory)
+        register(UserFactory, "plain", boss=True, role="user")
+        register(UserFactory, "boss", boss=True)
+
+        @pytest.mark.parametrize(("user__boss", "user__role"), [(True, "user")])
+        def test_parametrised(user, plain):
+            assert user.role == plain.role == "user"
+
+        class TestFixture:
+            @pytest.fixture
+            def boss__role(self, boss__role):
+                return boss__role
+
+            def test_value(self, boss):
+                assert boss.role == "user"
+
+        class TestPassedOn:
+            @pytest.fixture
+            def user__boss(self, user__boss):
+                return user__boss
+
+            def test_declaration(self, user):
+                assert user.role == "user"
+        """,
+        passed=3,
+    )
+
+
 # Bad input to register().
 
 

@@ -35,6 +35,9 @@ _ANYIO_HINT = (
 
 _WITH_FACTORY = (declarations.SubFactory, declarations.RelatedFactory)
 
+# What a factory declares, if it is no plain value; a fixture that overrides it may pass it on.
+_DECLARATIONS = (declarations.BaseDeclaration, declarations.Parameter)
+
 # The attribute of a fixture function that tells it is ours, with a `_Model`.
 _MODEL = "_async_factory_boy_model"
 
@@ -302,7 +305,7 @@ def _attribute_fixture(model: _Model, attribute: str) -> Callable[..., Any]:
 
 def _given_fixture(model: _Model) -> Callable[..., Any]:
     """Return a fixture of the keywords that the model's fixture gives to the factory."""
-    declarations = _declarations(model.factory)
+    declared = _declarations(model.factory)
     attributes = {model.path_to(attribute): attribute for attribute in model.attributes()}
 
     @_depending_on(["request", *attributes])
@@ -314,7 +317,9 @@ def _given_fixture(model: _Model) -> Callable[..., Any]:
             name: value.evaluate(request) if isinstance(value, LazyFixture) else value
             for name, value in given.items()
             # What is not overridden is the factory's to evaluate.
-            if name not in declarations or value is not declarations[name]
+            if name not in declared
+            or value is not declared[name]
+            or (_is_overridden(request.node, model, name) and not isinstance(value, _DECLARATIONS))
         }
 
     return given_fixture
@@ -386,6 +391,21 @@ def _resolving(request: pytest.FixtureRequest, model: _Model) -> Generator[None]
         yield
     finally:
         names.pop()
+
+
+def _parameters_of(node: Any) -> Mapping[str, Any]:
+    """Return what a test is parametrised with."""
+    return getattr(getattr(node, "callspec", None), "params", {})
+
+
+def _is_overridden(node: Any, model: _Model, attribute: str) -> bool:
+    """Tell whether an attribute is given a value, which may be the one that is declared."""
+    path = model.path_to(attribute)
+    return (
+        attribute in model.overrides
+        or path in _parameters_of(node)
+        or _model_of(_definitions(node, path)[-1].func) is not model
+    )
 
 
 def _is_changed(request: pytest.FixtureRequest, model: _Model, attribute: str) -> bool:
