@@ -525,6 +525,87 @@ def test_override_that_is_the_declared_value(suite: Suite) -> None:
     )
 
 
+def test_fixtures_within_an_attribute(suite: Suite) -> None:
+    """A fixture overrides whatever an attribute takes, also in a Dict, a hook and a circle."""
+    suite.passes(
+        """
+        from async_factory_boy.factory import AsyncFactory
+        from async_factory_boy.adapters import PersistenceAdapter
+
+        class Adapter(PersistenceAdapter):
+            async def save(self, instance):
+                return instance
+
+        class Category:
+            def __init__(self, name, parent, settings):
+                self.name, self.parent, self.settings = name, parent, settings
+
+        @register
+        class CategoryFactory(AsyncFactory):
+            class Meta:
+                model = Category
+                adapter = Adapter
+
+            name = "child"
+            parent = factory.SubFactory(f"{__name__}.CategoryFactory", parent=None)
+            settings = factory.Dict({"theme": "light"})
+
+        register(UserFactory)
+        register(UserFactory, "worker", company__name="ACME")
+
+        class TestWithin:
+            @pytest.fixture
+            def category__parent__name(self):
+                return "parent"
+
+            @pytest.fixture
+            def category__settings__theme(self):
+                return "dark"
+
+            @pytest.fixture
+            def user__noted__times(self):
+                return 3
+
+            def test(self, category, user):
+                assert (category.name, category.parent.name) == ("child", "parent")
+                assert category.settings == {"theme": "dark"}
+                assert user.note == "None {'times': 3}"
+
+        class TestRegisteredAnew:
+            register(UserFactory, "worker")
+
+            def test_other(self, worker, category):
+                assert worker.company.name != "ACME"
+                assert category.settings == {"theme": "light"}
+        """,
+        passed=2,
+    )
+
+
+def test_trait_that_a_trait_switches_on(suite: Suite) -> None:
+    """What a trait changes within a SubFactory holds, whoever has switched it on."""
+    suite.passes(
+        """
+        register(CompanyFactory)
+
+        @register(_name="user")
+        class StarFactory(UserFactory):
+            class Params:
+                famous = factory.Trait(company__name="BOSS")
+                star = factory.Trait(famous=True)
+
+        @pytest.mark.parametrize("user__star", [True])
+        def test_on(user, company):
+            assert user.company.name == "BOSS" != company.name
+
+        @pytest.mark.parametrize(("user__star", "user__famous"), [(True, False), (False, False)])
+        def test_off(user, company):
+            assert user.company is company
+        """,
+        passed=3,
+    )
+
+
 # Bad input to register().
 
 

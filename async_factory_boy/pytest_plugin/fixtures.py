@@ -7,11 +7,10 @@ so all that it needs is found by a synchronous fixture before.
 
 from __future__ import annotations
 
-import functools
 import inspect
 import re
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn, TypeVar, cast, overload
 
@@ -311,7 +310,7 @@ def _given_fixture(model: _Model) -> Callable[..., Any]:
     @_depending_on(["request", *attributes])
     def given_fixture(request: pytest.FixtureRequest, **values: Any) -> dict[str, Any]:
         given = {attributes[path]: value for path, value in values.items()}
-        for path in _nested(request, model):
+        for path in _nested(request.node, model):
             given[path] = request.getfixturevalue(model.path_to(path))
         return {
             name: value.evaluate(request) if isinstance(value, LazyFixture) else value
@@ -351,6 +350,14 @@ def _definitions(node: Any, name: str) -> Sequence[Any]:
     """Return the definitions of a fixture that a test can see, the one that holds last."""
     # pytest has no public way to ask for these; pytest-factoryboy takes the same one.
     return node.session._fixturemanager.getfixturedefs(name, node) or ()
+
+
+def _fixture_names(node: Any) -> Iterable[str]:
+    """Return the names of all fixtures that pytest has found, those a test cannot see as well."""
+    # The first is the table of pytest before 9.1, which has two.
+    tables = ("_arg2fixturedefs", "_arg2node2fixturedefs", "_arg2nodeid2fixturedefs")
+    manager = node.session._fixturemanager
+    return (name for table in tables for name in getattr(manager, table, ()))
 
 
 def _related(model: _Model, attribute: str, node: Any) -> _Model | None:
@@ -410,48 +417,59 @@ def _is_overridden(node: Any, model: _Model, attribute: str) -> bool:
 
 def _is_changed(request: pytest.FixtureRequest, model: _Model, attribute: str) -> bool:
     """Tell whether a test overrides something within an attribute, or switches a trait of it on."""
-    if any(path.startswith(attribute + SEPARATOR) for path in _nested(request, model)):
+    if any(path.startswith(attribute + SEPARATOR) for path in _nested(request.node, model)):
         return True
-    for name, trait in model.factory._meta.parameters.items():
-        if isinstance(trait, declarations.Trait) and any(
-            path.partition(SEPARATOR)[0] == attribute for path in trait.overrides
-        ):
-            value = request.getfixturevalue(model.path_to(name))
-            if value is not trait and value:
-                return True
-    return False
+    return any(
+        _is_on(request, model, name)
+        for name, trait in _traits(model).items()
+        if any(path.partition(SEPARATOR)[0] == attribute for path in trait.overrides)
+    )
 
 
-def _nested(request: pytest.FixtureRequest, model: _Model) -> list[str]:
+def _traits(model: _Model) -> dict[str, declarations.Trait]:
+    return {
+        name: one
+        for name, one in model.factory._meta.parameters.items()
+        if isinstance(one, declarations.Trait)
+    }
+
+
+def _is_on(request: pytest.FixtureRequest, model: _Model, name: str) -> bool:
+    """Tell whether a trait is switched on, by a test or by another trait."""
+    traits = _traits(model)
+    value = request.getfixturevalue(model.path_to(name))
+    if value is not traits[name]:
+        return bool(value)
+    return any(
+        trait.overrides.get(name) and _is_on(request, model, other)
+        for other, trait in traits.items()
+    )
+
+
+def _nested(node: Any, model: _Model) -> list[str]:
     """Return what a test overrides within the attributes of a model, such as company__name.
 
     By parametrisation, by a fixture, or in the call of `register`.
     """
     prefix = model.name + SEPARATOR
-    parametrized = getattr(getattr(request.node, "callspec", None), "params", {})
-    names = [name.removeprefix(prefix) for name in parametrized if name.startswith(prefix)]
-    names += [
-        path
-        for path in (*model.overrides, *_paths(model.factory))
-        if path not in names and _definitions(request.node, prefix + path)
-    ]
+    # Of fixtures, it is their names that tell: a Dict, a hook and a factory that has itself as a
+    # SubFactory take names without end.
+    fixtures = (
+        name
+        for name in _fixture_names(node)
+        if name.startswith(prefix) and _is_of_a_test(node, name)
+    )
+    names = [*_parameters_of(node), *map(model.path_to, model.overrides), *fixtures]
+    paths = dict.fromkeys(name.removeprefix(prefix) for name in names if name.startswith(prefix))
     # A parameter of the test itself may be called anything.
     attributes = model.attributes()
-    return [name for name in names if SEPARATOR in name and name.split(SEPARATOR)[0] in attributes]
+    return [path for path in paths if SEPARATOR in path and path.split(SEPARATOR)[0] in attributes]
 
 
-@functools.cache
-def _paths(factory: Any) -> tuple[str, ...]:
-    """Return the paths of all that is declared within the SubFactories of a factory."""
-
-    def within(one: Any, outer: tuple[Any, ...]) -> Iterator[str]:
-        for attribute, declaration in _declarations(one).items():
-            inner = _factory_of(declaration, _WITH_FACTORY)
-            if inner is not None and inner not in outer:
-                for path in (*_declarations(inner), *within(inner, (*outer, inner))):
-                    yield attribute + SEPARATOR + path
-
-    return tuple(within(factory, (factory,)))
+def _is_of_a_test(node: Any, name: str) -> bool:
+    """Tell whether a fixture that a test can see is none of ours."""
+    definitions = _definitions(node, name)
+    return bool(definitions) and _model_of(definitions[-1].func) is None
 
 
 # Hooks.
