@@ -606,6 +606,88 @@ def test_trait_that_a_trait_switches_on(suite: Suite) -> None:
     )
 
 
+def test_model_that_is_overridden(suite: Suite) -> None:
+    """A fixture may use the model's that it overrides, which is parametrised as before."""
+    suite.passes(
+        """
+        register(UserFactory)
+
+        class TestUser:
+            @pytest.fixture
+            def user(self, user):
+                user.note = "overridden"
+                return user
+
+            @pytest.mark.parametrize("user__company__name", ["ACME"])
+            def test_within(self, user):
+                assert (user.note, user.company.name) == ("overridden", "ACME")
+
+            @pytest.mark.parametrize("company__name", ["ACME"])
+            def test_related(self, user):
+                assert (user.note, user.company.name) == ("overridden", "ACME")
+
+        class TestCompany:
+            @pytest.fixture
+            def company(self, company):
+                company.country = "overridden"
+                return company
+
+            @pytest.fixture(params=["a", "b"])
+            def company__name(self, request):
+                return request.param
+
+            def test_params(self, user, request):
+                name = request.node.callspec.params["company__name"]
+                assert (user.company.country, user.company.name) == ("overridden", name)
+
+        class TestAnother:
+            @pytest.fixture
+            def company(self, acme):
+                return acme
+
+            @pytest.mark.parametrize("acme__country", ["Chile"])
+            def test_another(self, user):
+                assert (user.company.name, user.company.country) == ("ACME", "Chile")
+        """,
+        conftest="""
+        from async_factory_boy.pytest_plugin import register
+        from models import CompanyFactory
+
+        register(CompanyFactory)
+        register(CompanyFactory, "acme", name="ACME")
+        """,
+        passed=5,
+    )
+
+
+def test_fixture_with_params_within_an_attribute(suite: Suite) -> None:
+    """A fixture that overrides an attribute of a SubFactory may have params, at any depth."""
+    suite.passes(
+        """
+        register(UserFactory)
+        register(ChildFactory, "child")
+
+        class TestParams:
+            @pytest.fixture(params=["a", "b"])
+            def letter(self, request):
+                return request.param
+
+            @pytest.fixture(params=[1, 2])
+            def user__company__name(self, request, letter):
+                return f"{letter}{request.param}"
+
+            def test(self, user, letter, request):
+                number = request.node.callspec.params["user__company__name"]
+                assert user.company.name == f"{letter}{number}"
+
+            @pytest.mark.parametrize("user__company__name", ["ACME"])
+            def test_parametrised(self, child):
+                assert child.parent.company.name == "ACME"
+        """,
+        passed=5,
+    )
+
+
 # Bad input to register().
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn, TypeVar, cast, overload
 
@@ -352,6 +352,14 @@ def _definitions(node: Any, name: str) -> Sequence[Any]:
     return node.session._fixturemanager.getfixturedefs(name, node) or ()
 
 
+def _in_use(node: Any, name: str) -> Iterator[Any]:
+    """Yield the definition of a fixture that holds, and those that it overrides and uses."""
+    for definition in reversed(_definitions(node, name)):
+        yield definition
+        if name not in definition.argnames:
+            break
+
+
 def _fixture_names(node: Any) -> Iterable[str]:
     """Return the names of all fixtures that pytest has found, those a test cannot see as well."""
     # The first is the table of pytest before 9.1, which has two.
@@ -492,23 +500,32 @@ def let_parametrize(metafunc: pytest.Metafunc) -> None:
                 _check_path(metafunc, model, name)
                 metafunc.fixturenames.append(name)
                 break
-    _add_fixtures_with_params(metafunc, models)
+    nested = [
+        model.path_to(path)
+        for model in models.values()
+        for path in _nested(metafunc.definition, model)
+    ]
+    _add_fixtures_with_params(metafunc, [*models, *nested])
 
 
 def _models_for(metafunc: pytest.Metafunc) -> dict[str, _Model]:
     """Return the models that the fixtures of a test lead to, by the names of their fixtures."""
+    node = metafunc.definition
     models: dict[str, _Model] = {}
     names = list(metafunc.fixturenames)
+    seen: set[str] = set()
     while names:
         name = names.pop()
-        for definition in _definitions(metafunc.definition, name)[-1:]:
+        if name in seen:
+            continue
+        seen.add(name)
+        for definition in _in_use(node, name):
             model = _model_of(definition.func)
-            if model is None or model.name != name or name in models:
+            if model is None or model.name != name:
+                names += definition.argnames
                 continue
             models[name] = model
-            related = (
-                _related(model, attribute, metafunc.definition) for attribute in model.attributes()
-            )
+            related = (_related(model, attribute, node) for attribute in model.attributes())
             names += [one.name for one in related if one is not None]
     return models
 
@@ -548,19 +565,19 @@ def _check_path(metafunc: pytest.Metafunc, model: _Model, name: str) -> None:
         factory, known = inner, _declarations(inner)
 
 
-def _add_fixtures_with_params(metafunc: pytest.Metafunc, models: Mapping[str, _Model]) -> None:
-    names = [name for name in models if name not in metafunc.fixturenames]
+def _add_fixtures_with_params(metafunc: pytest.Metafunc, names: list[str]) -> None:
+    """Have pytest parametrise a test by the fixtures of these names, and by those they use."""
     seen: set[str] = set()
     while names:
         name = names.pop()
-        definitions = _definitions(metafunc.definition, name)
-        if name in seen or name in metafunc.fixturenames or not definitions:
+        if name in seen or name in metafunc.fixturenames:
             continue
         seen.add(name)
-        names += definitions[-1].argnames
-        if definitions[-1].params is not None:
+        in_use = list(_in_use(metafunc.definition, name))
+        names += [used for definition in in_use for used in definition.argnames]
+        if any(definition.params is not None for definition in in_use):
             metafunc.fixturenames.append(name)
-            metafunc._arg2fixturedefs[name] = definitions
+            metafunc._arg2fixturedefs[name] = _definitions(metafunc.definition, name)
 
 
 def hand_to_the_runner(
