@@ -253,6 +253,43 @@ def test_loop_scope_is_that_of_the_test(suite: Suite) -> None:
     )
 
 
+def test_loop_scope_of_the_configuration(suite: Suite) -> None:
+    """The loop of a test may be chosen by an option, for all of them."""
+    suite.passes(
+        """
+        import asyncio
+        from async_factory_boy.factory import AsyncFactory
+        from async_factory_boy.adapters import PersistenceAdapter
+
+        loops = []
+
+        class Adapter(PersistenceAdapter):
+            async def save(self, instance):
+                loops.append(asyncio.get_running_loop())
+                return instance
+
+        class Thing:
+            pass
+
+        @register
+        class ThingFactory(AsyncFactory):
+            class Meta:
+                model = Thing
+                adapter = Adapter
+
+        async def test_session(thing):
+            assert loops.pop() is asyncio.get_running_loop()
+
+        @pytest.mark.asyncio(loop_scope="function")
+        async def test_function(thing):
+            assert loops.pop() is asyncio.get_running_loop()
+        """,
+        "-o",
+        "asyncio_default_test_loop_scope=session",
+        passed=2,
+    )
+
+
 def test_overrides(suite: Suite) -> None:
     """An attribute is overridden by parametrisation or a fixture, of any kind, at any depth."""
     suite.passes(
@@ -438,7 +475,10 @@ def test_circles(suite: Suite) -> None:
                 model = Chicken
                 adapter = Adapter
 
-            egg = factory.SubFactory(f"{__name__}.EggFactory", chicken=None)
+            egg = factory.SubFactory(f"{__name__}.EggFactory")
+
+        class LastFactory(ChickenFactory):
+            egg = None
 
         @register
         @register(_name="second_egg")
@@ -447,19 +487,69 @@ def test_circles(suite: Suite) -> None:
                 model = Egg
                 adapter = Adapter
 
-            chicken = factory.SubFactory(ChickenFactory)
+            chicken = factory.SubFactory(LastFactory)
 
         def test_from_egg(egg, chicken):
             assert egg.chicken is chicken
-            assert chicken.egg.chicken is None
+            assert chicken.egg.chicken.egg is None
 
         def test_from_chicken(chicken, egg):
             assert chicken.egg is egg
+            assert egg.chicken.egg is None
 
         def test_second(second_egg, chicken):
             assert second_egg.chicken is chicken
         """,
         passed=3,
+    )
+
+
+def test_subfactory_with_arguments(suite: Suite) -> None:
+    """What a SubFactory is declared with holds: its object is not that of a fixture."""
+    suite.passes(
+        """
+        register(CompanyFactory)
+
+        @register(_name="clerk")
+        class ClerkFactory(UserFactory):
+            company = factory.SubFactory(CompanyFactory, name="Holding")
+
+        register(ClerkFactory, "colleague", company=LazyFixture("company"))
+        register(UserFactory, "other", company=factory.SubFactory(CompanyFactory, name="Other"))
+
+        def test_arguments(clerk, other, company):
+            assert (clerk.company.name, other.company.name) == ("Holding", "Other")
+
+        @pytest.mark.parametrize("clerk__company__country", ["Chile"])
+        def test_within(clerk):
+            assert (clerk.company.name, clerk.company.country) == ("Holding", "Chile")
+
+        @pytest.mark.parametrize("clerk__company", [LazyFixture("company")])
+        def test_overridden(clerk, colleague, company):
+            assert clerk.company is colleague.company is company
+        """,
+        passed=3,
+    )
+
+
+def test_imported_fixtures(suite: Suite) -> None:
+    """What is registered in a module of its own can be imported from there, with a star."""
+    suite.pytester.makepyfile(
+        fixtures="""
+        from async_factory_boy.pytest_plugin import register
+        from models import UserFactory
+
+        register(UserFactory)
+        """
+    )
+    suite.passes(
+        """
+        @pytest.mark.parametrize("user__name", ["Ada"])
+        def test(user):
+            assert user.name == "Ada"
+        """,
+        conftest="from fixtures import *",
+        passed=1,
     )
 
 
@@ -731,7 +821,16 @@ class thing(AsyncFactory[Any]):  # noqa: N801
             "factory of your ORM, or register it with pytest-factoryboy.",
         ),
         ((Thing,), f"register() takes a factory class; got {Thing!r}."),
-        (("admin",), "register() takes a factory class; got 'admin'."),
+        (
+            ("admin",),
+            "register() takes a factory class first, and then a name; got 'admin'. Write "
+            'register(UserFactory, "admin"), or as a decorator @register(_name="admin").',
+        ),
+        (
+            ("admin", TableFactory),
+            "register() takes a factory class first, and then a name; got 'admin'. Write "
+            'register(TableFactory, "admin"), or as a decorator @register(_name="admin").',
+        ),
         (
             (TableFactory, "the admin"),
             "register(TableFactory, 'the admin'): a fixture needs a name that is an identifier, "
@@ -920,6 +1019,21 @@ def test_old_pytest_asyncio(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> No
             "0.23.8 is installed, which may run it on another event loop than the test; upgrade "
             'it: pip install "pytest-asyncio>=1.0".'
         ]
+    )
+
+
+def test_old_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pytest that is too old is refused where something is registered, and told to upgrade."""
+    monkeypatch.setattr(pytest, "version_tuple", (8, 0, 2))
+    monkeypatch.setattr(pytest, "__version__", "8.0.2")
+    with pytest.raises(FixtureError) as caught:
+
+        class TestSomething:
+            register(TableFactory)
+
+    assert str(caught.value) == (
+        "register() takes pytest 8.1 or later, and version 8.0.2 is installed; upgrade it: "
+        'pip install "pytest>=8.1".'
     )
 
 

@@ -84,6 +84,11 @@ class _Model(NamedTuple):
         """Return what the factory declares, with the overrides, by name."""
         return {**_declarations(self.factory), **self.overrides}
 
+    @property
+    def given_name(self) -> str:
+        # No "_" before it: "from fixtures import *" leaves out what begins with one.
+        return f"given_for_{self.name}"
+
     def path_to(self, attribute: str) -> str:
         return f"{self.name}{SEPARATOR}{attribute}"
 
@@ -166,7 +171,12 @@ def register(
 def _register(
     factory: Any, name: str | None, overrides: Mapping[str, Any], namespace: dict[str, Any]
 ) -> Any:
-    _check_factory(factory)
+    if pytest.version_tuple < (8, 1):
+        _fail(
+            f"register() takes pytest 8.1 or later, and version {pytest.__version__} is "
+            'installed; upgrade it: pip install "pytest>=8.1".'
+        )
+    _check_factory(factory, name)
     model = _Model(name or model_name(factory), factory, overrides)
     if not model.name.isidentifier():
         _fail(
@@ -187,7 +197,7 @@ def _register(
         fixtures[factory_name] = _factory_fixture(model)
     for attribute in model.attributes():
         fixtures[model.path_to(attribute)] = _attribute_fixture(model, attribute)
-    fixtures[f"_{model.name}{SEPARATOR}given"] = _given_fixture(model)
+    fixtures[model.given_name] = _given_fixture(model)
     fixtures[model.name] = _for_pytest_asyncio(_model_fixture(model))
     for fixture_name, function in fixtures.items():
         if fixture_name in namespace:
@@ -200,8 +210,14 @@ def _register(
     return factory
 
 
-def _check_factory(factory: Any) -> None:
+def _check_factory(factory: Any, fixture_name: object) -> None:
     name = getattr(factory, "__name__", repr(factory))
+    if isinstance(factory, str):
+        other = getattr(fixture_name, "__name__", "UserFactory")
+        _fail(
+            f"register() takes a factory class first, and then a name; got {factory!r}. Write "
+            f'register({other}, "{factory}"), or as a decorator @register(_name="{factory}").'
+        )
     if not isinstance(factory, type) or not issubclass(factory, BaseFactory):
         _fail(f"register() takes a factory class; got {factory!r}.")
     if not issubclass(factory, AsyncFactory):
@@ -321,18 +337,18 @@ def _given_fixture(model: _Model) -> Callable[..., Any]:
             or (_is_overridden(request.node, model, name) and not isinstance(value, _DECLARATIONS))
         }
 
+    given_fixture.__doc__ = f"What {model.factory.__name__} is given for {model.name}."
     return given_fixture
 
 
 def _model_fixture(model: _Model, hint: str = "") -> Callable[..., Any]:
     factory_name = _underscore(model.factory.__name__)
-    given_name = f"_{model.name}{SEPARATOR}given"
 
-    @_depending_on([factory_name, given_name])
+    @_depending_on([factory_name, model.given_name])
     async def model_fixture(**fixtures: Any) -> Any:
         __tracebackhide__ = True
         try:
-            return await fixtures[factory_name].create_async(**fixtures[given_name])
+            return await fixtures[factory_name].create_async(**fixtures[model.given_name])
         except MissingOptionError as error:
             raise MissingOptionError(
                 f"{error} The fixture {model.name!r} takes what is bound when it is set up: bind "
@@ -370,9 +386,10 @@ def _fixture_names(node: Any) -> Iterable[str]:
 
 def _related(model: _Model, attribute: str, node: Any) -> _Model | None:
     """Return the registered model whose fixture is a SubFactory's object, if there is one."""
-    factory = _factory_of(model.attributes()[attribute], declarations.SubFactory)
-    if factory is None:
-        return None
+    declaration = model.attributes()[attribute]
+    factory = _factory_of(declaration, declarations.SubFactory)
+    if factory is None or declaration._defaults:
+        return None  # an object that is registered would not have what the SubFactory asks for
     name = model_name(factory)
     for definition in reversed(_definitions(node, name)):
         # Where it is overridden by a fixture that is not ours, that one is the object.
@@ -604,10 +621,7 @@ def hand_to_the_runner(
         return (yield)  # pytest-asyncio before 1.1 has seen to it when it was collected
     elif plugins.has_plugin("asyncio") or plugins.has_plugin("pytest_asyncio.plugin"):
         # The session is used by the test as well: so the object has to be made on its loop.
-        marker = request.node.get_closest_marker("asyncio")
-        function = _for_pytest_asyncio(
-            _model_fixture(model), marker.kwargs.get("loop_scope") if marker is not None else None
-        )
+        function = _for_pytest_asyncio(_model_fixture(model), _loop_scope(request))
     else:
         _fail(
             f"The fixture {model.name!r} is created in an event loop, and {request.node.nodeid} "
@@ -621,6 +635,19 @@ def hand_to_the_runner(
         return (yield)
     finally:
         definition.func = registered
+
+
+def _loop_scope(request: pytest.FixtureRequest) -> str | None:
+    """Return the scope of the loop that a test runs on, if it was chosen."""
+    marker = request.node.get_closest_marker("asyncio")
+    if marker is None:
+        return None
+    chosen: str | None = marker.kwargs.get("loop_scope")
+    if chosen is None:
+        chosen = request.config.getini("asyncio_default_test_loop_scope")
+        if chosen == "function":  # where nobody has set it, too; the session may be elsewhere
+            return None
+    return chosen
 
 
 def _for_pytest_asyncio(
