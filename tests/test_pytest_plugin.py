@@ -939,12 +939,109 @@ def test_unknown_attributes(suite: Suite) -> None:
             parametrised.format(
                 "TestWithinAValue",
                 "user__role__name",
-                "UserFactory.role is 'user', which has no attributes; parametrise 'user__role' "
-                "instead.",
+                "UserFactory.role is 'user', which has no attributes; leave '__name' out.",
             ),
             "*function uses no argument 'kind'",
         ]
     )
+
+
+def test_register_refuses_unknown_attributes(suite: Suite) -> None:
+    """The keywords of register() are declared by the factory, or options of a call."""
+    suite.passes(
+        """
+        from async_factory_boy import FixtureError
+
+        instead = (
+            "Declare it there, or take the fixture 'user_factory' and create the object in the "
+            "test."
+        )
+        declared = f"It declares alone, boss, company, name, noted, role. {instead}"
+
+        @pytest.mark.parametrize(
+            ("path", "message"),
+            [
+                ("nmae", f"UserFactory declares no 'nmae'. Did you mean 'name'? {declared}"),
+                ("bos", f"UserFactory declares no 'bos'. Did you mean 'boss'? {declared}"),
+                (
+                    "compny__name",
+                    f"UserFactory declares no 'compny'. Did you mean 'company'? {declared}",
+                ),
+                (
+                    "company__nmae",
+                    "CompanyFactory declares no 'nmae'. Did you mean 'name'? It declares country, "
+                    f"name. {instead}",
+                ),
+                (
+                    "role__name",
+                    "UserFactory.role is 'user', which has no attributes; leave '__name' out.",
+                ),
+            ],
+        )
+        def test_refused(path, message):
+            with pytest.raises(FixtureError) as caught:
+                class TestSomething:
+                    register(UserFactory, "other", **{path: True})
+
+            assert str(caught.value) == f"register(UserFactory) is given {path!r}, but {message}"
+
+        class LaterFactory(UserFactory):
+            parent = factory.SubFactory(f"{__name__}.UnwrittenFactory")
+
+        register(LaterFactory, "later", parent__nmae="Ada", parent__company=None)
+        register(
+            UserFactory,
+            "worker",
+            **{"__sequence": 5, "company__sqlalchemy_session": None},
+            name=factory.Sequence(lambda n: f"worker{n}"),
+            noted__times=3,
+            sqlalchemy_session=LazyFixture("session"),
+        )
+
+        async def test_accepted(worker, session):
+            assert worker in session
+            assert (worker.name, worker.note) == ("worker5", "None {'times': 3}")
+        """,
+        passed=6,
+    )
+
+
+def test_lazy_fixture_that_is_missing(suite: Suite) -> None:
+    """Where LazyFixture names no fixture, the error says so; what pytest says of others stays."""
+    result = suite.run(
+        """
+        register(CompanyFactory, "acme", name="ACME")
+        register(UserFactory)
+        register(UserFactory, "colleague", company=LazyFixture("acmee"))
+
+        @pytest.fixture
+        def broken(compny): ...
+
+        def test_name(colleague): ...
+
+        @pytest.mark.parametrize("user__company", [LazyFixture("broken")])
+        def test_other(user): ...
+
+        @pytest.mark.parametrize("user__company", [LazyFixture(lambda acm: acm)])
+        def test_function(user): ...
+        """
+    )
+    result.assert_outcomes(errors=3)
+    instead = (
+        "Define it in the test's class or module or in a conftest.py, or give LazyFixture the name "
+        "of one that is there."
+    )
+    result.stdout.fnmatch_lines(
+        [
+            "E*FixtureError: LazyFixture('acmee') stands for the value of 'colleague__company', "
+            "but test_it.py::test_name sees no fixture 'acmee'. Did you mean 'acme'? " + instead,
+            "E       fixture 'compny' not found",
+            "E*FixtureError: LazyFixture(<function <lambda> at *>) stands for the value of "
+            "'user__company', but test_it.py::test_function* sees no fixture 'acm'. Did you mean "
+            "'acme'? " + instead,
+        ]
+    )
+    assert "in given_fixture" not in str(result.stdout)
 
 
 @pytest.mark.parametrize(

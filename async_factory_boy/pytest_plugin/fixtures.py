@@ -18,6 +18,7 @@ import pytest
 from factory import declarations
 from factory.base import BaseDictFactory, BaseFactory, BaseListFactory
 
+from async_factory_boy import options
 from async_factory_boy.exceptions import FixtureError, MissingOptionError, closest
 from async_factory_boy.factory import AsyncFactory
 
@@ -62,10 +63,13 @@ class LazyFixture:
 
     def evaluate(self, request: pytest.FixtureRequest) -> Any:
         """Return the value in the test that `request` belongs to."""
+        values = {name: request.getfixturevalue(name) for name in self._names()}
+        return values[self.fixture] if isinstance(self.fixture, str) else self.fixture(**values)
+
+    def _names(self) -> list[str]:
         if isinstance(self.fixture, str):
-            return request.getfixturevalue(self.fixture)
-        names = inspect.signature(self.fixture).parameters
-        return self.fixture(**{name: request.getfixturevalue(name) for name in names})
+            return [self.fixture]
+        return list(inspect.signature(self.fixture).parameters)
 
     def __repr__(self) -> str:
         return f"LazyFixture({self.fixture!r})"
@@ -153,8 +157,8 @@ def register(
         The factory.
 
     Raises:
-        FixtureError: When no fixture can be made of it: it is abstract, it is no `AsyncFactory`, or
-            the name is taken.
+        FixtureError: When no fixture can be made of it: it is abstract, it is no `AsyncFactory`,
+            the name is taken, or it declares nothing of the name of an override.
     """
     frame = sys._getframe(1)
     if frame.f_code.co_flags & inspect.CO_OPTIMIZED:
@@ -183,6 +187,7 @@ def _register(
             f"register({factory.__name__}, {name!r}): a fixture needs a name that is an "
             'identifier, such as "admin".'
         )
+    _check_overrides(model)
     factory_name = _underscore(factory.__name__)
     if model.name == factory_name:
         _fail(
@@ -231,6 +236,64 @@ def _check_factory(factory: Any, fixture_name: object) -> None:
             f"register({name}): {name} is abstract, so it has no objects; set {name}.Meta.model "
             "and leave Meta.abstract out, or register a factory that is derived from it."
         )
+
+
+def _check_overrides(model: _Model) -> None:
+    known = {
+        name: model.overrides.get(name, declared)
+        for name, declared in _declarations(model.factory).items()
+    }
+    for path in model.overrides:
+        if not _is_of_a_call(path):
+            given = f"register({model.factory.__name__}) is given {path!r}"
+            _check_path(model, known, path, given, importing=False)
+
+
+def _is_of_a_call(path: str) -> bool:
+    """Tell whether a keyword is none of an attribute: an option, or factory_boy's __sequence."""
+    keywords = {path.rpartition(SEPARATOR)[2]: None}
+    options.take(keywords)
+    return not keywords or path.endswith(SEPARATOR + "sequence")
+
+
+def _check_path(
+    model: _Model, known: Mapping[str, Any], path: str, given: str, *, importing: bool = True
+) -> None:
+    """Raise if a model has no attribute of a name that a value is given for.
+
+    Args:
+        model: The model.
+        known: What its factory declares, by name.
+        path: The name.
+        given: Who gives the value, and under which name: the beginning of the message.
+        importing: Whether a factory that is named by its path can be imported already.
+    """
+    factory = model.factory
+    while path not in known:
+        attribute, _, path = path.partition(SEPARATOR)
+        if attribute not in known:
+            _fail(
+                f"{given}, but {factory.__name__} declares no {attribute!r}."
+                f"{closest(attribute, known)} It declares {', '.join(sorted(known)) or 'nothing'}. "
+                f"Declare it there, or take the fixture {_underscore(model.factory.__name__)!r} "
+                "and create the object in the test."
+            )
+        declaration = known[attribute]
+        if (
+            not importing
+            and isinstance(declaration, _WITH_FACTORY)
+            and declaration.factory_wrapper.factory is None
+        ):
+            return
+        inner = _factory_of(declaration, _WITH_FACTORY)
+        if inner is None or issubclass(inner, BaseDictFactory | BaseListFactory):
+            if isinstance(declaration, declarations.BaseDeclaration):
+                return  # it takes what it knows of: a post_generation hook, its keywords
+            _fail(
+                f"{given}, but {factory.__name__}.{attribute} is {declaration!r}, which has no "
+                f"attributes; leave {SEPARATOR + path!r} out."
+            )
+        factory, known = inner, _declarations(inner)
 
 
 def _check_name(model: _Model, name: str, namespace: Mapping[str, Any]) -> None:
@@ -325,11 +388,12 @@ def _given_fixture(model: _Model) -> Callable[..., Any]:
 
     @_depending_on(["request", *attributes])
     def given_fixture(request: pytest.FixtureRequest, **values: Any) -> dict[str, Any]:
+        __tracebackhide__ = True
         given = {attributes[path]: value for path, value in values.items()}
         for path in _nested(request.node, model):
             given[path] = request.getfixturevalue(model.path_to(path))
         return {
-            name: value.evaluate(request) if isinstance(value, LazyFixture) else value
+            name: _evaluated(value, request, model.path_to(name))
             for name, value in given.items()
             # What is not overridden is the factory's to evaluate.
             if name not in declared
@@ -339,6 +403,25 @@ def _given_fixture(model: _Model) -> Callable[..., Any]:
 
     given_fixture.__doc__ = f"What {model.factory.__name__} is given for {model.name}."
     return given_fixture
+
+
+def _evaluated(value: Any, request: pytest.FixtureRequest, path: str) -> Any:
+    __tracebackhide__ = True
+    if not isinstance(value, LazyFixture):
+        return value
+    node = request.node
+    try:
+        return value.evaluate(request)
+    except pytest.FixtureLookupError as error:
+        missing = error.argname
+        if missing not in value._names() or _definitions(node, missing):
+            raise  # a fixture that it names asks for another, say
+    visible = [name for name in _fixture_names(node) if _definitions(node, name)]
+    _fail(
+        f"{value!r} stands for the value of {path!r}, but {node.nodeid} sees no fixture "
+        f"{missing!r}.{closest(missing, visible)} Define it in the test's class or module or in a "
+        "conftest.py, or give LazyFixture the name of one that is there."
+    )
 
 
 def _model_fixture(model: _Model, hint: str = "") -> Callable[..., Any]:
@@ -514,7 +597,9 @@ def let_parametrize(metafunc: pytest.Metafunc) -> None:
             continue
         for model in models.values():
             if name.startswith(model.name + SEPARATOR):
-                _check_path(metafunc, model, name)
+                path = name.removeprefix(model.name + SEPARATOR)
+                given = f"{metafunc.definition.nodeid} is parametrised with {name!r}"
+                _check_path(model, model.attributes(), path, given)
                 metafunc.fixturenames.append(name)
                 break
     nested = [
@@ -553,33 +638,6 @@ def _parametrized(metafunc: pytest.Metafunc) -> list[str]:
         given = marker.args[0] if marker.args else marker.kwargs.get("argnames", ())
         names += [name.strip() for name in given.split(",")] if isinstance(given, str) else given
     return names
-
-
-def _check_path(metafunc: pytest.Metafunc, model: _Model, name: str) -> None:
-    """Raise if a factory has no attribute of the name that a test is parametrised with."""
-    factory, known = model.factory, model.attributes()
-    path = name.removeprefix(model.name + SEPARATOR)
-    while path not in known:
-        attribute, _, path = path.partition(SEPARATOR)
-        if attribute not in known:
-            _fail(
-                f"{metafunc.definition.nodeid} is parametrised with {name!r}, but "
-                f"{factory.__name__} declares no {attribute!r}.{closest(attribute, known)} "
-                f"It declares {', '.join(sorted(known)) or 'nothing'}. Declare it there, or take "
-                f"the fixture {_underscore(model.factory.__name__)!r} and create the object in "
-                "the test."
-            )
-        declaration = known[attribute]
-        inner = _factory_of(declaration, _WITH_FACTORY)
-        if inner is None or issubclass(inner, BaseDictFactory | BaseListFactory):
-            if isinstance(declaration, declarations.BaseDeclaration):
-                return  # it takes what it knows of: a post_generation hook, its keywords
-            _fail(
-                f"{metafunc.definition.nodeid} is parametrised with {name!r}, but "
-                f"{factory.__name__}.{attribute} is {declaration!r}, which has no attributes; "
-                f"parametrise {model.path_to(attribute)!r} instead."
-            )
-        factory, known = inner, _declarations(inner)
 
 
 def _add_fixtures_with_params(metafunc: pytest.Metafunc, names: list[str]) -> None:
