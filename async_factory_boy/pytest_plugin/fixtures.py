@@ -8,11 +8,9 @@ so all that it needs is found by a synchronous fixture before.
 from __future__ import annotations
 
 import inspect
-import re
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple, NoReturn, TypeVar, cast, overload
+from collections.abc import Callable, Generator, Iterable, Mapping
+from typing import Any, NoReturn, TypeVar, cast, overload
 
 import pytest
 from factory import declarations
@@ -21,12 +19,29 @@ from factory.base import BaseDictFactory, BaseFactory, BaseListFactory
 from async_factory_boy import options
 from async_factory_boy.exceptions import FixtureError, MissingOptionError, closest
 from async_factory_boy.factory import AsyncFactory
+from async_factory_boy.pytest_plugin._definitions import (
+    MODEL,
+    SEPARATOR,
+    Model,
+    declarations_of,
+    definitions_in_use,
+    definitions_of,
+    factory_of,
+    fixture_names,
+    is_changed,
+    is_in_progress,
+    is_overridden,
+    model_name,
+    model_of,
+    paths_within,
+    related_model,
+    resolving,
+    underscored,
+)
 
 __all__ = ["LazyFixture", "register"]
 
 F = TypeVar("F", bound="type[AsyncFactory[Any]]")
-
-SEPARATOR = "__"
 
 _ANYIO_HINT = (
     " Under anyio's plugin that fixture has to be async: async code does not see what a "
@@ -37,9 +52,6 @@ _WITH_FACTORY = (declarations.SubFactory, declarations.RelatedFactory)
 
 # What a factory declares, if it is no plain value; a fixture that overrides it may pass it on.
 _DECLARATIONS = (declarations.BaseDeclaration, declarations.Parameter)
-
-# The attribute of a fixture function that tells it is ours, with a `_Model`.
-_MODEL = "_async_factory_boy_model"
 
 
 class LazyFixture:
@@ -73,51 +85,6 @@ class LazyFixture:
 
     def __repr__(self) -> str:
         return f"LazyFixture({self.fixture!r})"
-
-
-class _Model(NamedTuple):
-    """What a fixture was made of."""
-
-    name: str
-    """The name of the model's fixture."""
-
-    factory: Any
-    overrides: Mapping[str, Any]
-
-    def attributes(self) -> dict[str, Any]:
-        """Return what the factory declares, with the overrides, by name."""
-        return {**_declarations(self.factory), **self.overrides}
-
-    @property
-    def given_name(self) -> str:
-        # No "_" before it: "from fixtures import *" leaves out what begins with one.
-        return f"given_for_{self.name}"
-
-    def path_to(self, attribute: str) -> str:
-        return f"{self.name}{SEPARATOR}{attribute}"
-
-
-def _declarations(factory: Any) -> dict[str, Any]:
-    """Return what a factory declares, as it is written there: not as its traits change it."""
-    from factory.declarations import SimpleParameter
-
-    meta = factory._meta
-    names = (
-        *meta.parameters,
-        *meta.pre_declarations.declarations,
-        *meta.post_declarations.declarations,
-    )
-    parameters = {
-        name: one.value if isinstance(one, SimpleParameter) else one
-        for name, one in meta.parameters.items()
-    }
-    declared = {
-        **meta.pre_declarations.declarations,
-        **meta.post_declarations.declarations,  # one that only a trait declares is nowhere else
-        **parameters,
-        **meta.base_declarations,
-    }
-    return {name: declared[name] for name in names}
 
 
 @overload
@@ -181,14 +148,14 @@ def _register(
             'installed; upgrade it: pip install "pytest>=8.1".'
         )
     _check_factory(factory, name)
-    model = _Model(name or model_name(factory), factory, overrides)
+    model = Model(name or model_name(factory), factory, overrides)
     if not model.name.isidentifier():
         _fail(
             f"register({factory.__name__}, {name!r}): a fixture needs a name that is an "
             'identifier, such as "admin".'
         )
     _check_overrides(model)
-    factory_name = _underscore(factory.__name__)
+    factory_name = underscored(factory.__name__)
     if model.name == factory_name:
         _fail(
             f"register({factory.__name__}) would make two fixtures called {model.name!r}, one for "
@@ -207,7 +174,7 @@ def _register(
     for fixture_name, function in fixtures.items():
         if fixture_name in namespace:
             continue  # an attribute's, which is overridden already
-        setattr(function, _MODEL, model)
+        setattr(function, MODEL, model)
         # In a class it would become a method, and be called with the instance.
         of_class = "__qualname__" in namespace
         fixture: Any = pytest.fixture(name=fixture_name)
@@ -238,10 +205,10 @@ def _check_factory(factory: Any, fixture_name: object) -> None:
         )
 
 
-def _check_overrides(model: _Model) -> None:
+def _check_overrides(model: Model) -> None:
     known = {
         name: model.overrides.get(name, declared)
-        for name, declared in _declarations(model.factory).items()
+        for name, declared in declarations_of(model.factory).items()
     }
     for path in model.overrides:
         if not _is_of_a_call(path):
@@ -257,7 +224,7 @@ def _is_of_a_call(path: str) -> bool:
 
 
 def _check_path(
-    model: _Model, known: Mapping[str, Any], path: str, given: str, *, importing: bool = True
+    model: Model, known: Mapping[str, Any], path: str, given: str, *, importing: bool = True
 ) -> None:
     """Raise if a model has no attribute of a name that a value is given for.
 
@@ -275,7 +242,7 @@ def _check_path(
             _fail(
                 f"{given}, but {factory.__name__} declares no {attribute!r}."
                 f"{closest(attribute, known)} It declares {', '.join(sorted(known)) or 'nothing'}. "
-                f"Declare it there, or take the fixture {_underscore(model.factory.__name__)!r} "
+                f"Declare it there, or take the fixture {underscored(model.factory.__name__)!r} "
                 "and create the object in the test."
             )
         declaration = known[attribute]
@@ -285,7 +252,7 @@ def _check_path(
             and declaration.factory_wrapper.factory is None
         ):
             return
-        inner = _factory_of(declaration, _WITH_FACTORY)
+        inner = factory_of(declaration, _WITH_FACTORY)
         if inner is None or issubclass(inner, BaseDictFactory | BaseListFactory):
             if isinstance(declaration, declarations.BaseDeclaration):
                 return  # it takes what it knows of: a post_generation hook, its keywords
@@ -293,14 +260,14 @@ def _check_path(
                 f"{given}, but {factory.__name__}.{attribute} is {declaration!r}, which has no "
                 f"attributes; leave {SEPARATOR + path!r} out."
             )
-        factory, known = inner, _declarations(inner)
+        factory, known = inner, declarations_of(inner)
 
 
-def _check_name(model: _Model, name: str, namespace: Mapping[str, Any]) -> None:
+def _check_name(model: Model, name: str, namespace: Mapping[str, Any]) -> None:
     if name not in namespace:
         return
     factory = model.factory.__name__
-    taken = _model_of(namespace[name])
+    taken = model_of(namespace[name])
     owner = namespace.get("__qualname__") or namespace["__name__"]
     what = (
         f"register({taken.factory.__name__}) has made already"
@@ -320,27 +287,9 @@ def _fail(message: str) -> NoReturn:
     raise FixtureError(message)
 
 
-def _model_of(fixture: object) -> _Model | None:
-    """Return what a fixture was made of, if it is one of ours."""
-    return getattr(inspect.unwrap(cast("Any", fixture)), _MODEL, None)
-
-
 def _is_fixture_of(fixture: object, factory: object) -> bool:
-    model = _model_of(fixture)
+    model = model_of(fixture)
     return model is not None and model.factory is factory
-
-
-def model_name(factory: Any) -> str:
-    """Return the name of the fixture for the objects of a factory, unless it is given another."""
-    model = factory._meta.model
-    if isinstance(model, type) and model.__module__ != "builtins":
-        return _underscore(model.__name__)
-    return _underscore(factory.__name__.removesuffix("Factory")) or _underscore(factory.__name__)
-
-
-def _underscore(name: str) -> str:
-    """Return a CamelCase name in lower case, its words joined by underscores."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 # The fixtures.
@@ -357,7 +306,7 @@ def _depending_on(names: Iterable[str]) -> Callable[[Callable[..., Any]], Callab
     return decorate
 
 
-def _factory_fixture(model: _Model) -> Callable[..., Any]:
+def _factory_fixture(model: Model) -> Callable[..., Any]:
     def factory_fixture() -> Any:
         return model.factory
 
@@ -365,41 +314,42 @@ def _factory_fixture(model: _Model) -> Callable[..., Any]:
     return factory_fixture
 
 
-def _attribute_fixture(model: _Model, attribute: str) -> Callable[..., Any]:
+def _attribute_fixture(model: Model, attribute: str) -> Callable[..., Any]:
     value = model.attributes()[attribute]
 
     def attribute_fixture(request: pytest.FixtureRequest) -> Any:
-        related = _related(model, attribute, request.node)
-        if related is None or _is_in_progress(request, related):
+        related = related_model(model, attribute, request.node)
+        if related is None or is_in_progress(request, related):
             return value
-        if _is_changed(request, model, attribute):
+        if is_changed(request, model, attribute):
             return value  # for an object of its own, which has what is changed
-        with _resolving(request, model):
+        with resolving(request, model):
             return request.getfixturevalue(related.name)
 
     attribute_fixture.__doc__ = f"What {model.name}.{attribute} is made with."
     return attribute_fixture
 
 
-def _given_fixture(model: _Model) -> Callable[..., Any]:
+def _given_fixture(model: Model) -> Callable[..., Any]:
     """Return a fixture of the keywords that the model's fixture gives to the factory."""
-    declared = _declarations(model.factory)
+    declarations = declarations_of(model.factory)
     attributes = {model.path_to(attribute): attribute for attribute in model.attributes()}
 
     @_depending_on(["request", *attributes])
     def given_fixture(request: pytest.FixtureRequest, **values: Any) -> dict[str, Any]:
         __tracebackhide__ = True
         given = {attributes[path]: value for path, value in values.items()}
-        for path in _nested(request.node, model):
+        for path in paths_within(request.node, model):
             given[path] = request.getfixturevalue(model.path_to(path))
-        return {
-            name: _evaluated(value, request, model.path_to(name))
-            for name, value in given.items()
+        keywords = {}
+        for name, value in given.items():
+            declared = name in declarations and value is declarations[name]
             # What is not overridden is the factory's to evaluate.
-            if name not in declared
-            or value is not declared[name]
-            or (_is_overridden(request.node, model, name) and not isinstance(value, _DECLARATIONS))
-        }
+            if not declared or (
+                is_overridden(request.node, model, name) and not isinstance(value, _DECLARATIONS)
+            ):
+                keywords[name] = _evaluated(value, request, model.path_to(name))
+        return keywords
 
     given_fixture.__doc__ = f"What {model.factory.__name__} is given for {model.name}."
     return given_fixture
@@ -414,9 +364,9 @@ def _evaluated(value: Any, request: pytest.FixtureRequest, path: str) -> Any:
         return value.evaluate(request)
     except pytest.FixtureLookupError as error:
         missing = error.argname
-        if missing not in value._names() or _definitions(node, missing):
+        if missing not in value._names() or definitions_of(node, missing):
             raise  # a fixture that it names asks for another, say
-    visible = [name for name in _fixture_names(node) if _definitions(node, name)]
+    visible = [name for name in fixture_names(node) if definitions_of(node, name)]
     _fail(
         f"{value!r} stands for the value of {path!r}, but {node.nodeid} sees no fixture "
         f"{missing!r}.{closest(missing, visible)} Define it in the test's class or module or in a "
@@ -424,8 +374,8 @@ def _evaluated(value: Any, request: pytest.FixtureRequest, path: str) -> Any:
     )
 
 
-def _model_fixture(model: _Model, hint: str = "") -> Callable[..., Any]:
-    factory_name = _underscore(model.factory.__name__)
+def _model_fixture(model: Model, hint: str = "") -> Callable[..., Any]:
+    factory_name = underscored(model.factory.__name__)
 
     @_depending_on([factory_name, model.given_name])
     async def model_fixture(**fixtures: Any) -> Any:
@@ -440,144 +390,6 @@ def _model_fixture(model: _Model, hint: str = "") -> Callable[..., Any]:
 
     model_fixture.__doc__ = f"An object that {model.factory.__name__} has created."
     return model_fixture
-
-
-# Which fixtures there are for a test.
-
-
-def _definitions(node: Any, name: str) -> Sequence[Any]:
-    """Return the definitions of a fixture that a test can see, the one that holds last."""
-    # pytest has no public way to ask for these; pytest-factoryboy takes the same one.
-    return node.session._fixturemanager.getfixturedefs(name, node) or ()
-
-
-def _in_use(node: Any, name: str) -> Iterator[Any]:
-    """Yield the definition of a fixture that holds, and those that it overrides and uses."""
-    for definition in reversed(_definitions(node, name)):
-        yield definition
-        if name not in definition.argnames:
-            break
-
-
-def _fixture_names(node: Any) -> Iterable[str]:
-    """Return the names of all fixtures that pytest has found, those a test cannot see as well."""
-    # The first is the table of pytest before 9.1, which has two.
-    tables = ("_arg2fixturedefs", "_arg2node2fixturedefs", "_arg2nodeid2fixturedefs")
-    manager = node.session._fixturemanager
-    return (name for table in tables for name in getattr(manager, table, ()))
-
-
-def _related(model: _Model, attribute: str, node: Any) -> _Model | None:
-    """Return the registered model whose fixture is a SubFactory's object, if there is one."""
-    declaration = model.attributes()[attribute]
-    factory = _factory_of(declaration, declarations.SubFactory)
-    if factory is None or declaration._defaults:
-        return None  # an object that is registered would not have what the SubFactory asks for
-    name = model_name(factory)
-    for definition in reversed(_definitions(node, name)):
-        # Where it is overridden by a fixture that is not ours, that one is the object.
-        found = _model_of(definition.func)
-        if (
-            found is not None
-            and found.name == name
-            and found.factory._meta.model is (factory._meta.model)
-        ):
-            return found if name != model.name else None  # a user's parent is another user
-    return None
-
-
-def _factory_of(declaration: Any, kind: Any) -> Any:
-    return declaration.get_factory() if isinstance(declaration, kind) else None
-
-
-_IN_PROGRESS = pytest.StashKey[list[str]]()
-
-
-def _is_in_progress(request: pytest.FixtureRequest, model: _Model) -> bool:
-    return model.name in request.node.stash.get(_IN_PROGRESS, ())
-
-
-@contextmanager
-def _resolving(request: pytest.FixtureRequest, model: _Model) -> Generator[None]:
-    """Note that a fixture is being made, to stop where its SubFactories lead back to it."""
-    names = request.node.stash.setdefault(_IN_PROGRESS, [])
-    names.append(model.name)
-    try:
-        yield
-    finally:
-        names.pop()
-
-
-def _parameters_of(node: Any) -> Mapping[str, Any]:
-    """Return what a test is parametrised with."""
-    return getattr(getattr(node, "callspec", None), "params", {})
-
-
-def _is_overridden(node: Any, model: _Model, attribute: str) -> bool:
-    """Tell whether an attribute is given a value, which may be the one that is declared."""
-    path = model.path_to(attribute)
-    return (
-        attribute in model.overrides
-        or path in _parameters_of(node)
-        or _model_of(_definitions(node, path)[-1].func) is not model
-    )
-
-
-def _is_changed(request: pytest.FixtureRequest, model: _Model, attribute: str) -> bool:
-    """Tell whether a test overrides something within an attribute, or switches a trait of it on."""
-    if any(path.startswith(attribute + SEPARATOR) for path in _nested(request.node, model)):
-        return True
-    return any(
-        _is_on(request, model, name)
-        for name, trait in _traits(model).items()
-        if any(path.partition(SEPARATOR)[0] == attribute for path in trait.overrides)
-    )
-
-
-def _traits(model: _Model) -> dict[str, declarations.Trait]:
-    return {
-        name: one
-        for name, one in model.factory._meta.parameters.items()
-        if isinstance(one, declarations.Trait)
-    }
-
-
-def _is_on(request: pytest.FixtureRequest, model: _Model, name: str) -> bool:
-    """Tell whether a trait is switched on, by a test or by another trait."""
-    traits = _traits(model)
-    value = request.getfixturevalue(model.path_to(name))
-    if value is not traits[name]:
-        return bool(value)
-    return any(
-        trait.overrides.get(name) and _is_on(request, model, other)
-        for other, trait in traits.items()
-    )
-
-
-def _nested(node: Any, model: _Model) -> list[str]:
-    """Return what a test overrides within the attributes of a model, such as company__name.
-
-    By parametrisation, by a fixture, or in the call of `register`.
-    """
-    prefix = model.name + SEPARATOR
-    # Of fixtures, it is their names that tell: a Dict, a hook and a factory that has itself as a
-    # SubFactory take names without end.
-    fixtures = (
-        name
-        for name in _fixture_names(node)
-        if name.startswith(prefix) and _is_of_a_test(node, name)
-    )
-    names = [*_parameters_of(node), *map(model.path_to, model.overrides), *fixtures]
-    paths = dict.fromkeys(name.removeprefix(prefix) for name in names if name.startswith(prefix))
-    # A parameter of the test itself may be called anything.
-    attributes = model.attributes()
-    return [path for path in paths if SEPARATOR in path and path.split(SEPARATOR)[0] in attributes]
-
-
-def _is_of_a_test(node: Any, name: str) -> bool:
-    """Tell whether a fixture that a test can see is none of ours."""
-    definitions = _definitions(node, name)
-    return bool(definitions) and _model_of(definitions[-1].func) is None
 
 
 # Hooks.
@@ -605,15 +417,15 @@ def let_parametrize(metafunc: pytest.Metafunc) -> None:
     nested = [
         model.path_to(path)
         for model in models.values()
-        for path in _nested(metafunc.definition, model)
+        for path in paths_within(metafunc.definition, model)
     ]
     _add_fixtures_with_params(metafunc, [*models, *nested])
 
 
-def _models_for(metafunc: pytest.Metafunc) -> dict[str, _Model]:
+def _models_for(metafunc: pytest.Metafunc) -> dict[str, Model]:
     """Return the models that the fixtures of a test lead to, by the names of their fixtures."""
     node = metafunc.definition
-    models: dict[str, _Model] = {}
+    models: dict[str, Model] = {}
     names = list(metafunc.fixturenames)
     seen: set[str] = set()
     while names:
@@ -621,13 +433,13 @@ def _models_for(metafunc: pytest.Metafunc) -> dict[str, _Model]:
         if name in seen:
             continue
         seen.add(name)
-        for definition in _in_use(node, name):
-            model = _model_of(definition.func)
+        for definition in definitions_in_use(node, name):
+            model = model_of(definition.func)
             if model is None or model.name != name:
                 names += definition.argnames
                 continue
             models[name] = model
-            related = (_related(model, attribute, node) for attribute in model.attributes())
+            related = (related_model(model, attribute, node) for attribute in model.attributes())
             names += [one.name for one in related if one is not None]
     return models
 
@@ -648,11 +460,11 @@ def _add_fixtures_with_params(metafunc: pytest.Metafunc, names: list[str]) -> No
         if name in seen or name in metafunc.fixturenames:
             continue
         seen.add(name)
-        in_use = list(_in_use(metafunc.definition, name))
+        in_use = list(definitions_in_use(metafunc.definition, name))
         names += [used for definition in in_use for used in definition.argnames]
         if any(definition.params is not None for definition in in_use):
             metafunc.fixturenames.append(name)
-            metafunc._arg2fixturedefs[name] = _definitions(metafunc.definition, name)
+            metafunc._arg2fixturedefs[name] = definitions_of(metafunc.definition, name)
 
 
 def hand_to_the_runner(
@@ -663,7 +475,7 @@ def hand_to_the_runner(
     A wrapper of the hook ``pytest_fixture_setup``.
     """
     __tracebackhide__ = True
-    model = _model_of(fixturedef.func)
+    model = model_of(fixturedef.func)
     if model is None or model.name != fixturedef.argname:
         return (yield)
     plugins = request.config.pluginmanager
