@@ -947,7 +947,7 @@ def test_unknown_attributes(suite: Suite) -> None:
 
 
 def test_register_refuses_unknown_attributes(suite: Suite) -> None:
-    """The keywords of register() are declared by the factory, or options of a call."""
+    """A keyword of register() that is a declared name, misspelt, is refused, and no other one."""
     suite.passes(
         """
         from async_factory_boy import FixtureError
@@ -994,13 +994,17 @@ def test_register_refuses_unknown_attributes(suite: Suite) -> None:
             "worker",
             **{"__sequence": 5, "company__sqlalchemy_session": None},
             name=factory.Sequence(lambda n: f"worker{n}"),
+            note="a field, though not declared",
+            id=7,
+            noted="given",
             noted__times=3,
             sqlalchemy_session=LazyFixture("session"),
         )
 
         async def test_accepted(worker, session):
             assert worker in session
-            assert (worker.name, worker.note) == ("worker5", "None {'times': 3}")
+            assert (worker.id, worker.name) == (7, "worker5")
+            assert worker.note == "given {'times': 3}"
         """,
         passed=6,
     )

@@ -16,9 +16,8 @@ import pytest
 from factory import declarations
 from factory.base import BaseDictFactory, BaseFactory, BaseListFactory
 
-from async_factory_boy import options
-from async_factory_boy.exceptions import FixtureError, MissingOptionError, closest
-from async_factory_boy.factory import AsyncFactory
+from async_factory_boy.exceptions import FixtureError, MissingOptionError, closest, similar
+from async_factory_boy.factory import AsyncFactory, _factory_boy
 from async_factory_boy.pytest_plugin._definitions import (
     MODEL,
     SEPARATOR,
@@ -125,7 +124,7 @@ def register(
 
     Raises:
         FixtureError: When no fixture can be made of it: it is abstract, it is no `AsyncFactory`,
-            the name is taken, or it declares nothing of the name of an override.
+            the name is taken, or that of an override is misspelt.
     """
     frame = sys._getframe(1)
     if frame.f_code.co_flags & inspect.CO_OPTIMIZED:
@@ -206,25 +205,17 @@ def _check_factory(factory: Any, fixture_name: object) -> None:
 
 
 def _check_overrides(model: Model) -> None:
-    known = {
-        name: model.overrides.get(name, declared)
-        for name, declared in declarations_of(model.factory).items()
-    }
+    known = declarations_of(model.factory)
+    for name, value in model.overrides.items():
+        if name in known and isinstance(value, _DECLARATIONS):
+            known[name] = value
     for path in model.overrides:
-        if not _is_of_a_call(path):
-            given = f"register({model.factory.__name__}) is given {path!r}"
-            _check_path(model, known, path, given, importing=False)
-
-
-def _is_of_a_call(path: str) -> bool:
-    """Tell whether a keyword is none of an attribute: an option, or factory_boy's __sequence."""
-    keywords = {path.rpartition(SEPARATOR)[2]: None}
-    options.take(keywords)
-    return not keywords or path.endswith(SEPARATOR + "sequence")
+        given = f"register({model.factory.__name__}) is given {path!r}"
+        _check_path(model, known, path, given, registering=True)
 
 
 def _check_path(
-    model: Model, known: Mapping[str, Any], path: str, given: str, *, importing: bool = True
+    model: Model, known: Mapping[str, Any], path: str, given: str, *, registering: bool = False
 ) -> None:
     """Raise if a model has no attribute of a name that a value is given for.
 
@@ -233,12 +224,16 @@ def _check_path(
         known: What its factory declares, by name.
         path: The name.
         given: Who gives the value, and under which name: the beginning of the message.
-        importing: Whether a factory that is named by its path can be imported already.
+        registering: Whether this is `register`, whose keywords go to the factory as they are: a
+            field of the model need not be declared. A factory that is named by its path may not
+            be there yet.
     """
     factory = model.factory
     while path not in known:
         attribute, _, path = path.partition(SEPARATOR)
         if attribute not in known:
+            if registering and not _is_misspelt(factory, attribute, known):
+                return
             _fail(
                 f"{given}, but {factory.__name__} declares no {attribute!r}."
                 f"{closest(attribute, known)} It declares {', '.join(sorted(known)) or 'nothing'}. "
@@ -247,7 +242,7 @@ def _check_path(
             )
         declaration = known[attribute]
         if (
-            not importing
+            registering
             and isinstance(declaration, _WITH_FACTORY)
             and declaration.factory_wrapper.factory is None
         ):
@@ -261,6 +256,10 @@ def _check_path(
                 f"attributes; leave {SEPARATOR + path!r} out."
             )
         factory, known = inner, declarations_of(inner)
+
+
+def _is_misspelt(factory: Any, name: str, known: Iterable[str]) -> bool:
+    return bool(similar(name, known)) and not _factory_boy._has_field(factory._meta.model, name)
 
 
 def _check_name(model: Model, name: str, namespace: Mapping[str, Any]) -> None:
