@@ -253,6 +253,43 @@ def test_loop_scope_is_that_of_the_test(suite: Suite) -> None:
     )
 
 
+def test_loop_scope_of_the_configuration(suite: Suite) -> None:
+    """The loop of a test may be chosen by an option, for all of them."""
+    suite.passes(
+        """
+        import asyncio
+        from async_factory_boy.factory import AsyncFactory
+        from async_factory_boy.adapters import PersistenceAdapter
+
+        loops = []
+
+        class Adapter(PersistenceAdapter):
+            async def save(self, instance):
+                loops.append(asyncio.get_running_loop())
+                return instance
+
+        class Thing:
+            pass
+
+        @register
+        class ThingFactory(AsyncFactory):
+            class Meta:
+                model = Thing
+                adapter = Adapter
+
+        async def test_session(thing):
+            assert loops.pop() is asyncio.get_running_loop()
+
+        @pytest.mark.asyncio(loop_scope="function")
+        async def test_function(thing):
+            assert loops.pop() is asyncio.get_running_loop()
+        """,
+        "-o",
+        "asyncio_default_test_loop_scope=session",
+        passed=2,
+    )
+
+
 def test_overrides(suite: Suite) -> None:
     """An attribute is overridden by parametrisation or a fixture, of any kind, at any depth."""
     suite.passes(
@@ -438,7 +475,10 @@ def test_circles(suite: Suite) -> None:
                 model = Chicken
                 adapter = Adapter
 
-            egg = factory.SubFactory(f"{__name__}.EggFactory", chicken=None)
+            egg = factory.SubFactory(f"{__name__}.EggFactory")
+
+        class LastFactory(ChickenFactory):
+            egg = None
 
         @register
         @register(_name="second_egg")
@@ -447,19 +487,69 @@ def test_circles(suite: Suite) -> None:
                 model = Egg
                 adapter = Adapter
 
-            chicken = factory.SubFactory(ChickenFactory)
+            chicken = factory.SubFactory(LastFactory)
 
         def test_from_egg(egg, chicken):
             assert egg.chicken is chicken
-            assert chicken.egg.chicken is None
+            assert chicken.egg.chicken.egg is None
 
         def test_from_chicken(chicken, egg):
             assert chicken.egg is egg
+            assert egg.chicken.egg is None
 
         def test_second(second_egg, chicken):
             assert second_egg.chicken is chicken
         """,
         passed=3,
+    )
+
+
+def test_subfactory_with_arguments(suite: Suite) -> None:
+    """What a SubFactory is declared with holds: its object is not that of a fixture."""
+    suite.passes(
+        """
+        register(CompanyFactory)
+
+        @register(_name="clerk")
+        class ClerkFactory(UserFactory):
+            company = factory.SubFactory(CompanyFactory, name="Holding")
+
+        register(ClerkFactory, "colleague", company=LazyFixture("company"))
+        register(UserFactory, "other", company=factory.SubFactory(CompanyFactory, name="Other"))
+
+        def test_arguments(clerk, other, company):
+            assert (clerk.company.name, other.company.name) == ("Holding", "Other")
+
+        @pytest.mark.parametrize("clerk__company__country", ["Chile"])
+        def test_within(clerk):
+            assert (clerk.company.name, clerk.company.country) == ("Holding", "Chile")
+
+        @pytest.mark.parametrize("clerk__company", [LazyFixture("company")])
+        def test_overridden(clerk, colleague, company):
+            assert clerk.company is colleague.company is company
+        """,
+        passed=3,
+    )
+
+
+def test_imported_fixtures(suite: Suite) -> None:
+    """What is registered in a module of its own can be imported from there, with a star."""
+    suite.pytester.makepyfile(
+        fixtures="""
+        from async_factory_boy.pytest_plugin import register
+        from models import UserFactory
+
+        register(UserFactory)
+        """
+    )
+    suite.passes(
+        """
+        @pytest.mark.parametrize("user__name", ["Ada"])
+        def test(user):
+            assert user.name == "Ada"
+        """,
+        conftest="from fixtures import *",
+        passed=1,
     )
 
 
@@ -490,6 +580,201 @@ def test_other_overrides(suite: Suite) -> None:
                 assert guest_factory is GuestFactory
         """,
         passed=1,
+    )
+
+
+def test_override_that_is_the_declared_value(suite: Suite) -> None:
+    """A value beats a trait, in whichever way it is given, also where it is the declared one."""
+    suite.passes(
+        """
+        register(UserFactory)
+        register(UserFactory, "plain", boss=True, role="user")
+        register(UserFactory, "boss", boss=True)
+
+        @pytest.mark.parametrize(("user__boss", "user__role"), [(True, "user")])
+        def test_parametrised(user, plain):
+            assert user.role == plain.role == "user"
+
+        class TestFixture:
+            @pytest.fixture
+            def boss__role(self, boss__role):
+                return boss__role
+
+            def test_value(self, boss):
+                assert boss.role == "user"
+
+        class TestPassedOn:
+            @pytest.fixture
+            def user__boss(self, user__boss):
+                return user__boss
+
+            def test_declaration(self, user):
+                assert user.role == "user"
+        """,
+        passed=3,
+    )
+
+
+def test_fixtures_within_an_attribute(suite: Suite) -> None:
+    """A fixture overrides whatever an attribute takes, also in a Dict, a hook and a circle."""
+    suite.passes(
+        """
+        from async_factory_boy.factory import AsyncFactory
+        from async_factory_boy.adapters import PersistenceAdapter
+
+        class Adapter(PersistenceAdapter):
+            async def save(self, instance):
+                return instance
+
+        class Category:
+            def __init__(self, name, parent, settings):
+                self.name, self.parent, self.settings = name, parent, settings
+
+        @register
+        class CategoryFactory(AsyncFactory):
+            class Meta:
+                model = Category
+                adapter = Adapter
+
+            name = "child"
+            parent = factory.SubFactory(f"{__name__}.CategoryFactory", parent=None)
+            settings = factory.Dict({"theme": "light"})
+
+        register(UserFactory)
+        register(UserFactory, "worker", company__name="ACME")
+
+        class TestWithin:
+            @pytest.fixture
+            def category__parent__name(self):
+                return "parent"
+
+            @pytest.fixture
+            def category__settings__theme(self):
+                return "dark"
+
+            @pytest.fixture
+            def user__noted__times(self):
+                return 3
+
+            def test(self, category, user):
+                assert (category.name, category.parent.name) == ("child", "parent")
+                assert category.settings == {"theme": "dark"}
+                assert user.note == "None {'times': 3}"
+
+        class TestRegisteredAnew:
+            register(UserFactory, "worker")
+
+            def test_other(self, worker, category):
+                assert worker.company.name != "ACME"
+                assert category.settings == {"theme": "light"}
+        """,
+        passed=2,
+    )
+
+
+def test_trait_that_a_trait_switches_on(suite: Suite) -> None:
+    """What a trait changes within a SubFactory holds, whoever has switched it on."""
+    suite.passes(
+        """
+        register(CompanyFactory)
+
+        @register(_name="user")
+        class StarFactory(UserFactory):
+            class Params:
+                famous = factory.Trait(company__name="BOSS")
+                star = factory.Trait(famous=True)
+
+        @pytest.mark.parametrize("user__star", [True])
+        def test_on(user, company):
+            assert user.company.name == "BOSS" != company.name
+
+        @pytest.mark.parametrize(("user__star", "user__famous"), [(True, False), (False, False)])
+        def test_off(user, company):
+            assert user.company is company
+        """,
+        passed=3,
+    )
+
+
+def test_model_that_is_overridden(suite: Suite) -> None:
+    """A fixture may use the model's that it overrides, which is parametrised as before."""
+    suite.passes(
+        """
+        register(UserFactory)
+
+        class TestUser:
+            @pytest.fixture
+            def user(self, user):
+                user.note = "overridden"
+                return user
+
+            @pytest.mark.parametrize("user__company__name", ["ACME"])
+            def test_within(self, user):
+                assert (user.note, user.company.name) == ("overridden", "ACME")
+
+            @pytest.mark.parametrize("company__name", ["ACME"])
+            def test_related(self, user):
+                assert (user.note, user.company.name) == ("overridden", "ACME")
+
+        class TestCompany:
+            @pytest.fixture
+            def company(self, company):
+                company.country = "overridden"
+                return company
+
+            @pytest.fixture(params=["a", "b"])
+            def company__name(self, request):
+                return request.param
+
+            def test_params(self, user, request):
+                name = request.node.callspec.params["company__name"]
+                assert (user.company.country, user.company.name) == ("overridden", name)
+
+        class TestAnother:
+            @pytest.fixture
+            def company(self, acme):
+                return acme
+
+            @pytest.mark.parametrize("acme__country", ["Chile"])
+            def test_another(self, user):
+                assert (user.company.name, user.company.country) == ("ACME", "Chile")
+        """,
+        conftest="""
+        from async_factory_boy.pytest_plugin import register
+        from models import CompanyFactory
+
+        register(CompanyFactory)
+        register(CompanyFactory, "acme", name="ACME")
+        """,
+        passed=5,
+    )
+
+
+def test_fixture_with_params_within_an_attribute(suite: Suite) -> None:
+    """A fixture that overrides an attribute of a SubFactory may have params, at any depth."""
+    suite.passes(
+        """
+        register(UserFactory)
+        register(ChildFactory, "child")
+
+        class TestParams:
+            @pytest.fixture(params=["a", "b"])
+            def letter(self, request):
+                return request.param
+
+            @pytest.fixture(params=[1, 2])
+            def user__company__name(self, request, letter):
+                return f"{letter}{request.param}"
+
+            def test(self, user, letter, request):
+                number = request.node.callspec.params["user__company__name"]
+                assert user.company.name == f"{letter}{number}"
+
+            @pytest.mark.parametrize("user__company__name", ["ACME"])
+            def test_parametrised(self, child):
+                assert child.parent.company.name == "ACME"
+        """,
+        passed=5,
     )
 
 
@@ -536,7 +821,16 @@ class thing(AsyncFactory[Any]):  # noqa: N801
             "factory of your ORM, or register it with pytest-factoryboy.",
         ),
         ((Thing,), f"register() takes a factory class; got {Thing!r}."),
-        (("admin",), "register() takes a factory class; got 'admin'."),
+        (
+            ("admin",),
+            "register() takes a factory class first, and then a name; got 'admin'. Write "
+            'register(UserFactory, "admin"), or as a decorator @register(_name="admin").',
+        ),
+        (
+            ("admin", TableFactory),
+            "register() takes a factory class first, and then a name; got 'admin'. Write "
+            'register(TableFactory, "admin"), or as a decorator @register(_name="admin").',
+        ),
         (
             (TableFactory, "the admin"),
             "register(TableFactory, 'the admin'): a fixture needs a name that is an identifier, "
@@ -645,12 +939,113 @@ def test_unknown_attributes(suite: Suite) -> None:
             parametrised.format(
                 "TestWithinAValue",
                 "user__role__name",
-                "UserFactory.role is 'user', which has no attributes; parametrise 'user__role' "
-                "instead.",
+                "UserFactory.role is 'user', which has no attributes; leave '__name' out.",
             ),
             "*function uses no argument 'kind'",
         ]
     )
+
+
+def test_register_refuses_unknown_attributes(suite: Suite) -> None:
+    """A keyword of register() that is a declared name, misspelt, is refused, and no other one."""
+    suite.passes(
+        """
+        from async_factory_boy import FixtureError
+
+        instead = (
+            "Declare it there, or take the fixture 'user_factory' and create the object in the "
+            "test."
+        )
+        declared = f"It declares alone, boss, company, name, noted, role. {instead}"
+
+        @pytest.mark.parametrize(
+            ("path", "message"),
+            [
+                ("nmae", f"UserFactory declares no 'nmae'. Did you mean 'name'? {declared}"),
+                ("bos", f"UserFactory declares no 'bos'. Did you mean 'boss'? {declared}"),
+                (
+                    "compny__name",
+                    f"UserFactory declares no 'compny'. Did you mean 'company'? {declared}",
+                ),
+                (
+                    "company__nmae",
+                    "CompanyFactory declares no 'nmae'. Did you mean 'name'? It declares country, "
+                    f"name. {instead}",
+                ),
+                (
+                    "role__name",
+                    "UserFactory.role is 'user', which has no attributes; leave '__name' out.",
+                ),
+            ],
+        )
+        def test_refused(path, message):
+            with pytest.raises(FixtureError) as caught:
+                class TestSomething:
+                    register(UserFactory, "other", **{path: True})
+
+            assert str(caught.value) == f"register(UserFactory) is given {path!r}, but {message}"
+
+        class LaterFactory(UserFactory):
+            parent = factory.SubFactory(f"{__name__}.UnwrittenFactory")
+
+        register(LaterFactory, "later", parent__nmae="Ada", parent__company=None)
+        register(
+            UserFactory,
+            "worker",
+            **{"__sequence": 5, "company__sqlalchemy_session": None},
+            name=factory.Sequence(lambda n: f"worker{n}"),
+            note="a field, though not declared",
+            id=7,
+            noted="given",
+            noted__times=3,
+            sqlalchemy_session=LazyFixture("session"),
+        )
+
+        async def test_accepted(worker, session):
+            assert worker in session
+            assert (worker.id, worker.name) == (7, "worker5")
+            assert worker.note == "given {'times': 3}"
+        """,
+        passed=6,
+    )
+
+
+def test_lazy_fixture_that_is_missing(suite: Suite) -> None:
+    """Where LazyFixture names no fixture, the error says so; what pytest says of others stays."""
+    result = suite.run(
+        """
+        register(CompanyFactory, "acme", name="ACME")
+        register(UserFactory)
+        register(UserFactory, "colleague", company=LazyFixture("acmee"))
+
+        @pytest.fixture
+        def broken(compny): ...
+
+        def test_name(colleague): ...
+
+        @pytest.mark.parametrize("user__company", [LazyFixture("broken")])
+        def test_other(user): ...
+
+        @pytest.mark.parametrize("user__company", [LazyFixture(lambda acm: acm)])
+        def test_function(user): ...
+        """
+    )
+    result.assert_outcomes(errors=3)
+    instead = (
+        "Define it in the test's class or module or in a conftest.py, or give LazyFixture the name "
+        "of one that is there."
+    )
+    result.stdout.fnmatch_lines(
+        [
+            "E*FixtureError: LazyFixture('acmee') stands for the value of 'colleague__company', "
+            "but test_it.py::test_name sees no fixture 'acmee'. Did you mean 'acme'? " + instead,
+            "E       fixture 'compny' not found",
+            "E*FixtureError: LazyFixture(<function <lambda> at *>) stands for the value of "
+            "'user__company', but test_it.py::test_function* sees no fixture 'acm'. Did you mean "
+            "'acme'? " + instead,
+        ]
+    )
+    assert "fixtures.py" not in str(result.stdout).partition("setup of test_function")[2]
 
 
 @pytest.mark.parametrize(
@@ -725,6 +1120,21 @@ def test_old_pytest_asyncio(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> No
             "0.23.8 is installed, which may run it on another event loop than the test; upgrade "
             'it: pip install "pytest-asyncio>=1.0".'
         ]
+    )
+
+
+def test_old_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pytest that is too old is refused where something is registered, and told to upgrade."""
+    monkeypatch.setattr(pytest, "version_tuple", (8, 0, 2))
+    monkeypatch.setattr(pytest, "__version__", "8.0.2")
+    with pytest.raises(FixtureError) as caught:
+
+        class TestSomething:
+            register(TableFactory)
+
+    assert str(caught.value) == (
+        "register() takes pytest 8.1 or later, and version 8.0.2 is installed; upgrade it: "
+        'pip install "pytest>=8.1".'
     )
 
 

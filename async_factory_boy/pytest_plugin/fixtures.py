@@ -7,26 +7,40 @@ so all that it needs is found by a synchronous fixture before.
 
 from __future__ import annotations
 
-import functools
 import inspect
-import re
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple, NoReturn, TypeVar, cast, overload
+from collections.abc import Callable, Generator, Iterable, Mapping
+from typing import Any, NoReturn, TypeVar, cast, overload
 
 import pytest
 from factory import declarations
 from factory.base import BaseDictFactory, BaseFactory, BaseListFactory
 
-from async_factory_boy.exceptions import FixtureError, MissingOptionError, closest
-from async_factory_boy.factory import AsyncFactory
+from async_factory_boy.exceptions import FixtureError, MissingOptionError, closest, similar
+from async_factory_boy.factory import AsyncFactory, _factory_boy
+from async_factory_boy.pytest_plugin._definitions import (
+    MODEL,
+    SEPARATOR,
+    Model,
+    declarations_of,
+    definitions_in_use,
+    definitions_of,
+    factory_of,
+    fixture_names,
+    is_changed,
+    is_in_progress,
+    is_overridden,
+    model_name,
+    model_of,
+    paths_within,
+    related_model,
+    resolving,
+    underscored,
+)
 
 __all__ = ["LazyFixture", "register"]
 
 F = TypeVar("F", bound="type[AsyncFactory[Any]]")
-
-SEPARATOR = "__"
 
 _ANYIO_HINT = (
     " Under anyio's plugin that fixture has to be async: async code does not see what a "
@@ -35,8 +49,8 @@ _ANYIO_HINT = (
 
 _WITH_FACTORY = (declarations.SubFactory, declarations.RelatedFactory)
 
-# The attribute of a fixture function that tells it is ours, with a `_Model`.
-_MODEL = "_async_factory_boy_model"
+# What a factory declares, if it is no plain value; a fixture that overrides it may pass it on.
+_DECLARATIONS = (declarations.BaseDeclaration, declarations.Parameter)
 
 
 class LazyFixture:
@@ -60,53 +74,16 @@ class LazyFixture:
 
     def evaluate(self, request: pytest.FixtureRequest) -> Any:
         """Return the value in the test that `request` belongs to."""
+        values = {name: request.getfixturevalue(name) for name in self._names()}
+        return values[self.fixture] if isinstance(self.fixture, str) else self.fixture(**values)
+
+    def _names(self) -> list[str]:
         if isinstance(self.fixture, str):
-            return request.getfixturevalue(self.fixture)
-        names = inspect.signature(self.fixture).parameters
-        return self.fixture(**{name: request.getfixturevalue(name) for name in names})
+            return [self.fixture]
+        return list(inspect.signature(self.fixture).parameters)
 
     def __repr__(self) -> str:
         return f"LazyFixture({self.fixture!r})"
-
-
-class _Model(NamedTuple):
-    """What a fixture was made of."""
-
-    name: str
-    """The name of the model's fixture."""
-
-    factory: Any
-    overrides: Mapping[str, Any]
-
-    def attributes(self) -> dict[str, Any]:
-        """Return what the factory declares, with the overrides, by name."""
-        return {**_declarations(self.factory), **self.overrides}
-
-    def path_to(self, attribute: str) -> str:
-        return f"{self.name}{SEPARATOR}{attribute}"
-
-
-def _declarations(factory: Any) -> dict[str, Any]:
-    """Return what a factory declares, as it is written there: not as its traits change it."""
-    from factory.declarations import SimpleParameter
-
-    meta = factory._meta
-    names = (
-        *meta.parameters,
-        *meta.pre_declarations.declarations,
-        *meta.post_declarations.declarations,
-    )
-    parameters = {
-        name: one.value if isinstance(one, SimpleParameter) else one
-        for name, one in meta.parameters.items()
-    }
-    declared = {
-        **meta.pre_declarations.declarations,
-        **meta.post_declarations.declarations,  # one that only a trait declares is nowhere else
-        **parameters,
-        **meta.base_declarations,
-    }
-    return {name: declared[name] for name in names}
 
 
 @overload
@@ -146,8 +123,8 @@ def register(
         The factory.
 
     Raises:
-        FixtureError: When no fixture can be made of it: it is abstract, it is no `AsyncFactory`, or
-            the name is taken.
+        FixtureError: When no fixture can be made of it: it is abstract, it is no `AsyncFactory`,
+            the name is taken, or that of an override is misspelt.
     """
     frame = sys._getframe(1)
     if frame.f_code.co_flags & inspect.CO_OPTIMIZED:
@@ -164,14 +141,20 @@ def register(
 def _register(
     factory: Any, name: str | None, overrides: Mapping[str, Any], namespace: dict[str, Any]
 ) -> Any:
-    _check_factory(factory)
-    model = _Model(name or model_name(factory), factory, overrides)
+    if pytest.version_tuple < (8, 1):
+        _fail(
+            f"register() takes pytest 8.1 or later, and version {pytest.__version__} is "
+            'installed; upgrade it: pip install "pytest>=8.1".'
+        )
+    _check_factory(factory, name)
+    model = Model(name or model_name(factory), factory, overrides)
     if not model.name.isidentifier():
         _fail(
             f"register({factory.__name__}, {name!r}): a fixture needs a name that is an "
             'identifier, such as "admin".'
         )
-    factory_name = _underscore(factory.__name__)
+    _check_overrides(model)
+    factory_name = underscored(factory.__name__)
     if model.name == factory_name:
         _fail(
             f"register({factory.__name__}) would make two fixtures called {model.name!r}, one for "
@@ -185,12 +168,12 @@ def _register(
         fixtures[factory_name] = _factory_fixture(model)
     for attribute in model.attributes():
         fixtures[model.path_to(attribute)] = _attribute_fixture(model, attribute)
-    fixtures[f"_{model.name}{SEPARATOR}given"] = _given_fixture(model)
+    fixtures[model.given_name] = _given_fixture(model)
     fixtures[model.name] = _for_pytest_asyncio(_model_fixture(model))
     for fixture_name, function in fixtures.items():
         if fixture_name in namespace:
             continue  # an attribute's, which is overridden already
-        setattr(function, _MODEL, model)
+        setattr(function, MODEL, model)
         # In a class it would become a method, and be called with the instance.
         of_class = "__qualname__" in namespace
         fixture: Any = pytest.fixture(name=fixture_name)
@@ -198,8 +181,14 @@ def _register(
     return factory
 
 
-def _check_factory(factory: Any) -> None:
+def _check_factory(factory: Any, fixture_name: object) -> None:
     name = getattr(factory, "__name__", repr(factory))
+    if isinstance(factory, str):
+        other = getattr(fixture_name, "__name__", "UserFactory")
+        _fail(
+            f"register() takes a factory class first, and then a name; got {factory!r}. Write "
+            f'register({other}, "{factory}"), or as a decorator @register(_name="{factory}").'
+        )
     if not isinstance(factory, type) or not issubclass(factory, BaseFactory):
         _fail(f"register() takes a factory class; got {factory!r}.")
     if not issubclass(factory, AsyncFactory):
@@ -215,11 +204,69 @@ def _check_factory(factory: Any) -> None:
         )
 
 
-def _check_name(model: _Model, name: str, namespace: Mapping[str, Any]) -> None:
+def _check_overrides(model: Model) -> None:
+    known = declarations_of(model.factory)
+    for name, value in model.overrides.items():
+        if name in known and isinstance(value, _DECLARATIONS):
+            known[name] = value
+    for path in model.overrides:
+        given = f"register({model.factory.__name__}) is given {path!r}"
+        _check_path(model, known, path, given, registering=True)
+
+
+def _check_path(
+    model: Model, known: Mapping[str, Any], path: str, given: str, *, registering: bool = False
+) -> None:
+    """Raise if a model has no attribute of a name that a value is given for.
+
+    Args:
+        model: The model.
+        known: What its factory declares, by name.
+        path: The name.
+        given: Who gives the value, and under which name: the beginning of the message.
+        registering: Whether this is `register`, whose keywords go to the factory as they are: a
+            field of the model need not be declared. A factory that is named by its path may not
+            be there yet.
+    """
+    factory = model.factory
+    while path not in known:
+        attribute, _, path = path.partition(SEPARATOR)
+        if attribute not in known:
+            if registering and not _is_misspelt(factory, attribute, known):
+                return
+            _fail(
+                f"{given}, but {factory.__name__} declares no {attribute!r}."
+                f"{closest(attribute, known)} It declares {', '.join(sorted(known)) or 'nothing'}. "
+                f"Declare it there, or take the fixture {underscored(model.factory.__name__)!r} "
+                "and create the object in the test."
+            )
+        declaration = known[attribute]
+        if (
+            registering
+            and isinstance(declaration, _WITH_FACTORY)
+            and declaration.factory_wrapper.factory is None
+        ):
+            return
+        inner = factory_of(declaration, _WITH_FACTORY)
+        if inner is None or issubclass(inner, BaseDictFactory | BaseListFactory):
+            if isinstance(declaration, declarations.BaseDeclaration):
+                return  # it takes what it knows of: a post_generation hook, its keywords
+            _fail(
+                f"{given}, but {factory.__name__}.{attribute} is {declaration!r}, which has no "
+                f"attributes; leave {SEPARATOR + path!r} out."
+            )
+        factory, known = inner, declarations_of(inner)
+
+
+def _is_misspelt(factory: Any, name: str, known: Iterable[str]) -> bool:
+    return bool(similar(name, known)) and not _factory_boy._has_field(factory._meta.model, name)
+
+
+def _check_name(model: Model, name: str, namespace: Mapping[str, Any]) -> None:
     if name not in namespace:
         return
     factory = model.factory.__name__
-    taken = _model_of(namespace[name])
+    taken = model_of(namespace[name])
     owner = namespace.get("__qualname__") or namespace["__name__"]
     what = (
         f"register({taken.factory.__name__}) has made already"
@@ -239,27 +286,9 @@ def _fail(message: str) -> NoReturn:
     raise FixtureError(message)
 
 
-def _model_of(fixture: object) -> _Model | None:
-    """Return what a fixture was made of, if it is one of ours."""
-    return getattr(inspect.unwrap(cast("Any", fixture)), _MODEL, None)
-
-
 def _is_fixture_of(fixture: object, factory: object) -> bool:
-    model = _model_of(fixture)
+    model = model_of(fixture)
     return model is not None and model.factory is factory
-
-
-def model_name(factory: Any) -> str:
-    """Return the name of the fixture for the objects of a factory, unless it is given another."""
-    model = factory._meta.model
-    if isinstance(model, type) and model.__module__ != "builtins":
-        return _underscore(model.__name__)
-    return _underscore(factory.__name__.removesuffix("Factory")) or _underscore(factory.__name__)
-
-
-def _underscore(name: str) -> str:
-    """Return a CamelCase name in lower case, its words joined by underscores."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 # The fixtures.
@@ -276,7 +305,7 @@ def _depending_on(names: Iterable[str]) -> Callable[[Callable[..., Any]], Callab
     return decorate
 
 
-def _factory_fixture(model: _Model) -> Callable[..., Any]:
+def _factory_fixture(model: Model) -> Callable[..., Any]:
     def factory_fixture() -> Any:
         return model.factory
 
@@ -284,51 +313,74 @@ def _factory_fixture(model: _Model) -> Callable[..., Any]:
     return factory_fixture
 
 
-def _attribute_fixture(model: _Model, attribute: str) -> Callable[..., Any]:
+def _attribute_fixture(model: Model, attribute: str) -> Callable[..., Any]:
     value = model.attributes()[attribute]
 
     def attribute_fixture(request: pytest.FixtureRequest) -> Any:
-        related = _related(model, attribute, request.node)
-        if related is None or _is_in_progress(request, related):
+        related = related_model(model, attribute, request.node)
+        if related is None or is_in_progress(request, related):
             return value
-        if _is_changed(request, model, attribute):
+        if is_changed(request, model, attribute):
             return value  # for an object of its own, which has what is changed
-        with _resolving(request, model):
+        with resolving(request, model):
             return request.getfixturevalue(related.name)
 
     attribute_fixture.__doc__ = f"What {model.name}.{attribute} is made with."
     return attribute_fixture
 
 
-def _given_fixture(model: _Model) -> Callable[..., Any]:
+def _given_fixture(model: Model) -> Callable[..., Any]:
     """Return a fixture of the keywords that the model's fixture gives to the factory."""
-    declarations = _declarations(model.factory)
+    declarations = declarations_of(model.factory)
     attributes = {model.path_to(attribute): attribute for attribute in model.attributes()}
 
     @_depending_on(["request", *attributes])
     def given_fixture(request: pytest.FixtureRequest, **values: Any) -> dict[str, Any]:
+        __tracebackhide__ = True
         given = {attributes[path]: value for path, value in values.items()}
-        for path in _nested(request, model):
+        for path in paths_within(request.node, model):
             given[path] = request.getfixturevalue(model.path_to(path))
-        return {
-            name: value.evaluate(request) if isinstance(value, LazyFixture) else value
-            for name, value in given.items()
+        keywords = {}
+        for name, value in given.items():
+            declared = name in declarations and value is declarations[name]
             # What is not overridden is the factory's to evaluate.
-            if name not in declarations or value is not declarations[name]
-        }
+            if not declared or (
+                is_overridden(request.node, model, name) and not isinstance(value, _DECLARATIONS)
+            ):
+                keywords[name] = _evaluated(value, request, model.path_to(name))
+        return keywords
 
+    given_fixture.__doc__ = f"What {model.factory.__name__} is given for {model.name}."
     return given_fixture
 
 
-def _model_fixture(model: _Model, hint: str = "") -> Callable[..., Any]:
-    factory_name = _underscore(model.factory.__name__)
-    given_name = f"_{model.name}{SEPARATOR}given"
+def _evaluated(value: Any, request: pytest.FixtureRequest, path: str) -> Any:
+    __tracebackhide__ = True
+    if not isinstance(value, LazyFixture):
+        return value
+    node = request.node
+    try:
+        return value.evaluate(request)
+    except pytest.FixtureLookupError as error:
+        missing = error.argname
+        if missing not in value._names() or definitions_of(node, missing):
+            raise  # a fixture that it names asks for another, say
+    visible = [name for name in fixture_names(node) if definitions_of(node, name)]
+    _fail(
+        f"{value!r} stands for the value of {path!r}, but {node.nodeid} sees no fixture "
+        f"{missing!r}.{closest(missing, visible)} Define it in the test's class or module or in a "
+        "conftest.py, or give LazyFixture the name of one that is there."
+    )
 
-    @_depending_on([factory_name, given_name])
+
+def _model_fixture(model: Model, hint: str = "") -> Callable[..., Any]:
+    factory_name = underscored(model.factory.__name__)
+
+    @_depending_on([factory_name, model.given_name])
     async def model_fixture(**fixtures: Any) -> Any:
         __tracebackhide__ = True
         try:
-            return await fixtures[factory_name].create_async(**fixtures[given_name])
+            return await fixtures[factory_name].create_async(**fixtures[model.given_name])
         except MissingOptionError as error:
             raise MissingOptionError(
                 f"{error} The fixture {model.name!r} takes what is bound when it is set up: bind "
@@ -337,101 +389,6 @@ def _model_fixture(model: _Model, hint: str = "") -> Callable[..., Any]:
 
     model_fixture.__doc__ = f"An object that {model.factory.__name__} has created."
     return model_fixture
-
-
-# Which fixtures there are for a test.
-
-
-def _definitions(node: Any, name: str) -> Sequence[Any]:
-    """Return the definitions of a fixture that a test can see, the one that holds last."""
-    # pytest has no public way to ask for these; pytest-factoryboy takes the same one.
-    return node.session._fixturemanager.getfixturedefs(name, node) or ()
-
-
-def _related(model: _Model, attribute: str, node: Any) -> _Model | None:
-    """Return the registered model whose fixture is a SubFactory's object, if there is one."""
-    factory = _factory_of(model.attributes()[attribute], declarations.SubFactory)
-    if factory is None:
-        return None
-    name = model_name(factory)
-    for definition in reversed(_definitions(node, name)):
-        # Where it is overridden by a fixture that is not ours, that one is the object.
-        found = _model_of(definition.func)
-        if (
-            found is not None
-            and found.name == name
-            and found.factory._meta.model is (factory._meta.model)
-        ):
-            return found if name != model.name else None  # a user's parent is another user
-    return None
-
-
-def _factory_of(declaration: Any, kind: Any) -> Any:
-    return declaration.get_factory() if isinstance(declaration, kind) else None
-
-
-_IN_PROGRESS = pytest.StashKey[list[str]]()
-
-
-def _is_in_progress(request: pytest.FixtureRequest, model: _Model) -> bool:
-    return model.name in request.node.stash.get(_IN_PROGRESS, ())
-
-
-@contextmanager
-def _resolving(request: pytest.FixtureRequest, model: _Model) -> Generator[None]:
-    """Note that a fixture is being made, to stop where its SubFactories lead back to it."""
-    names = request.node.stash.setdefault(_IN_PROGRESS, [])
-    names.append(model.name)
-    try:
-        yield
-    finally:
-        names.pop()
-
-
-def _is_changed(request: pytest.FixtureRequest, model: _Model, attribute: str) -> bool:
-    """Tell whether a test overrides something within an attribute, or switches a trait of it on."""
-    if any(path.startswith(attribute + SEPARATOR) for path in _nested(request, model)):
-        return True
-    for name, trait in model.factory._meta.parameters.items():
-        if isinstance(trait, declarations.Trait) and any(
-            path.partition(SEPARATOR)[0] == attribute for path in trait.overrides
-        ):
-            value = request.getfixturevalue(model.path_to(name))
-            if value is not trait and value:
-                return True
-    return False
-
-
-def _nested(request: pytest.FixtureRequest, model: _Model) -> list[str]:
-    """Return what a test overrides within the attributes of a model, such as company__name.
-
-    By parametrisation, by a fixture, or in the call of `register`.
-    """
-    prefix = model.name + SEPARATOR
-    parametrized = getattr(getattr(request.node, "callspec", None), "params", {})
-    names = [name.removeprefix(prefix) for name in parametrized if name.startswith(prefix)]
-    names += [
-        path
-        for path in (*model.overrides, *_paths(model.factory))
-        if path not in names and _definitions(request.node, prefix + path)
-    ]
-    # A parameter of the test itself may be called anything.
-    attributes = model.attributes()
-    return [name for name in names if SEPARATOR in name and name.split(SEPARATOR)[0] in attributes]
-
-
-@functools.cache
-def _paths(factory: Any) -> tuple[str, ...]:
-    """Return the paths of all that is declared within the SubFactories of a factory."""
-
-    def within(one: Any, outer: tuple[Any, ...]) -> Iterator[str]:
-        for attribute, declaration in _declarations(one).items():
-            inner = _factory_of(declaration, _WITH_FACTORY)
-            if inner is not None and inner not in outer:
-                for path in (*_declarations(inner), *within(inner, (*outer, inner))):
-                    yield attribute + SEPARATOR + path
-
-    return tuple(within(factory, (factory,)))
 
 
 # Hooks.
@@ -451,26 +408,37 @@ def let_parametrize(metafunc: pytest.Metafunc) -> None:
             continue
         for model in models.values():
             if name.startswith(model.name + SEPARATOR):
-                _check_path(metafunc, model, name)
+                path = name.removeprefix(model.name + SEPARATOR)
+                given = f"{metafunc.definition.nodeid} is parametrised with {name!r}"
+                _check_path(model, model.attributes(), path, given)
                 metafunc.fixturenames.append(name)
                 break
-    _add_fixtures_with_params(metafunc, models)
+    nested = [
+        model.path_to(path)
+        for model in models.values()
+        for path in paths_within(metafunc.definition, model)
+    ]
+    _add_fixtures_with_params(metafunc, [*models, *nested])
 
 
-def _models_for(metafunc: pytest.Metafunc) -> dict[str, _Model]:
+def _models_for(metafunc: pytest.Metafunc) -> dict[str, Model]:
     """Return the models that the fixtures of a test lead to, by the names of their fixtures."""
-    models: dict[str, _Model] = {}
+    node = metafunc.definition
+    models: dict[str, Model] = {}
     names = list(metafunc.fixturenames)
+    seen: set[str] = set()
     while names:
         name = names.pop()
-        for definition in _definitions(metafunc.definition, name)[-1:]:
-            model = _model_of(definition.func)
-            if model is None or model.name != name or name in models:
+        if name in seen:
+            continue
+        seen.add(name)
+        for definition in definitions_in_use(node, name):
+            model = model_of(definition.func)
+            if model is None or model.name != name:
+                names += definition.argnames
                 continue
             models[name] = model
-            related = (
-                _related(model, attribute, metafunc.definition) for attribute in model.attributes()
-            )
+            related = (related_model(model, attribute, node) for attribute in model.attributes())
             names += [one.name for one in related if one is not None]
     return models
 
@@ -483,46 +451,19 @@ def _parametrized(metafunc: pytest.Metafunc) -> list[str]:
     return names
 
 
-def _check_path(metafunc: pytest.Metafunc, model: _Model, name: str) -> None:
-    """Raise if a factory has no attribute of the name that a test is parametrised with."""
-    factory, known = model.factory, model.attributes()
-    path = name.removeprefix(model.name + SEPARATOR)
-    while path not in known:
-        attribute, _, path = path.partition(SEPARATOR)
-        if attribute not in known:
-            _fail(
-                f"{metafunc.definition.nodeid} is parametrised with {name!r}, but "
-                f"{factory.__name__} declares no {attribute!r}.{closest(attribute, known)} "
-                f"It declares {', '.join(sorted(known)) or 'nothing'}. Declare it there, or take "
-                f"the fixture {_underscore(model.factory.__name__)!r} and create the object in "
-                "the test."
-            )
-        declaration = known[attribute]
-        inner = _factory_of(declaration, _WITH_FACTORY)
-        if inner is None or issubclass(inner, BaseDictFactory | BaseListFactory):
-            if isinstance(declaration, declarations.BaseDeclaration):
-                return  # it takes what it knows of: a post_generation hook, its keywords
-            _fail(
-                f"{metafunc.definition.nodeid} is parametrised with {name!r}, but "
-                f"{factory.__name__}.{attribute} is {declaration!r}, which has no attributes; "
-                f"parametrise {model.path_to(attribute)!r} instead."
-            )
-        factory, known = inner, _declarations(inner)
-
-
-def _add_fixtures_with_params(metafunc: pytest.Metafunc, models: Mapping[str, _Model]) -> None:
-    names = [name for name in models if name not in metafunc.fixturenames]
+def _add_fixtures_with_params(metafunc: pytest.Metafunc, names: list[str]) -> None:
+    """Have pytest parametrise a test by the fixtures of these names, and by those they use."""
     seen: set[str] = set()
     while names:
         name = names.pop()
-        definitions = _definitions(metafunc.definition, name)
-        if name in seen or name in metafunc.fixturenames or not definitions:
+        if name in seen or name in metafunc.fixturenames:
             continue
         seen.add(name)
-        names += definitions[-1].argnames
-        if definitions[-1].params is not None:
+        in_use = list(definitions_in_use(metafunc.definition, name))
+        names += [used for definition in in_use for used in definition.argnames]
+        if any(definition.params is not None for definition in in_use):
             metafunc.fixturenames.append(name)
-            metafunc._arg2fixturedefs[name] = definitions
+            metafunc._arg2fixturedefs[name] = definitions_of(metafunc.definition, name)
 
 
 def hand_to_the_runner(
@@ -533,7 +474,7 @@ def hand_to_the_runner(
     A wrapper of the hook ``pytest_fixture_setup``.
     """
     __tracebackhide__ = True
-    model = _model_of(fixturedef.func)
+    model = model_of(fixturedef.func)
     if model is None or model.name != fixturedef.argname:
         return (yield)
     plugins = request.config.pluginmanager
@@ -549,10 +490,7 @@ def hand_to_the_runner(
         return (yield)  # pytest-asyncio before 1.1 has seen to it when it was collected
     elif plugins.has_plugin("asyncio") or plugins.has_plugin("pytest_asyncio.plugin"):
         # The session is used by the test as well: so the object has to be made on its loop.
-        marker = request.node.get_closest_marker("asyncio")
-        function = _for_pytest_asyncio(
-            _model_fixture(model), marker.kwargs.get("loop_scope") if marker is not None else None
-        )
+        function = _for_pytest_asyncio(_model_fixture(model), _loop_scope(request))
     else:
         _fail(
             f"The fixture {model.name!r} is created in an event loop, and {request.node.nodeid} "
@@ -566,6 +504,19 @@ def hand_to_the_runner(
         return (yield)
     finally:
         definition.func = registered
+
+
+def _loop_scope(request: pytest.FixtureRequest) -> str | None:
+    """Return the scope of the loop that a test runs on, if it was chosen."""
+    marker = request.node.get_closest_marker("asyncio")
+    if marker is None:
+        return None
+    chosen: str | None = marker.kwargs.get("loop_scope")
+    if chosen is None:
+        chosen = request.config.getini("asyncio_default_test_loop_scope")
+        if chosen == "function":  # where nobody has set it, too; the session may be elsewhere
+            return None
+    return chosen
 
 
 def _for_pytest_asyncio(

@@ -1,0 +1,216 @@
+"""What pytest knows of fixtures, and which of them are made of factories."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple, cast
+
+import pytest
+from factory import declarations
+
+SEPARATOR = "__"
+
+# The attribute of a fixture function that tells it is ours, with a `Model`.
+MODEL = "_async_factory_boy_model"
+
+
+class Model(NamedTuple):
+    """What a fixture was made of."""
+
+    name: str
+    """The name of the model's fixture."""
+
+    factory: Any
+    overrides: Mapping[str, Any]
+
+    def attributes(self) -> dict[str, Any]:
+        """Return what the factory declares, with the overrides, by name."""
+        return {**declarations_of(self.factory), **self.overrides}
+
+    @property
+    def given_name(self) -> str:
+        # No "_" before it: "from fixtures import *" leaves out what begins with one.
+        return f"given_for_{self.name}"
+
+    def path_to(self, attribute: str) -> str:
+        return f"{self.name}{SEPARATOR}{attribute}"
+
+
+def declarations_of(factory: Any) -> dict[str, Any]:
+    """Return what a factory declares, as it is written there: not as its traits change it."""
+    from factory.declarations import SimpleParameter
+
+    meta = factory._meta
+    names = (
+        *meta.parameters,
+        *meta.pre_declarations.declarations,
+        *meta.post_declarations.declarations,
+    )
+    parameters = {
+        name: one.value if isinstance(one, SimpleParameter) else one
+        for name, one in meta.parameters.items()
+    }
+    declared = {
+        **meta.pre_declarations.declarations,
+        **meta.post_declarations.declarations,  # one that only a trait declares is nowhere else
+        **parameters,
+        **meta.base_declarations,
+    }
+    return {name: declared[name] for name in names}
+
+
+def model_of(fixture: object) -> Model | None:
+    """Return what a fixture was made of, if it is one of ours."""
+    return getattr(inspect.unwrap(cast("Any", fixture)), MODEL, None)
+
+
+def model_name(factory: Any) -> str:
+    """Return the name of the fixture for the objects of a factory, unless it is given another."""
+    model = factory._meta.model
+    if isinstance(model, type) and model.__module__ != "builtins":
+        return underscored(model.__name__)
+    return underscored(factory.__name__.removesuffix("Factory")) or underscored(factory.__name__)
+
+
+def underscored(name: str) -> str:
+    """Return a CamelCase name in lower case, its words joined by underscores."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def definitions_of(node: Any, name: str) -> Sequence[Any]:
+    """Return the definitions of a fixture that a test can see, the one that holds last."""
+    # pytest has no public way to ask for these; pytest-factoryboy takes the same one.
+    return node.session._fixturemanager.getfixturedefs(name, node) or ()
+
+
+def definitions_in_use(node: Any, name: str) -> Iterator[Any]:
+    """Yield the definition of a fixture that holds, and those that it overrides and uses."""
+    for definition in reversed(definitions_of(node, name)):
+        yield definition
+        if name not in definition.argnames:
+            break
+
+
+def fixture_names(node: Any) -> Iterable[str]:
+    """Return the names of all fixtures that pytest has found, those a test cannot see as well."""
+    # The first is the table of pytest before 9.1, which has two.
+    tables = ("_arg2fixturedefs", "_arg2node2fixturedefs", "_arg2nodeid2fixturedefs")
+    manager = node.session._fixturemanager
+    return (name for table in tables for name in getattr(manager, table, ()))
+
+
+def related_model(model: Model, attribute: str, node: Any) -> Model | None:
+    """Return the registered model whose fixture is a SubFactory's object, if there is one."""
+    declaration = model.attributes()[attribute]
+    factory = factory_of(declaration, declarations.SubFactory)
+    if factory is None or declaration._defaults:
+        return None  # an object that is registered would not have what the SubFactory asks for
+    name = model_name(factory)
+    for definition in reversed(definitions_of(node, name)):
+        # Where it is overridden by a fixture that is not ours, that one is the object.
+        found = model_of(definition.func)
+        if (
+            found is not None
+            and found.name == name
+            and found.factory._meta.model is factory._meta.model
+        ):
+            return found if name != model.name else None  # a user's parent is another user
+    return None
+
+
+def factory_of(declaration: Any, kind: Any) -> Any:
+    return declaration.get_factory() if isinstance(declaration, kind) else None
+
+
+_IN_PROGRESS = pytest.StashKey[list[str]]()
+
+
+def is_in_progress(request: pytest.FixtureRequest, model: Model) -> bool:
+    return model.name in request.node.stash.get(_IN_PROGRESS, ())
+
+
+@contextmanager
+def resolving(request: pytest.FixtureRequest, model: Model) -> Generator[None]:
+    """Note that a fixture is being made, to stop where its SubFactories lead back to it."""
+    names = request.node.stash.setdefault(_IN_PROGRESS, [])
+    names.append(model.name)
+    try:
+        yield
+    finally:
+        names.pop()
+
+
+def _parameters_of(node: Any) -> Mapping[str, Any]:
+    """Return what a test is parametrised with."""
+    return getattr(getattr(node, "callspec", None), "params", {})
+
+
+def is_overridden(node: Any, model: Model, attribute: str) -> bool:
+    """Tell whether an attribute is given a value, which may be the one that is declared."""
+    path = model.path_to(attribute)
+    return (
+        attribute in model.overrides
+        or path in _parameters_of(node)
+        or model_of(definitions_of(node, path)[-1].func) is not model
+    )
+
+
+def is_changed(request: pytest.FixtureRequest, model: Model, attribute: str) -> bool:
+    """Tell whether a test overrides something within an attribute, or switches a trait of it on."""
+    if any(path.startswith(attribute + SEPARATOR) for path in paths_within(request.node, model)):
+        return True
+    return any(
+        _is_on(request, model, name)
+        for name, trait in _traits(model).items()
+        if any(path.partition(SEPARATOR)[0] == attribute for path in trait.overrides)
+    )
+
+
+def _traits(model: Model) -> dict[str, declarations.Trait]:
+    return {
+        name: one
+        for name, one in model.factory._meta.parameters.items()
+        if isinstance(one, declarations.Trait)
+    }
+
+
+def _is_on(request: pytest.FixtureRequest, model: Model, name: str) -> bool:
+    """Tell whether a trait is switched on, by a test or by another trait."""
+    traits = _traits(model)
+    value = request.getfixturevalue(model.path_to(name))
+    if value is not traits[name]:
+        return bool(value)
+    return any(
+        trait.overrides.get(name) and _is_on(request, model, other)
+        for other, trait in traits.items()
+    )
+
+
+def paths_within(node: Any, model: Model) -> list[str]:
+    """Return what a test overrides within the attributes of a model, such as company__name.
+
+    By parametrisation, by a fixture, or in the call of `register`.
+    """
+    prefix = model.name + SEPARATOR
+    attributes = model.attributes()
+    given = [*_parameters_of(node), *map(model.path_to, model.overrides)]
+    paths = []
+    # Of fixtures, it is their names that tell: a Dict, a hook and a factory that has itself as a
+    # SubFactory take names without end.
+    for name in dict.fromkeys([*given, *fixture_names(node)]):
+        attribute, _, within = name.removeprefix(prefix).partition(SEPARATOR)
+        # A parameter of the test itself may be called anything.
+        if not name.startswith(prefix) or not within or attribute not in attributes:
+            continue
+        if name in given or _is_of_a_test(node, name):
+            paths.append(name.removeprefix(prefix))
+    return paths
+
+
+def _is_of_a_test(node: Any, name: str) -> bool:
+    """Tell whether a fixture that a test can see is none of ours."""
+    definitions = definitions_of(node, name)
+    return bool(definitions) and model_of(definitions[-1].func) is None
