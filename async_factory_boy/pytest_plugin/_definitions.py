@@ -201,12 +201,13 @@ def paths_within(node: Any, model: Model) -> list[str]:
     # Of fixtures, it is their names that tell: a Dict, a hook and a factory that has itself as a
     # SubFactory take names without end.
     for name in dict.fromkeys([*given, *fixture_names(node)]):
-        attribute, _, within = name.removeprefix(prefix).partition(SEPARATOR)
-        # A parameter of the test itself may be called anything.
-        if not name.startswith(prefix) or not within or attribute not in attributes:
+        if not name.startswith(prefix):
             continue
-        if name in given or _is_of_a_test(node, name):
-            paths.append(name.removeprefix(prefix))
+        path = name.removeprefix(prefix)
+        attribute, _, within = path.partition(SEPARATOR)
+        # A parameter of the test itself may be called anything.
+        if within and attribute in attributes and (name in given or _is_of_a_test(node, name)):
+            paths.append(path)
     return paths
 
 
