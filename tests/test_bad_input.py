@@ -66,15 +66,32 @@ async def test_not_an_async_session(value: Any, called: str) -> None:
         pass
 
 
-async def test_session_factory_returns_something_else() -> None:
+async def coroutine_function() -> None:
+    """A session factory that cannot be awaited where it is called."""
+
+
+@pytest.mark.parametrize(
+    ("session_factory", "returned"),
+    [
+        (dict, "an object of type dict"),
+        (lambda: None, "None"),
+        (lambda: Session(SYNC_ENGINE), "a synchronous Session"),
+        (coroutine_function, "a coroutine. Set it to a plain function: def, not async def"),
+    ],
+)
+async def test_session_factory_returns_something_else(session_factory: Any, returned: str) -> None:
     """What Meta.sqlalchemy_session_factory returns is checked as well."""
 
     class Factory(CompanyFactory):
         class Meta:
-            sqlalchemy_session_factory = dict
+            sqlalchemy_session_factory = session_factory
 
-    with pytest.raises(OptionError, match="takes an AsyncSession; got an object of type dict"):
+    with pytest.raises(OptionError) as caught:
         await Factory.create_async()
+    assert str(caught.value) == (
+        "The callable that is set as Meta.sqlalchemy_session_factory has to return the "
+        f"AsyncSession of the running test; it returned {returned}."
+    )
 
 
 async def test_closed_session() -> None:
