@@ -23,7 +23,9 @@ from async_factory_boy import (
 from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.adapters.sqlalchemy import SQLAlchemyAdapter
 from async_factory_boy.factory import AsyncFactory
+from async_factory_boy.factory.mongo import AsyncMongoFactory
 from async_factory_boy.factory.sqlalchemy import AsyncSQLAlchemyModelFactory
+from async_factory_boy.factory.tortoise import AsyncTortoiseModelFactory
 from tests.stores.sqlalchemy import Base, Company, CompanyFactory, UserFactory
 
 
@@ -113,6 +115,52 @@ async def test_unmapped_model(session: AsyncSession) -> None:
 
     with pytest.raises(AdapterError, match=r"^dict is not mapped .* set Meta\.model to a mapped"):
         await Factory.create_async(sqlalchemy_session=session)
+
+
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [
+        (
+            AsyncSQLAlchemyModelFactory,
+            "'models.User' is not mapped by SQLAlchemy, so it cannot be stored; set Meta.model to ",
+        ),
+        (AsyncTortoiseModelFactory, "'models.User' is not a model of Tortoise ORM, "),
+        (AsyncMongoFactory, "'models.User' is no kind of model that can be stored in a "),
+        (AsyncFactory, "UserFactory.Meta.adapter is not set, and none of the known adapters is "),
+    ],
+)
+async def test_model_given_by_name(base: Any, message: str) -> None:
+    """A model that is a string is refused, and the class asked for, by create and by build."""
+    given = type("UserFactory", (base,), {"Meta": type("Meta", (), {"model": "models.User"})})
+    with pytest.raises((AdapterError, ConfigurationError)) as caught:
+        await given.create_async()
+    assert str(caught.value).startswith(message)
+    assert str(caught.value).endswith(
+        " UserFactory.Meta.model is a string; give it the class itself."
+    )
+    with pytest.raises(
+        ConfigurationError,
+        match=r"^UserFactory\.Meta\.model is 'models\.User', a string; give it the class itself\.$",
+    ):
+        await given.build_async()
+
+
+async def test_adapter_that_knows_models_by_name() -> None:
+    """An adapter may take a string for a model."""
+
+    class Adapter(PersistenceAdapter[Any]):
+        def build(self, model: Any, args: Any, kwargs: Any) -> Any:
+            return {"model": model, **kwargs}
+
+        async def save(self, instance: Any) -> Any:
+            return instance
+
+    class Factory(AsyncFactory[Any]):
+        class Meta:
+            model = "models.User"
+            adapter = Adapter
+
+    assert await Factory.create_async() == await Factory.build_async() == {"model": "models.User"}
 
 
 def test_unknown_meta_option() -> None:

@@ -186,8 +186,8 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         mapper = inspect(model, raiseerr=False)
         if not isinstance(mapper, Mapper):
             raise AdapterError(
-                f"{getattr(model, '__name__', model)} is not mapped by SQLAlchemy, so it cannot be "
-                "stored; set Meta.model to a mapped class (one that derives from your "
+                f"{getattr(model, '__name__', repr(model))} is not mapped by SQLAlchemy, so it "
+                "cannot be stored; set Meta.model to a mapped class (one that derives from your "
                 "DeclarativeBase, or that registry.map_imperatively() was called with)."
             )
         for name in self.get_or_create:

@@ -17,6 +17,7 @@ from async_factory_boy.adapters import PersistenceAdapter, by_name, candidates
 from async_factory_boy.adapters.base import check_capable
 from async_factory_boy.exceptions import (
     AbstractFactoryError,
+    AdapterError,
     BatchSizeError,
     ConfigurationError,
     MissingOptionError,
@@ -246,7 +247,8 @@ class AsyncFactoryOptions(base.FactoryOptions):
             "adapter",
             f"is not set, and none of the known adapters is for the model {self.model!r}. Set it "
             "to the adapter that stores this model, or subclass the dedicated factory of your "
-            "ORM, such as async_factory_boy.factory.sqlalchemy.AsyncSQLAlchemyModelFactory.",
+            "ORM, such as async_factory_boy.factory.sqlalchemy.AsyncSQLAlchemyModelFactory."
+            f"{self._model_hint()}",
             owner=f"{name}.Meta",
         )
 
@@ -278,10 +280,22 @@ class AsyncFactoryOptions(base.FactoryOptions):
             adapter.check(self.model)
         except ConfigurationError as error:
             raise self._in_words_of_meta(error) from None
+        except AdapterError as error:
+            hint = self._model_hint()
+            if not hint:
+                raise
+            raise AdapterError(f"{error}{hint}") from None
         except MissingOptionError as error:
             raise MissingOptionError(
                 f"{error} (Asked for by {self.factory.__name__}.){self._missing_option_hint()}"
             ) from None
+
+    def _model_hint(self) -> str:
+        """Return what to add to the error that objects of the model cannot be stored."""
+        # Not refused before an adapter is asked: some may look a model up by its name.
+        if not isinstance(self.model, str):
+            return ""
+        return f" {self.factory.__name__}.Meta.model is a string; give it the class itself."
 
     def _missing_option_hint(self) -> str:
         """Return what to add to the error that a call-time option was given nowhere."""
@@ -605,9 +619,18 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
     @classmethod
     def _build(cls, model_class: type[T], *args: Any, **kwargs: Any) -> Any:
         adapter = cls._meta._adapter
-        if adapter is None:
-            return super()._build(model_class, *args, **kwargs)
-        return adapter.build(model_class, args, kwargs)
+        try:
+            if adapter is None:
+                return super()._build(model_class, *args, **kwargs)
+            return adapter.build(model_class, args, kwargs)
+        except TypeError as error:
+            if not isinstance(model_class, str):
+                raise
+            raise ConfigurationError(
+                "model",
+                f"is {model_class!r}, a string; give it the class itself.",
+                owner=f"{cls.__name__}.Meta",
+            ) from error
 
     @classmethod
     def _create(cls, model_class: type[T], *args: Any, **kwargs: Any) -> Any:
