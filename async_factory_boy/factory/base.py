@@ -608,6 +608,16 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
             )
 
     @classmethod
+    def _refuse_below_plain_factory(cls) -> None:
+        if not engine.in_build():
+            raise SyncCallError(
+                f"{cls.__name__} cannot wait for the database below a factory that is not async, "
+                f"whose SubFactory has asked for an object of {cls.__name__}; derive that factory "
+                "from an async one too, such as AsyncFactory, and write "
+                "await ...Factory.create_async(...)."
+            )
+
+    @classmethod
     def _generate(cls, strategy: str, params: dict[str, Any]) -> Any:
         if cls._meta.abstract:
             raise AbstractFactoryError(
@@ -637,7 +647,7 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
         awaits = engine.in_coroutine()  # await super()._create(...), in an async _create
         if not awaits:
             # Reached outside of a build through a SubFactory of a factory that is not ours.
-            cls._refuse_outside_build("create", "create_async(...)")
+            cls._refuse_below_plain_factory()
         store = functools.partial(engine.submit, cls._meta.request(model_class, args, kwargs))
         return engine.run(store) if awaits else store()
 
