@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -425,6 +426,39 @@ async def test_a_field_that_looks_like_an_option() -> None:
             model = Model
 
     assert (await Factory.build_async(mongo_sessions=3)).mongo_sessions == 3
+
+
+async def fetch_name() -> str:
+    await asyncio.sleep(0)
+    return "ACME"
+
+
+@pytest.mark.parametrize("strategy", ["build", "create"])
+async def test_coroutine_in_place_of_a_declaration(session: AsyncSession, strategy: str) -> None:
+    """A coroutine is awaited for the first object; the next one says which declaration it is."""
+
+    class Factory(CompanyFactory):
+        name = fetch_name()
+
+    with bind(sqlalchemy_session=session):
+        assert (await Factory.generate_async(strategy)).name == "ACME"
+        with pytest.raises(ConfigurationError) as caught:
+            await Factory.generate_async(strategy)
+    assert str(caught.value) == (
+        "Factory.name is a coroutine, which can be awaited only once, and has been for another "
+        "object. Write factory.SubFactory(CompanyFactory) in place of CompanyFactory() or "
+        "CompanyFactory.create_async(), and factory.LazyFunction(fetch_name) in place of "
+        "fetch_name(); or await it before, for all objects to share what it returns."
+    )
+    await session.rollback()
+
+
+async def test_coroutine_for_a_batch(session: AsyncSession) -> None:
+    """So does a coroutine that all objects of a batch are given, while it is under way."""
+    message = r"^UserFactory\.company is a coroutine, which can be awaited only once, and has been"
+    with bind(sqlalchemy_session=session), pytest.raises(ConfigurationError, match=message):
+        await UserFactory.create_batch_async(3, company=CompanyFactory.create_async())
+    await session.rollback()
 
 
 async def test_abstract_factory(session: AsyncSession) -> None:
