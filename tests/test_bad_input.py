@@ -177,6 +177,30 @@ def test_unknown_meta_option() -> None:
                 sqlalchemy_get_or_crate = ("name",)
 
 
+@pytest.mark.parametrize("base", [AsyncFactory, AsyncTortoiseModelFactory])
+def test_meta_option_of_another_factory(base: Any) -> None:
+    """An option that begins like those of another store is told to belong to its factory."""
+    options = {"model": dict, "sqlalchemy_get_or_create": ("name",)}
+    with pytest.raises(
+        ConfigurationError,
+        match=r"^Factory\.Meta\.sqlalchemy_get_or_create is not an option\. Those that begin with "
+        r"sqlalchemy_ belong to async_factory_boy\.factory\.sqlalchemy\.AsyncSQLAlchemyModelFactory"
+        r": derive from that, or give the option to the constructor of the adapter that is set as "
+        r"Meta\.adapter\. Known options: abstract, adapter, ",
+    ):
+        type("Factory", (base,), {"Meta": type("Meta", (), options)})
+
+
+def test_meta_option_that_no_factory_has() -> None:
+    """An unknown option is not said to belong to the very factory that does not have it."""
+    message = r"^Factory\.Meta\.sqlalchemy_quux is not an option\. Known options: "
+    with pytest.raises(ConfigurationError, match=message):
+
+        class Factory(CompanyFactory):
+            class Meta:
+                sqlalchemy_quux = 1
+
+
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
@@ -191,7 +215,7 @@ def test_unknown_meta_option() -> None:
             [1],
             'takes a sequence of field names, such as ("email",); got [1].',
         ),
-        ("sqlalchemy_load", 1, 'takes a sequence of field names, such as ("email",); got 1.'),
+        ("sqlalchemy_load", 1, 'takes a sequence of field names, such as ("company",); got 1.'),
         (
             "sqlalchemy_session_factory",
             AsyncSession(ASYNC_ENGINE),
@@ -402,6 +426,16 @@ async def test_option_without_its_prefix(session: AsyncSession) -> None:
         class Factory(CompanyFactory):
             class Meta:
                 get_or_create = ("name",)
+
+
+async def test_option_without_a_name(session: AsyncSession) -> None:
+    """What is given to bind without a name is told to take one."""
+    with pytest.raises(OptionError) as caught:
+        bind(session)
+    assert str(caught.value) == (
+        "bind() takes each option by its name, such as bind(sqlalchemy_session=session); got an "
+        "object of type AsyncSession without one."
+    )
 
 
 async def test_a_value_that_is_no_option() -> None:

@@ -143,6 +143,12 @@ def candidates(model: type) -> Iterator[tuple[PersistenceAdapter[Any], str]]:
             )
 
 
+def dedicated_factory(option: str) -> str:
+    """Return where the factory is whose ``Meta`` has options that begin like `option`, or ""."""
+    named = _named.get(option.partition("_")[0])
+    return "" if named is None else named.factory
+
+
 def missing(package: str, extra: str) -> str:
     """Return the message of the ImportError for an ORM that is not installed."""
     return f"{package} is not installed. Install it with: pip install 'async-factory-boy[{extra}]'"

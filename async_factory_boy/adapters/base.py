@@ -438,8 +438,16 @@ def deferred_commits() -> Generator[None]:
         _commits_later.set(before)
 
 
-def fields_option(name: str, value: object, *, owner: str) -> tuple[str, ...]:
+def fields_option(
+    name: str, value: object, *, owner: str, example: str = "email"
+) -> tuple[str, ...]:
     """Return `value`, an option that takes names of fields, as a tuple.
+
+    Args:
+        name: The option.
+        value: What it was given.
+        owner: The class it was given to.
+        example: A name that it could take.
 
     Raises:
         ConfigurationError: When it is anything but a sequence of strings.
@@ -453,7 +461,7 @@ def fields_option(name: str, value: object, *, owner: str) -> tuple[str, ...]:
     ):
         raise ConfigurationError(
             name,
-            f'takes a sequence of field names, such as ("email",); got {value!r}.',
+            f'takes a sequence of field names, such as ("{example}",); got {value!r}.',
             owner=owner,
         )
     return tuple(value)

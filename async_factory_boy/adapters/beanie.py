@@ -100,7 +100,7 @@ class BeanieAdapter(ClientSessionAdapter[M]):
         self.fetch_links = (
             fetch_links
             if isinstance(fetch_links, bool)
-            else fields_option("fetch_links", fetch_links, owner=owner)
+            else fields_option("fetch_links", fetch_links, owner=owner, example="company")
         )
         try:
             self.link_rule = WriteRules(link_rule)

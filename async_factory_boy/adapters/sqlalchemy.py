@@ -153,7 +153,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         self.persistence = persistence
         self.get_or_create = fields_option("get_or_create", get_or_create, owner=owner)
         self.session_factory = session_factory
-        self.load = fields_option("load", load, owner=owner)
+        self.load = fields_option("load", load, owner=owner, example="company")
 
     @classmethod
     def handles(cls, model: type) -> bool:

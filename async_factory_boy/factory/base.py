@@ -7,13 +7,13 @@ import inspect
 import operator
 import sys
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from factory import base, enums
 
 from async_factory_boy import engine, observing, options
-from async_factory_boy.adapters import PersistenceAdapter, by_name, candidates
+from async_factory_boy.adapters import PersistenceAdapter, by_name, candidates, dedicated_factory
 from async_factory_boy.adapters.base import check_capable
 from async_factory_boy.exceptions import (
     AbstractFactoryError,
@@ -160,7 +160,7 @@ class AsyncFactoryOptions(base.FactoryOptions):
             if not name.startswith("_") and name not in known:
                 raise ConfigurationError(
                     name,
-                    f"is not an option.{closest(name, known)} "
+                    f"is not an option.{closest(name, known) or _of_another(name, known)} "
                     f"Known options: {', '.join(sorted(known))}.",
                     owner=f"{self.factory.__name__}.Meta",
                 )
@@ -383,6 +383,18 @@ class AsyncFactoryOptions(base.FactoryOptions):
         after = inspect.getattr_static(self.factory, "_after_postgeneration")
         inherited = after is vars(base.BaseFactory)["_after_postgeneration"]
         return own and inherited and not self.post_declarations.declarations
+
+
+def _of_another(option: str, known: Iterable[str]) -> str:
+    """Return which factory has options that begin like `option`, if this one has none."""
+    prefix = option.partition("_")[0]
+    factory = dedicated_factory(option)
+    if not factory or any(name.startswith(f"{prefix}_") for name in known):
+        return ""
+    return (
+        f" Those that begin with {prefix}_ belong to {factory}: derive from that, or give the "
+        "option to the constructor of the adapter that is set as Meta.adapter."
+    )
 
 
 _UNSET: Any = type("_Unset", (), {"__repr__": lambda self: "<unset>"})()
