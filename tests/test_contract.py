@@ -205,6 +205,7 @@ async def test_c7_adapter(session: AsyncSession, configured: Any) -> None:
 
 async def test_c7_inferred_adapter(session: AsyncSession) -> None:
     """C7: without one it is inferred from the model; a warning points at the dedicated class."""
+    line = sys._getframe().f_lineno
 
     class Factory(AsyncFactory[Company]):
         class Meta:
@@ -219,7 +220,7 @@ async def test_c7_inferred_adapter(session: AsyncSession) -> None:
         r"Subclass async_factory_boy\.factory\.sqlalchemy\.AsyncSQLAlchemyModelFactory",
     ) as caught:
         assert await Factory.create_async(sqlalchemy_session=session) in session
-    assert {warning.filename for warning in caught} == {__file__}
+    assert {(warning.filename, warning.lineno) for warning in caught} == {(__file__, line + 2)}
     assert Factory.build().name == "c7"
 
 

@@ -136,7 +136,10 @@ def candidates(model: type) -> Iterator[tuple[PersistenceAdapter[Any], str]]:
             continue
         adapter = by_name(name)
         if adapter.handles(model):
-            instead = f"Subclass {named.factory} instead, or set Meta.adapter."
+            instead = (
+                f"Subclass {named.factory} instead, or give it as FACTORY_CLASS to the function "
+                "that makes the factory; or set Meta.adapter."
+            )
             yield (
                 adapter() if isinstance(adapter, type) else adapter,
                 instead if named.factory else f"Set Meta.adapter = {name!r} instead.",

@@ -8,6 +8,7 @@ import operator
 import sys
 import warnings
 from collections.abc import Callable, Generator, Iterable
+from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from factory import base, enums
@@ -137,6 +138,7 @@ class AsyncFactoryOptions(base.FactoryOptions):
     counter_reference: AsyncFactoryOptions
 
     _adapter: PersistenceAdapter[Any] | None = None
+    _written_at: dict[str, Any]
 
     def _build_default_options(self) -> list[base.OptionDefault]:
         return [
@@ -171,6 +173,7 @@ class AsyncFactoryOptions(base.FactoryOptions):
         self, factory: type[base.BaseFactory[Any]], *args: Any, **kwargs: Any
     ) -> None:
         super().contribute_to_class(factory, *args, **kwargs)
+        self._written_at = _place_of_caller()
         self.pre_declarations = AwaitingDeclarations.of(self.pre_declarations)
         self.post_declarations = AwaitingDeclarations.of(self.post_declarations)
         self._adapter = self._configured_adapter()
@@ -231,16 +234,13 @@ class AsyncFactoryOptions(base.FactoryOptions):
             return self._adapter
         name = self.factory.__name__
         for adapter, instead in candidates(self.model):
-            module = self.factory.__module__
-            # Attributed to the module of the factory, which is the place to change: the caller of
-            # create_async() is out of sight in a build, and may be another factory.
+            # Attributed to where the factory is written, which is the place to change: the caller
+            # of create_async() is out of sight in a build, and may be another factory.
             warnings.warn_explicit(
                 f"{name} sets no Meta.adapter; {type(adapter).__name__} is inferred from its "
                 f"model. {instead}",
                 DeprecationWarning,
-                filename=getattr(sys.modules.get(module), "__file__", None) or module,
-                lineno=getattr(self.factory, "__firstlineno__", 1),
-                module=module,
+                **self._written_at,
             )
             return adapter
         raise ConfigurationError(
@@ -383,6 +383,23 @@ class AsyncFactoryOptions(base.FactoryOptions):
         after = inspect.getattr_static(self.factory, "_after_postgeneration")
         inherited = after is vars(base.BaseFactory)["_after_postgeneration"]
         return own and inherited and not self.post_declarations.declarations
+
+
+def _place_of_caller() -> dict[str, Any]:
+    """Return what `warnings` calls the line that has called factory_boy, or this library."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _top_level(frame) in ("factory", "async_factory_boy"):
+        frame = frame.f_back
+    return {
+        "filename": frame.f_code.co_filename,
+        "lineno": frame.f_lineno,
+        "module": frame.f_globals.get("__name__"),
+    }
+
+
+def _top_level(frame: FrameType) -> str:
+    name: str = frame.f_globals.get("__name__", "")
+    return name.partition(".")[0]
 
 
 def _of_another(option: str, known: Iterable[str]) -> str:
