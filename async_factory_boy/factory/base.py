@@ -455,6 +455,21 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
         def stub_batch(cls, size: int, **kwargs: Any) -> list[Any]: ...
         @classmethod
         def reset_sequence(cls, value: int | None = None, force: bool = False) -> None: ...
+        @classmethod
+        def build(cls, **kwargs: Any) -> T: ...
+        @classmethod
+        def build_batch(cls, size: int, **kwargs: Any) -> list[T]: ...
+
+        # "| Any" is for what an async override returns. It is not Awaitable, or super() would be
+        # taken to return one.
+        @classmethod
+        def _adjust_kwargs(cls, **kwargs: Any) -> dict[str, Any] | Any: ...
+        @classmethod
+        def _setup_next_sequence(cls) -> int | Any: ...  # pyright: ignore[reportIncompatibleMethodOverride]
+        @classmethod
+        def _after_postgeneration(
+            cls, instance: Any, create: bool, results: dict[str, Any] | None = None
+        ) -> Any: ...
 
     @classmethod
     async def create_async(cls, **kwargs: Any) -> T:
