@@ -14,6 +14,9 @@ from async_factory_boy.options import CallOption, declare
 
 __all__ = ["PersistenceAdapter"]
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 M = TypeVar("M")
 
 

@@ -43,6 +43,9 @@ from async_factory_boy.adapters._mongo.sessions import (
 
 __all__ = ["BeanieAdapter"]
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 M = TypeVar("M")
 
 # Beanie 2 replaced Motor by PyMongo's async API, and renamed what returns a collection.

@@ -51,6 +51,9 @@ except ModuleNotFoundError as error:  # pragma: no cover (tested where it is not
 
 __all__ = ["SQLAlchemyAdapter"]
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 M = TypeVar("M")
 
 AnyAsyncSession = AsyncSession | async_scoped_session[AsyncSession]

@@ -38,6 +38,9 @@ from async_factory_boy.adapters._tortoise.turns import RollBackError, savepoint,
 
 __all__ = ["TortoiseAdapter"]
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 M = TypeVar("M", bound=Model)
 
 
