@@ -66,10 +66,10 @@ class FixtureError(AsyncFactoryError, TypeError):
 
 
 class ConfigurationError(AsyncFactoryError, TypeError):
-    """A factory's ``Meta``, or an adapter's constructor, was given something it cannot use.
+    """A factory, its ``Meta``, or an adapter's constructor was given something it cannot use.
 
     Args:
-        option: The option, as the reader spells it (``"persistence"``).
+        option: The option or declaration, as the reader spells it (``"persistence"``).
         problem: What is wrong with it, and what to write instead.
         owner: The class the option was given to (``"UserFactory.Meta"``).
     """

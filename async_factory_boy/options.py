@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache, cached_property
+from functools import cache, cached_property, wraps
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from async_factory_boy.exceptions import ConfigurationError, OptionError, closest, similar
@@ -273,6 +273,25 @@ def bind(
             yield
     finally:
         _by_bind.set(before)
+
+
+def _by_name(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Have the session that somebody gives without a name refused in words of ours."""
+
+    @wraps(function)
+    def call(*values: object, **options: Any) -> Any:
+        if values:
+            raise OptionError(
+                "bind() takes each option by its name, such as bind(sqlalchemy_session=session); "
+                f"got an object of type {type(values[0]).__name__} without one."
+            )
+        return function(**options)
+
+    return call
+
+
+if not TYPE_CHECKING:  # which know the signature
+    bind = _by_name(bind)
 
 
 class scope:  # noqa: N801 (used like a function; a generator would take twice as long)

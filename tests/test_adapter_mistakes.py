@@ -14,6 +14,8 @@ from typing import Any
 
 import factory as factory_boy
 import pytest
+from sqlalchemy.exc import NoResultFound, OperationalError
+from tortoise.exceptions import DoesNotExist
 
 from async_factory_boy import AdapterError, ConfigurationError, OptionError, bind
 from async_factory_boy.adapters import CallOption, PersistenceAdapter
@@ -523,18 +525,27 @@ async def test_no_find() -> None:
     assert not evaluated
 
 
+class NotFoundError(Exception):
+    """As clients of search engines call it."""
+
+
+class GoneError(NotFoundError):
+    pass
+
+
 @pytest.mark.parametrize(("size", "method"), [(1, "find"), (2, "find_many")])
-async def test_find_raises(size: int, method: str) -> None:
+@pytest.mark.parametrize("kind", [KeyError, DoesNotExist, NoResultFound, GoneError])
+async def test_find_raises(size: int, method: str, kind: type[Exception]) -> None:
     """What find() raises passes untouched; a note says what to do where nothing was found."""
 
     class RaisingAdapter(DictAdapter):
         async def find(self, model: Any, lookup: Any) -> Any:
-            return {}[lookup["name"]]
+            raise kind(lookup["name"])
 
     class Factory(factory_with(RaisingAdapter)):
         name = factory_boy.Sequence(str)
 
-    with pytest.raises(KeyError) as caught:
+    with pytest.raises(kind) as caught:
         await Factory.create_batch_async(size)
     assert caught.value.args == ("0",)
     if sys.version_info >= (3, 11):
@@ -543,3 +554,28 @@ async def test_find_raises(size: int, method: str) -> None:
             f"'name'. If this means that there is none, {method}() has to return None for it "
             "instead."
         ]
+
+
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("Task got Future attached to a different loop"),
+        OperationalError("SELECT", {}, Exception("no such table: user")),
+        AdapterError("It cannot look objects up."),
+    ],
+)
+async def test_find_fails(size: int, error: Exception) -> None:
+    """Nothing is added to an error that cannot mean that nothing was found."""
+
+    class FailingAdapter(DictAdapter):
+        async def find(self, model: Any, lookup: Any) -> Any:
+            raise error
+
+    class Factory(factory_with(FailingAdapter)):
+        name = factory_boy.Sequence(str)
+
+    with pytest.raises(type(error)) as caught:
+        await Factory.create_batch_async(size)
+    assert caught.value is error
+    assert not hasattr(error, "__notes__")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -23,7 +24,9 @@ from async_factory_boy import (
 from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.adapters.sqlalchemy import SQLAlchemyAdapter
 from async_factory_boy.factory import AsyncFactory
+from async_factory_boy.factory.mongo import AsyncMongoFactory
 from async_factory_boy.factory.sqlalchemy import AsyncSQLAlchemyModelFactory
+from async_factory_boy.factory.tortoise import AsyncTortoiseModelFactory
 from tests.stores.sqlalchemy import Base, Company, CompanyFactory, UserFactory
 
 
@@ -66,15 +69,32 @@ async def test_not_an_async_session(value: Any, called: str) -> None:
         pass
 
 
-async def test_session_factory_returns_something_else() -> None:
+async def coroutine_function() -> None:
+    """A session factory that cannot be awaited where it is called."""
+
+
+@pytest.mark.parametrize(
+    ("session_factory", "returned"),
+    [
+        (dict, "an object of type dict"),
+        (lambda: None, "None"),
+        (lambda: Session(SYNC_ENGINE), "a synchronous Session"),
+        (coroutine_function, "a coroutine. Set it to a plain function: def, not async def"),
+    ],
+)
+async def test_session_factory_returns_something_else(session_factory: Any, returned: str) -> None:
     """What Meta.sqlalchemy_session_factory returns is checked as well."""
 
     class Factory(CompanyFactory):
         class Meta:
-            sqlalchemy_session_factory = dict
+            sqlalchemy_session_factory = session_factory
 
-    with pytest.raises(OptionError, match="takes an AsyncSession; got an object of type dict"):
+    with pytest.raises(OptionError) as caught:
         await Factory.create_async()
+    assert str(caught.value) == (
+        "The callable that is set as Meta.sqlalchemy_session_factory has to return the "
+        f"AsyncSession of the running test; it returned {returned}."
+    )
 
 
 async def test_closed_session() -> None:
@@ -98,6 +118,52 @@ async def test_unmapped_model(session: AsyncSession) -> None:
         await Factory.create_async(sqlalchemy_session=session)
 
 
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [
+        (
+            AsyncSQLAlchemyModelFactory,
+            "'models.User' is not mapped by SQLAlchemy, so it cannot be stored; set Meta.model to ",
+        ),
+        (AsyncTortoiseModelFactory, "'models.User' is not a model of Tortoise ORM, "),
+        (AsyncMongoFactory, "'models.User' is no kind of model that can be stored in a "),
+        (AsyncFactory, "UserFactory.Meta.adapter is not set, and none of the known adapters is "),
+    ],
+)
+async def test_model_given_by_name(base: Any, message: str) -> None:
+    """A model that is a string is refused, and the class asked for, by create and by build."""
+    given = type("UserFactory", (base,), {"Meta": type("Meta", (), {"model": "models.User"})})
+    with pytest.raises((AdapterError, ConfigurationError)) as caught:
+        await given.create_async()
+    assert str(caught.value).startswith(message)
+    assert str(caught.value).endswith(
+        " UserFactory.Meta.model is a string; give it the class itself."
+    )
+    with pytest.raises(
+        ConfigurationError,
+        match=r"^UserFactory\.Meta\.model is 'models\.User', a string; give it the class itself\.$",
+    ):
+        await given.build_async()
+
+
+async def test_adapter_that_knows_models_by_name() -> None:
+    """An adapter may take a string for a model."""
+
+    class Adapter(PersistenceAdapter[Any]):
+        def build(self, model: Any, args: Any, kwargs: Any) -> Any:
+            return {"model": model, **kwargs}
+
+        async def save(self, instance: Any) -> Any:
+            return instance
+
+    class Factory(AsyncFactory[Any]):
+        class Meta:
+            model = "models.User"
+            adapter = Adapter
+
+    assert await Factory.create_async() == await Factory.build_async() == {"model": "models.User"}
+
+
 def test_unknown_meta_option() -> None:
     """An unknown Meta option fails when the class is defined, and the nearest one is suggested."""
     with pytest.raises(
@@ -109,6 +175,30 @@ def test_unknown_meta_option() -> None:
         class Factory(CompanyFactory):
             class Meta:
                 sqlalchemy_get_or_crate = ("name",)
+
+
+@pytest.mark.parametrize("base", [AsyncFactory, AsyncTortoiseModelFactory])
+def test_meta_option_of_another_factory(base: Any) -> None:
+    """An option that begins like those of another store is told to belong to its factory."""
+    options = {"model": dict, "sqlalchemy_get_or_create": ("name",)}
+    with pytest.raises(
+        ConfigurationError,
+        match=r"^Factory\.Meta\.sqlalchemy_get_or_create is not an option\. Those that begin with "
+        r"sqlalchemy_ belong to async_factory_boy\.factory\.sqlalchemy\.AsyncSQLAlchemyModelFactory"
+        r": derive from that, or give the option to the constructor of the adapter that is set as "
+        r"Meta\.adapter\. Known options: abstract, adapter, ",
+    ):
+        type("Factory", (base,), {"Meta": type("Meta", (), options)})
+
+
+def test_meta_option_that_no_factory_has() -> None:
+    """An unknown option is not said to belong to the very factory that does not have it."""
+    message = r"^Factory\.Meta\.sqlalchemy_quux is not an option\. Known options: "
+    with pytest.raises(ConfigurationError, match=message):
+
+        class Factory(CompanyFactory):
+            class Meta:
+                sqlalchemy_quux = 1
 
 
 @pytest.mark.parametrize(
@@ -125,7 +215,7 @@ def test_unknown_meta_option() -> None:
             [1],
             'takes a sequence of field names, such as ("email",); got [1].',
         ),
-        ("sqlalchemy_load", 1, 'takes a sequence of field names, such as ("email",); got 1.'),
+        ("sqlalchemy_load", 1, 'takes a sequence of field names, such as ("company",); got 1.'),
         (
             "sqlalchemy_session_factory",
             AsyncSession(ASYNC_ENGINE),
@@ -338,6 +428,16 @@ async def test_option_without_its_prefix(session: AsyncSession) -> None:
                 get_or_create = ("name",)
 
 
+async def test_option_without_a_name(session: AsyncSession) -> None:
+    """What is given to bind without a name is told to take one."""
+    with pytest.raises(OptionError) as caught:
+        bind(session)
+    assert str(caught.value) == (
+        "bind() takes each option by its name, such as bind(sqlalchemy_session=session); got an "
+        "object of type AsyncSession without one."
+    )
+
+
 async def test_a_value_that_is_no_option() -> None:
     """A value is not taken for an option that it could not be."""
 
@@ -360,6 +460,39 @@ async def test_a_field_that_looks_like_an_option() -> None:
             model = Model
 
     assert (await Factory.build_async(mongo_sessions=3)).mongo_sessions == 3
+
+
+async def fetch_name() -> str:
+    await asyncio.sleep(0)
+    return "ACME"
+
+
+@pytest.mark.parametrize("strategy", ["build", "create"])
+async def test_coroutine_in_place_of_a_declaration(session: AsyncSession, strategy: str) -> None:
+    """A coroutine is awaited for the first object; the next one says which declaration it is."""
+
+    class Factory(CompanyFactory):
+        name = fetch_name()
+
+    with bind(sqlalchemy_session=session):
+        assert (await Factory.generate_async(strategy)).name == "ACME"
+        with pytest.raises(ConfigurationError) as caught:
+            await Factory.generate_async(strategy)
+    assert str(caught.value) == (
+        "Factory.name is a coroutine, which can be awaited only once, and has been for another "
+        "object. Write factory.SubFactory(CompanyFactory) in place of CompanyFactory() or "
+        "CompanyFactory.create_async(), and factory.LazyFunction(fetch_name) in place of "
+        "fetch_name(); or await it before, for all objects to share what it returns."
+    )
+    await session.rollback()
+
+
+async def test_coroutine_for_a_batch(session: AsyncSession) -> None:
+    """So does a coroutine that all objects of a batch are given, while it is under way."""
+    message = r"^UserFactory\.company is a coroutine, which can be awaited only once, and has been"
+    with bind(sqlalchemy_session=session), pytest.raises(ConfigurationError, match=message):
+        await UserFactory.create_batch_async(3, company=CompanyFactory.create_async())
+    await session.rollback()
 
 
 async def test_abstract_factory(session: AsyncSession) -> None:

@@ -154,7 +154,7 @@ def test_c5_sync_create(call: Any, instead: str) -> None:
 
 
 def test_c5_sync_create_through_a_plain_factory() -> None:
-    """C5: so does a plain factory_boy factory that reaches one of ours through a SubFactory."""
+    """C5: below a plain factory_boy factory, that is named as the one to change."""
 
     class PlainFactory(factory.Factory):
         class Meta:
@@ -162,8 +162,13 @@ def test_c5_sync_create_through_a_plain_factory() -> None:
 
         user = factory.SubFactory(UserFactory)
 
-    with pytest.raises(SyncCallError, match=r"await CompanyFactory\.create_async"):
+    with pytest.raises(SyncCallError) as caught:
         PlainFactory.create()
+    assert str(caught.value) == (
+        "CompanyFactory cannot wait for the database below a factory that is not async, whose "
+        "SubFactory has asked for an object of CompanyFactory; derive that factory from an async "
+        "one too, such as AsyncFactory, and write await ...Factory.create_async(...)."
+    )
 
 
 async def test_c6_build() -> None:
@@ -200,6 +205,7 @@ async def test_c7_adapter(session: AsyncSession, configured: Any) -> None:
 
 async def test_c7_inferred_adapter(session: AsyncSession) -> None:
     """C7: without one it is inferred from the model; a warning points at the dedicated class."""
+    line = sys._getframe().f_lineno
 
     class Factory(AsyncFactory[Company]):
         class Meta:
@@ -214,7 +220,7 @@ async def test_c7_inferred_adapter(session: AsyncSession) -> None:
         r"Subclass async_factory_boy\.factory\.sqlalchemy\.AsyncSQLAlchemyModelFactory",
     ) as caught:
         assert await Factory.create_async(sqlalchemy_session=session) in session
-    assert {warning.filename for warning in caught} == {__file__}
+    assert {(warning.filename, warning.lineno) for warning in caught} == {(__file__, line + 2)}
     assert Factory.build().name == "c7"
 
 

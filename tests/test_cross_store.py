@@ -361,7 +361,8 @@ async def test_inferred_adapter(store: Store, name: str) -> None:
         return
     message = (
         f"Plain sets no Meta.adapter; {ADAPTERS[name][1].__name__} is inferred from its model. "
-        f"Subclass {DEDICATED[name]} instead, or set Meta.adapter."
+        f"Subclass {DEDICATED[name]} instead, or give it as FACTORY_CLASS to the function that "
+        "makes the factory; or set Meta.adapter."
     )
     with pytest.warns(DeprecationWarning, match=f"^{re.escape(message)}$"):
         await plain.create_async()

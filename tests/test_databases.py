@@ -1385,12 +1385,13 @@ async def test_neither_table_nor_mapped(database: Database) -> None:
         class Meta:
             model = "article"
 
-    for one, name in ((PlainFactory, "Plain"), (SelectFactory, "'article'")):
+    hint = " SelectFactory.Meta.model is a string; give it the class itself."
+    for one, name, end in ((PlainFactory, "Plain", ""), (SelectFactory, "'article'", hint)):
         with pytest.raises(AdapterError) as caught:
             await one.create_async()
         assert str(caught.value) == (
             f"{name} is neither a Table nor a mapped class, so it cannot be stored; set Meta.model "
-            "to a sqlalchemy.Table, or to a class that SQLAlchemy maps to one."
+            f"to a sqlalchemy.Table, or to a class that SQLAlchemy maps to one.{end}"
         )
 
 

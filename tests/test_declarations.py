@@ -1550,8 +1550,15 @@ async def test_making_a_factory_with_hooks_and_traits(make: Make, kind: Kind) ->
 
 async def test_making_a_factory_by_default(database: Database) -> None:
     """Without FACTORY_CLASS, the adapter is inferred from the model, with a warning."""
-    with pytest.warns(DeprecationWarning, match="SQLAlchemyAdapter is inferred from its model"):
+    message = (
+        "UserFactory sets no Meta.adapter; SQLAlchemyAdapter is inferred from its model. Subclass "
+        "async_factory_boy.factory.sqlalchemy.AsyncSQLAlchemyModelFactory instead, or give it as "
+        "FACTORY_CLASS to the function that makes the factory; or set Meta.adapter."
+    )
+    line = sys._getframe().f_lineno
+    with pytest.warns(DeprecationWarning, match=f"^{re.escape(message)}$") as caught:
         await create_async(User, name="ada")
+    assert {(one.filename, one.lineno) for one in caught} == {(__file__, line + 2)}
     assert [row.name for row in await database.rows(User)] == ["ada"]
     assert (await build_async(User, name="ada")).name == "ada"
 

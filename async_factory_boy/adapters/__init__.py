@@ -136,11 +136,20 @@ def candidates(model: type) -> Iterator[tuple[PersistenceAdapter[Any], str]]:
             continue
         adapter = by_name(name)
         if adapter.handles(model):
-            instead = f"Subclass {named.factory} instead, or set Meta.adapter."
+            instead = (
+                f"Subclass {named.factory} instead, or give it as FACTORY_CLASS to the function "
+                "that makes the factory; or set Meta.adapter."
+            )
             yield (
                 adapter() if isinstance(adapter, type) else adapter,
                 instead if named.factory else f"Set Meta.adapter = {name!r} instead.",
             )
+
+
+def dedicated_factory(option: str) -> str:
+    """Return where the factory is whose ``Meta`` has options that begin like `option`, or ""."""
+    named = _named.get(option.partition("_")[0])
+    return "" if named is None else named.factory
 
 
 def missing(package: str, extra: str) -> str:

@@ -14,6 +14,9 @@ from async_factory_boy.options import CallOption, declare
 
 __all__ = ["PersistenceAdapter"]
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 M = TypeVar("M")
 
 
@@ -438,8 +441,16 @@ def deferred_commits() -> Generator[None]:
         _commits_later.set(before)
 
 
-def fields_option(name: str, value: object, *, owner: str) -> tuple[str, ...]:
+def fields_option(
+    name: str, value: object, *, owner: str, example: str = "email"
+) -> tuple[str, ...]:
     """Return `value`, an option that takes names of fields, as a tuple.
+
+    Args:
+        name: The option.
+        value: What it was given.
+        owner: The class it was given to.
+        example: A name that it could take.
 
     Raises:
         ConfigurationError: When it is anything but a sequence of strings.
@@ -453,7 +464,7 @@ def fields_option(name: str, value: object, *, owner: str) -> tuple[str, ...]:
     ):
         raise ConfigurationError(
             name,
-            f'takes a sequence of field names, such as ("email",); got {value!r}.',
+            f'takes a sequence of field names, such as ("{example}",); got {value!r}.',
             owner=owner,
         )
     return tuple(value)

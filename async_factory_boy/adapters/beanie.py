@@ -43,6 +43,9 @@ from async_factory_boy.adapters._mongo.sessions import (
 
 __all__ = ["BeanieAdapter"]
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 M = TypeVar("M")
 
 # Beanie 2 replaced Motor by PyMongo's async API, and renamed what returns a collection.
@@ -100,7 +103,7 @@ class BeanieAdapter(ClientSessionAdapter[M]):
         self.fetch_links = (
             fetch_links
             if isinstance(fetch_links, bool)
-            else fields_option("fetch_links", fetch_links, owner=owner)
+            else fields_option("fetch_links", fetch_links, owner=owner, example="company")
         )
         try:
             self.link_rule = WriteRules(link_rule)

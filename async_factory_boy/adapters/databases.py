@@ -34,6 +34,9 @@ from async_factory_boy.adapters._databases.rows import TableRow
 
 __all__ = ["DatabasesAdapter", "TableRow"]
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 M = TypeVar("M")
 
 

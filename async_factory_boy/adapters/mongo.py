@@ -30,6 +30,9 @@ from async_factory_boy.adapters._mongo.sessions import (
 
 __all__ = ["ClientSessionAdapter", "MongoAdapter"]
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 M = TypeVar("M")
 
 

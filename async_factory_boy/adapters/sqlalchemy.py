@@ -14,6 +14,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from inspect import iscoroutine
 from typing import Any, ClassVar, Literal, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -50,6 +51,9 @@ except ModuleNotFoundError as error:  # pragma: no cover (tested where it is not
 
 __all__ = ["SQLAlchemyAdapter"]
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 M = TypeVar("M")
 
 AnyAsyncSession = AsyncSession | async_scoped_session[AsyncSession]
@@ -68,18 +72,34 @@ _HOW_TO_MAKE_ONE = (
 
 
 def _check_session(value: object) -> None:
+    if not isinstance(value, AsyncSession | async_scoped_session):
+        raise OptionError(
+            f"sqlalchemy_session takes an AsyncSession; got {_no_session(value)}. Pass an "
+            f"AsyncSession: {_HOW_TO_MAKE_ONE}."
+        )
+
+
+def _check_returned(value: object) -> None:
     if isinstance(value, AsyncSession | async_scoped_session):
         return
-    if isinstance(value, Session | scoped_session):
-        problem = "a synchronous Session"
-    elif isinstance(value, async_sessionmaker | sessionmaker):
-        problem = f"{type(value).__name__}, which makes sessions and is none; call it"
+    if iscoroutine(value):
+        value.close()  # or Python would warn that nobody has awaited it
+        returned = "a coroutine. Set it to a plain function: def, not async def"
     else:
-        problem = f"an object of type {type(value).__name__}"
+        returned = "None" if value is None else _no_session(value)
     raise OptionError(
-        f"sqlalchemy_session takes an AsyncSession; got {problem}. Pass an AsyncSession: "
-        f"{_HOW_TO_MAKE_ONE}."
+        "The callable that is set as Meta.sqlalchemy_session_factory has to return the "
+        f"AsyncSession of the running test; it returned {returned}."
     )
+
+
+def _no_session(value: object) -> str:
+    """Return what to call a value that is no AsyncSession."""
+    if isinstance(value, Session | scoped_session):
+        return "a synchronous Session"
+    if isinstance(value, async_sessionmaker | sessionmaker):
+        return f"{type(value).__name__}, which makes sessions and is none; call it"
+    return f"an object of type {type(value).__name__}"
 
 
 class SQLAlchemyAdapter(PersistenceAdapter[M]):
@@ -136,7 +156,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         self.persistence = persistence
         self.get_or_create = fields_option("get_or_create", get_or_create, owner=owner)
         self.session_factory = session_factory
-        self.load = fields_option("load", load, owner=owner)
+        self.load = fields_option("load", load, owner=owner, example="company")
 
     @classmethod
     def handles(cls, model: type) -> bool:
@@ -153,7 +173,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         session = self.sqlalchemy_session
         if session is None and self.session_factory is not None:
             session = self.session_factory()
-            _check_session(session)
+            _check_returned(session)
         if session is None:
             raise MissingOptionError(
                 "No async session provided. Pass one to the call, "
@@ -176,8 +196,8 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         mapper = inspect(model, raiseerr=False)
         if not isinstance(mapper, Mapper):
             raise AdapterError(
-                f"{getattr(model, '__name__', model)} is not mapped by SQLAlchemy, so it cannot be "
-                "stored; set Meta.model to a mapped class (one that derives from your "
+                f"{getattr(model, '__name__', repr(model))} is not mapped by SQLAlchemy, so it "
+                "cannot be stored; set Meta.model to a mapped class (one that derives from your "
                 "DeclarativeBase, or that registry.map_imperatively() was called with)."
             )
         for name in self.get_or_create:

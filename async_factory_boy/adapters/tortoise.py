@@ -38,6 +38,9 @@ from async_factory_boy.adapters._tortoise.turns import RollBackError, savepoint,
 
 __all__ = ["TortoiseAdapter"]
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 M = TypeVar("M", bound=Model)
 
 
@@ -81,7 +84,7 @@ class TortoiseAdapter(PersistenceAdapter[M]):
     def __init__(self, *, get_or_create: Sequence[str] = (), fetch: Sequence[str] = ()) -> None:
         owner = type(self).__name__
         self.get_or_create = fields_option("get_or_create", get_or_create, owner=owner)
-        self.fetch = fields_option("fetch", fetch, owner=owner)
+        self.fetch = fields_option("fetch", fetch, owner=owner, example="company")
 
     @classmethod
     def handles(cls, model: type) -> bool:

@@ -22,7 +22,7 @@ from weakref import WeakKeyDictionary
 from factory import base, builder, declarations, enums
 
 from async_factory_boy import engine, observing, options, sequences
-from async_factory_boy.exceptions import OptionError, SyncCallError
+from async_factory_boy.exceptions import ConfigurationError, OptionError, SyncCallError
 from async_factory_boy.factory import _storing
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
@@ -98,6 +98,15 @@ class _Awaiting(declarations.BaseDeclaration):
         if not hasattr(type(value), "__await__"):
             return value
         factory = step.builder.factory_meta.factory.__name__
+        if inspect.iscoroutine(value) and inspect.getcoroutinestate(value) != inspect.CORO_CREATED:
+            raise ConfigurationError(
+                self._name,
+                "is a coroutine, which can be awaited only once, and has been for another object. "
+                "Write factory.SubFactory(CompanyFactory) in place of CompanyFactory() or "
+                "CompanyFactory.create_async(), and factory.LazyFunction(fetch_name) in place of "
+                "fetch_name(); or await it before, for all objects to share what it returns.",
+                owner=factory,
+            )
         return awaited(value, f"{factory}.{self._name}", _async_call(step))
 
     def __repr__(self) -> str:

@@ -200,8 +200,7 @@ async def _found(
             return [await adapter.find(model, lookups[0])]
         found = await adapter.find_many(model, lookups)
     except Exception as error:
-        # Any may be the store's own, which passes untouched; but it may be a "not found" as well.
-        if sys.version_info >= (3, 11) and not isinstance(error, AsyncFactoryError):
+        if sys.version_info >= (3, 11) and _may_mean_none(error):
             error.add_note(
                 f"Raised by {type(adapter).__name__}.{method}(), which get_or_create asks for an "
                 f"object by {', '.join(map(repr, lookups[0]))}. If this means that there is none, "
@@ -209,6 +208,19 @@ async def _found(
             )
         raise
     return _counted(adapter, method, found, len(lookups))
+
+
+# How stores and ORMs call what they raise where there is nothing to return.
+_NOT_FOUND = ("NotFound", "NotFoundError", "DoesNotExist", "NoResultFound")
+
+
+def _may_mean_none(error: Exception) -> bool:
+    """Tell whether an error may say that there is no such object, for which `find` returns None."""
+    if isinstance(error, AsyncFactoryError):
+        return False
+    return isinstance(error, LookupError) or any(
+        one.__name__.endswith(_NOT_FOUND) for one in type(error).__mro__
+    )
 
 
 def _checked(

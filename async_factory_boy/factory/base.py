@@ -7,16 +7,18 @@ import inspect
 import operator
 import sys
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
+from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from factory import base, enums
 
 from async_factory_boy import engine, observing, options
-from async_factory_boy.adapters import PersistenceAdapter, by_name, candidates
+from async_factory_boy.adapters import PersistenceAdapter, by_name, candidates, dedicated_factory
 from async_factory_boy.adapters.base import check_capable
 from async_factory_boy.exceptions import (
     AbstractFactoryError,
+    AdapterError,
     BatchSizeError,
     ConfigurationError,
     MissingOptionError,
@@ -139,6 +141,7 @@ class AsyncFactoryOptions(base.FactoryOptions):
     counter_reference: AsyncFactoryOptions
 
     _adapter: PersistenceAdapter[Any] | None = None
+    _written_at: dict[str, Any]
 
     def _build_default_options(self) -> list[base.OptionDefault]:
         return [
@@ -162,7 +165,7 @@ class AsyncFactoryOptions(base.FactoryOptions):
             if not name.startswith("_") and name not in known:
                 raise ConfigurationError(
                     name,
-                    f"is not an option.{closest(name, known)} "
+                    f"is not an option.{closest(name, known) or _of_another(name, known)} "
                     f"Known options: {', '.join(sorted(known))}.",
                     owner=f"{self.factory.__name__}.Meta",
                 )
@@ -173,6 +176,7 @@ class AsyncFactoryOptions(base.FactoryOptions):
         self, factory: type[base.BaseFactory[Any]], *args: Any, **kwargs: Any
     ) -> None:
         super().contribute_to_class(factory, *args, **kwargs)
+        self._written_at = _place_of_caller()
         self.pre_declarations = AwaitingDeclarations.of(self.pre_declarations)
         self.post_declarations = AwaitingDeclarations.of(self.post_declarations)
         self._adapter = self._configured_adapter()
@@ -233,23 +237,21 @@ class AsyncFactoryOptions(base.FactoryOptions):
             return self._adapter
         name = self.factory.__name__
         for adapter, instead in candidates(self.model):
-            module = self.factory.__module__
-            # Attributed to the module of the factory, which is the place to change: the caller of
-            # create_async() is out of sight in a build, and may be another factory.
+            # Attributed to where the factory is written, which is the place to change: the caller
+            # of create_async() is out of sight in a build, and may be another factory.
             warnings.warn_explicit(
                 f"{name} sets no Meta.adapter; {type(adapter).__name__} is inferred from its "
                 f"model. {instead}",
                 DeprecationWarning,
-                filename=getattr(sys.modules.get(module), "__file__", None) or module,
-                lineno=getattr(self.factory, "__firstlineno__", 1),
-                module=module,
+                **self._written_at,
             )
             return adapter
         raise ConfigurationError(
             "adapter",
             f"is not set, and none of the known adapters is for the model {self.model!r}. Set it "
             "to the adapter that stores this model, or subclass the dedicated factory of your "
-            "ORM, such as async_factory_boy.factory.sqlalchemy.AsyncSQLAlchemyModelFactory.",
+            "ORM, such as async_factory_boy.factory.sqlalchemy.AsyncSQLAlchemyModelFactory."
+            f"{self._model_hint()}",
             owner=f"{name}.Meta",
         )
 
@@ -281,10 +283,22 @@ class AsyncFactoryOptions(base.FactoryOptions):
             adapter.check(self.model)
         except ConfigurationError as error:
             raise self._in_words_of_meta(error) from None
+        except AdapterError as error:
+            hint = self._model_hint()
+            if not hint:
+                raise
+            raise AdapterError(f"{error}{hint}") from None
         except MissingOptionError as error:
             raise MissingOptionError(
                 f"{error} (Asked for by {self.factory.__name__}.){self._missing_option_hint()}"
             ) from None
+
+    def _model_hint(self) -> str:
+        """Return what to add to the error that objects of the model cannot be stored."""
+        # Not refused before an adapter is asked: some may look a model up by its name.
+        if not isinstance(self.model, str):
+            return ""
+        return f" {self.factory.__name__}.Meta.model is a string; give it the class itself."
 
     def _missing_option_hint(self) -> str:
         """Return what to add to the error that a call-time option was given nowhere."""
@@ -374,6 +388,35 @@ class AsyncFactoryOptions(base.FactoryOptions):
         return own and inherited and not self.post_declarations.declarations
 
 
+def _place_of_caller() -> dict[str, Any]:
+    """Return what `warnings` calls the line that has called factory_boy, or this library."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _top_level(frame) in ("factory", "async_factory_boy"):
+        frame = frame.f_back
+    return {
+        "filename": frame.f_code.co_filename,
+        "lineno": frame.f_lineno,
+        "module": frame.f_globals.get("__name__"),
+    }
+
+
+def _top_level(frame: FrameType) -> str:
+    name: str = frame.f_globals.get("__name__", "")
+    return name.partition(".")[0]
+
+
+def _of_another(option: str, known: Iterable[str]) -> str:
+    """Return which factory has options that begin like `option`, if this one has none."""
+    prefix = option.partition("_")[0]
+    factory = dedicated_factory(option)
+    if not factory or any(name.startswith(f"{prefix}_") for name in known):
+        return ""
+    return (
+        f" Those that begin with {prefix}_ belong to {factory}: derive from that, or give the "
+        "option to the constructor of the adapter that is set as Meta.adapter."
+    )
+
+
 _UNSET: Any = type("_Unset", (), {"__repr__": lambda self: "<unset>"})()
 
 
@@ -415,6 +458,21 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
         def stub_batch(cls, size: int, **kwargs: Any) -> list[Any]: ...
         @classmethod
         def reset_sequence(cls, value: int | None = None, force: bool = False) -> None: ...
+        @classmethod
+        def build(cls, **kwargs: Any) -> T: ...
+        @classmethod
+        def build_batch(cls, size: int, **kwargs: Any) -> list[T]: ...
+
+        # "| Any" is for what an async override returns. It is not Awaitable, or super() would be
+        # taken to return one.
+        @classmethod
+        def _adjust_kwargs(cls, **kwargs: Any) -> dict[str, Any] | Any: ...
+        @classmethod
+        def _setup_next_sequence(cls) -> int | Any: ...  # pyright: ignore[reportIncompatibleMethodOverride]
+        @classmethod
+        def _after_postgeneration(
+            cls, instance: Any, create: bool, results: dict[str, Any] | None = None
+        ) -> Any: ...
 
     @classmethod
     async def create_async(cls, **kwargs: Any) -> T:
@@ -597,6 +655,16 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
             )
 
     @classmethod
+    def _refuse_below_plain_factory(cls) -> None:
+        if not engine.in_build():
+            raise SyncCallError(
+                f"{cls.__name__} cannot wait for the database below a factory that is not async, "
+                f"whose SubFactory has asked for an object of {cls.__name__}; derive that factory "
+                "from an async one too, such as AsyncFactory, and write "
+                "await ...Factory.create_async(...)."
+            )
+
+    @classmethod
     def _generate(cls, strategy: str, params: dict[str, Any]) -> Any:
         if cls._meta.abstract:
             raise AbstractFactoryError(
@@ -608,16 +676,25 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
     @classmethod
     def _build(cls, model_class: type[T], *args: Any, **kwargs: Any) -> Any:
         adapter = cls._meta._adapter
-        if adapter is None:
-            return super()._build(model_class, *args, **kwargs)
-        return adapter.build(model_class, args, kwargs)
+        try:
+            if adapter is None:
+                return super()._build(model_class, *args, **kwargs)
+            return adapter.build(model_class, args, kwargs)
+        except TypeError as error:
+            if not isinstance(model_class, str):
+                raise
+            raise ConfigurationError(
+                "model",
+                f"is {model_class!r}, a string; give it the class itself.",
+                owner=f"{cls.__name__}.Meta",
+            ) from error
 
     @classmethod
     def _create(cls, model_class: type[T], *args: Any, **kwargs: Any) -> Any:
         awaits = engine.in_coroutine()  # await super()._create(...), in an async _create
         if not awaits:
             # Reached outside of a build through a SubFactory of a factory that is not ours.
-            cls._refuse_outside_build("create", "create_async(...)")
+            cls._refuse_below_plain_factory()
         store = functools.partial(engine.submit, cls._meta.request(model_class, args, kwargs))
         return engine.run(store) if awaits else store()
 

@@ -23,6 +23,9 @@ from factory import helpers
 from async_factory_boy import options
 from async_factory_boy.factory.base import AsyncFactory
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 T = TypeVar("T")
 
 

@@ -12,6 +12,9 @@ import pytest
 
 from async_factory_boy import sequences
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 
 def add_options(parser: pytest.Parser, group: pytest.OptionGroup) -> None:
     group.addoption(

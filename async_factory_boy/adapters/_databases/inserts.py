@@ -17,6 +17,9 @@ from async_factory_boy.adapters._databases.layouts import Layout, named
 from async_factory_boy.adapters._databases.statements import Insertion, insertion, is_expression
 from async_factory_boy.exceptions import AdapterError
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 M = TypeVar("M")
 
 

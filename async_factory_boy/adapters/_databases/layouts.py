@@ -18,6 +18,9 @@ from sqlalchemy.orm.exc import UnmappedColumnError
 from async_factory_boy.adapters._databases.rows import TableRow
 from async_factory_boy.exceptions import AdapterError
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 M = TypeVar("M")
 
 

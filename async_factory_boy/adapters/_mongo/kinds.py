@@ -17,6 +17,9 @@ from async_factory_boy.exceptions import AdapterError, ConfigurationError
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 
 class _Kind(ABC):
     """How objects of a kind of model become documents, and documents become objects."""

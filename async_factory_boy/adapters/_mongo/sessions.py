@@ -31,6 +31,9 @@ from async_factory_boy.exceptions import AdapterError, OptionError
 if TYPE_CHECKING:
     pass
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 M = TypeVar("M")
 
 

@@ -23,6 +23,9 @@ from async_factory_boy.adapters._tortoise.connections import outermost_transacti
 from async_factory_boy.adapters._tortoise.lookups import PAGE, all_of, paged
 from async_factory_boy.exceptions import AdapterError
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 M = TypeVar("M", bound=Model)
 
 

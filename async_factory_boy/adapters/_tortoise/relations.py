@@ -14,6 +14,9 @@ from tortoise.fields.relational import (
 )
 from tortoise.models import Model
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 
 def relate(instance: Model, name: str, related: Model) -> None:
     """Have `instance` refer to an object that is not stored yet."""

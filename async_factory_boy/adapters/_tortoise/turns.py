@@ -12,6 +12,9 @@ from tortoise.backends.base.client import BaseDBAsyncClient, TransactionalDBClie
 
 from async_factory_boy.adapters._tortoise.connections import outermost_transaction
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 # Within a transaction, tasks must not set savepoints and store objects in between each other: to
 # roll one back would undo what others have stored since. The lock of a transaction goes with it.
 # https://github.com/tortoise/tortoise-orm/issues/1861
