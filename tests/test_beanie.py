@@ -77,6 +77,10 @@ class Cat(Document):
     house: Link[House]
 
 
+# The first init_beanie() does not see its links otherwise, as it names documents that came later.
+House.model_rebuild()
+
+
 class Colour(enum.Enum):
     RED = "red"
 
