@@ -557,6 +557,36 @@ async def test_commit_of_batches_in_hooks(engine: AsyncEngine, session: AsyncSes
     assert await committed() == 12
 
 
+async def test_commit_in_a_task_that_outlives_the_batch(
+    engine: AsyncEngine, session: AsyncSession
+) -> None:
+    """In commit mode, what a task creates that a hook has started is committed after it, too."""
+
+    class Factory(CompanyFactory):
+        class Meta:
+            sqlalchemy_session_persistence = "commit"
+
+    tasks: list[asyncio.Task[None]] = []
+    ended = asyncio.Event()
+
+    async def later() -> None:
+        await ended.wait()
+        async with AsyncSession(engine) as own:
+            await Factory.create_async(sqlalchemy_session=own)
+            await Factory.create_batch_async(2, sqlalchemy_session=own)
+
+    class Starting(Factory):
+        @factory.post_generation
+        async def start(company: Company, create: bool, extracted: Any, **kwargs: Any) -> None:
+            tasks.append(asyncio.create_task(later()))
+
+    await Starting.create_batch_async(2)
+    ended.set()
+    await asyncio.gather(*tasks)
+    async with AsyncSession(engine) as other:
+        assert await other.scalar(select(func.count()).select_from(Company)) == 2 + 2 * 3
+
+
 async def test_a_cancelled_batch_is_not_committed(
     engine: AsyncEngine, session: AsyncSession
 ) -> None:

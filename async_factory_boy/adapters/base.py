@@ -261,7 +261,8 @@ class PersistenceAdapter(ABC, Generic[M]):
     @property
     def commits_later(self) -> bool:
         """Whether `complete` will be called, so that an adapter that commits has to wait for it."""
-        return _commits_later.get()
+        deferral = _deferral.get()
+        return deferral is not None and not deferral.is_over
 
     async def complete(self) -> None:
         """Commit, if the adapter is to; called at the end of each batch that did not fail.
@@ -427,18 +428,26 @@ def check_complete(adapter: type[PersistenceAdapter[Any]]) -> None:
         )
 
 
-_commits_later: ContextVar[bool] = ContextVar("async_factory_boy_commits_later", default=False)
+class _Deferral:
+    """Commits that wait for the end of a batch."""
+
+    is_over = False
+    """Whether that has come. A task that was started meanwhile still has this in its context."""
+
+
+_deferral: ContextVar[_Deferral | None] = ContextVar("async_factory_boy_deferral", default=None)
 
 
 @contextmanager
 def deferred_commits() -> Generator[None]:
     """Have adapters leave committing to `PersistenceAdapter.complete` inside the block."""
-    before = _commits_later.get()
-    _commits_later.set(True)
+    before, deferral = _deferral.get(), _Deferral()
+    _deferral.set(deferral)
     try:
         yield
     finally:
-        _commits_later.set(before)
+        deferral.is_over = True
+        _deferral.set(before)
 
 
 def fields_option(

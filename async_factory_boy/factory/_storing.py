@@ -258,6 +258,9 @@ depth: ContextVar[int] = ContextVar("async_factory_boy_depth", default=0)
 class _Call:
     """What a call that is under way has come to know."""
 
+    is_over = False
+    """Whether it has ended, if it is a batch."""
+
     def __init__(self) -> None:
         self.uses: list[_Use] = []
         self.checked: dict[object, options.InForce] = {}
@@ -379,7 +382,9 @@ async def call_batch(function: Callable[[], M], size: int, page: int) -> list[M]
         page: How many builds may be alive at once.
     """
     outer = _batch.get()
-    batch = _Call() if outer is None else outer
+    # A task that a hook has started may outlive the batch: its own are not part of that.
+    is_part = outer is not None and not outer.is_over
+    batch = outer if outer is not None and is_part else _Call()
     results: list[M] = []
     progress, told = options.batching.progress, _told.get()
     if progress is told:
@@ -398,7 +403,8 @@ async def call_batch(function: Callable[[], M], size: int, page: int) -> list[M]
     finally:
         _batch.set(outer)
         _told.set(told)
-    if outer is None:
+        batch.is_over = not is_part
+    if not is_part:
         for use in batch.uses:
             await use.complete()
     return results
@@ -407,12 +413,13 @@ async def call_batch(function: Callable[[], M], size: int, page: int) -> list[M]
 @contextmanager
 def uncommitted() -> Generator[None]:
     """Have nothing committed inside the block, as if it were part of a batch that never ends."""
-    outer = _batch.get()
-    _batch.set(_Call())
+    outer, batch = _batch.get(), _Call()
+    _batch.set(batch)
     try:
         with deferred_commits():
             yield
     finally:
+        batch.is_over = True
         _batch.set(outer)
 
 
