@@ -49,7 +49,7 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def leave_to_the_end() -> None:
+def frozen() -> None:
     """Have the garbage collector pass over what is there already, such as reports and modules.
 
     Some tests collect all garbage, which would take longer with every test that has run before.

@@ -271,6 +271,32 @@ async def test_a_request_waits_for_a_lock(monkeypatch: pytest.MonkeyPatch) -> No
     assert await asyncio.wait_for(call, 10) == [0, 2, 4]
 
 
+async def test_stalled_builds_wait_for_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a build was waiting for too long may come while a request is performed: it waits on."""
+    monkeypatch.setattr(waves, "STALL", 0.3)
+    release = asyncio.Event()
+    order: list[str] = []
+
+    class Releasing(Doubling):
+        @classmethod
+        async def perform(cls, requests: Sequence[Doubling]) -> Sequence[int]:
+            release.set()
+            await asyncio.sleep(0.001)
+            order.append("performed")
+            return await super().perform(requests)
+
+    async def first() -> None:
+        await engine.run(lambda: engine.submit(Releasing(1)))
+
+    async def second() -> None:
+        await release.wait()
+        order.append("went on")
+
+    functions = [lambda: engine.wait(first()), lambda: engine.wait(second())]
+    await asyncio.wait_for(engine.run(lambda: engine.fork(functions)), 10)
+    assert order == ["performed", "went on"]
+
+
 @pytest.mark.parametrize("failing", [True, False])
 async def test_ended_while_a_request_waits_for_a_lock(
     monkeypatch: pytest.MonkeyPatch, failing: bool

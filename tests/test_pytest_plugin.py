@@ -216,12 +216,9 @@ def test_register(suite_of_each: Suite) -> None:
     )
 
 
-def test_loop_scope_is_that_of_the_test(suite: Suite) -> None:
-    """A test that runs on the module's loop gets objects that were made there."""
-    suite.passes(
-        """
+# A fixture `thing`, whose object notes the loop that it was made on.
+NOTES_LOOPS = """
         import asyncio
-        import pytest_asyncio
         from async_factory_boy.factory import AsyncFactory
         from async_factory_boy.adapters import PersistenceAdapter
 
@@ -240,7 +237,14 @@ def test_loop_scope_is_that_of_the_test(suite: Suite) -> None:
             class Meta:
                 model = Thing
                 adapter = Adapter
+"""
 
+
+def test_loop_scope_is_that_of_the_test(suite: Suite) -> None:
+    """A test that runs on the module's loop gets objects that were made there."""
+    suite.passes(
+        NOTES_LOOPS
+        + """
         @pytest.mark.asyncio(loop_scope="module")
         async def test_module(thing):
             assert loops.pop() is asyncio.get_running_loop()
@@ -256,27 +260,8 @@ def test_loop_scope_is_that_of_the_test(suite: Suite) -> None:
 def test_loop_scope_of_the_configuration(suite: Suite) -> None:
     """The loop of a test may be chosen by an option, for all of them."""
     suite.passes(
-        """
-        import asyncio
-        from async_factory_boy.factory import AsyncFactory
-        from async_factory_boy.adapters import PersistenceAdapter
-
-        loops = []
-
-        class Adapter(PersistenceAdapter):
-            async def save(self, instance):
-                loops.append(asyncio.get_running_loop())
-                return instance
-
-        class Thing:
-            pass
-
-        @register
-        class ThingFactory(AsyncFactory):
-            class Meta:
-                model = Thing
-                adapter = Adapter
-
+        NOTES_LOOPS
+        + """
         async def test_session(thing):
             assert loops.pop() is asyncio.get_running_loop()
 

@@ -8,26 +8,25 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession
 
 import async_factory_boy
 from async_factory_boy import bind
 from async_factory_boy.factory import create_async
 from async_factory_boy.factory.sqlalchemy import AsyncSQLAlchemyModelFactory
-from tests.stores.sqlalchemy import Base, Company, CompanyFactory
+from tests.stores.sqlalchemy import Base, Company, CompanyFactory, opened_engine
 
 LIBRARY = Path(async_factory_boy.__file__).parent
 
 
 @pytest.fixture(autouse=True)
 async def session() -> AsyncGenerator[AsyncSession]:
-    engine = create_async_engine("sqlite+aiosqlite://")
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
-    async with AsyncSession(engine) as session:
+    async with (
+        opened_engine("sqlite+aiosqlite://", Base.metadata) as engine,
+        AsyncSession(engine) as session,
+    ):
         with bind(sqlalchemy_session=session):
             yield session
-    await engine.dispose()
 
 
 class GetOrCreateFactory(CompanyFactory):

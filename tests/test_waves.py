@@ -708,6 +708,26 @@ async def test_garbage_collection(session: AsyncSession) -> None:
     assert seen == [False, True, False]
 
 
+async def test_changes_that_hooks_make_after_waiting(session: AsyncSession) -> None:
+    """A hook may change its object after it has awaited something: nothing is flushed meanwhile."""
+
+    class Factory(CompanyFactory):
+        size = factory.Sequence(lambda n: 100 + n)
+
+        @factory.post_generation
+        async def rename(company: Company, create: bool, extracted: Any, **kwargs: Any) -> None:
+            await asyncio.sleep(0.001)
+            company.name = f"{company.size} once"
+            await CompanyFactory.create_async()
+            await asyncio.sleep(0.001)
+            company.name = f"{company.size} twice"
+
+    companies = await Factory.create_batch_async(10)
+    await session.flush()
+    stored = await session.scalars(select(Company.name).where(Company.size >= 100))
+    assert sorted(stored) == sorted(f"{company.size} twice" for company in companies)
+
+
 async def test_hooks_keep_their_context(session: AsyncSession) -> None:
     """What one hook binds while it waits is not seen by its siblings."""
     seen: list[Any] = []

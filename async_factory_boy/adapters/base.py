@@ -261,8 +261,7 @@ class PersistenceAdapter(ABC, Generic[M]):
     @property
     def commits_later(self) -> bool:
         """Whether `complete` will be called, so that an adapter that commits has to wait for it."""
-        deferral = _deferral.get()
-        return deferral is not None and not deferral.is_over
+        return commits_deferred()
 
     async def complete(self) -> None:
         """Commit, if the adapter is to; called at the end of each batch that did not fail.
@@ -436,6 +435,12 @@ class _Deferral:
 
 
 _deferral: ContextVar[_Deferral | None] = ContextVar("async_factory_boy_deferral", default=None)
+
+
+def commits_deferred() -> bool:
+    """Tell whether a batch is under way that the calling code is part of."""
+    deferral = _deferral.get()
+    return deferral is not None and not deferral.is_over
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Hashable, Iterator, Sequence
+from contextlib import suppress
 from contextvars import copy_context
 from operator import attrgetter
 from typing import Any, TypeVar, cast
@@ -373,19 +374,27 @@ class _Waves:
         branch.stalled_on = future
         self._stalled.append(branch)
 
-    async def _wait_for_stalled(self, *others: asyncio.Future[Any]) -> None:
-        """Wait until one of the branches that wait for something else can go on, or for others."""
-        futures = [cast("asyncio.Future[Any]", branch.stalled_on) for branch in self._stalled]
+    async def _wait_for_stalled(self) -> None:
+        """Wait until one of the branches that wait for something else can go on."""
+        with suppress(asyncio.CancelledError):  # the branch has it
+            await self._first_of(self._stalled_on())
+
+    def _stalled_on(self) -> list[asyncio.Future[Any]]:
+        return [cast("asyncio.Future[Any]", branch.stalled_on) for branch in self._stalled]
+
+    async def _first_of(
+        self, futures: Sequence[asyncio.Future[Any]], timeout: float | None = None
+    ) -> None:
+        """Wait for one of some futures; a cancellation is the first stalled branch's as well."""
         try:
-            await asyncio.wait([*others, *futures], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(futures, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError as error:
             first = min(self._stalled, key=_path)
             cast("asyncio.Future[Any]", first.stalled_on).cancel()
             self._take_out(first)
             first.error = error
             self._resume(first)
-            if others:
-                raise
+            raise
 
     def _no_longer_stalled(self) -> Iterator[Branch]:
         """Take out, one by one, the branches that have got what they waited for."""
@@ -467,17 +476,22 @@ class _Waves:
                 step = coroutine.throw
 
     async def _result_of(self, awaitable: Awaitable[T]) -> T:
-        """Await what a step of a coroutine waits for; what is stalled may go on meanwhile."""
+        """Await what a step of a coroutine waits for; if that takes long, what is stalled goes on.
+
+        Not before, since a hook would change objects in the middle of a flush, after which
+        SQLAlchemy forgets the change.
+        """
         future = awaitable.yielded if isinstance(awaitable, Yielded) else None
-        if isinstance(future, asyncio.Future):
-            while self._stalled and not future.done():
-                try:
-                    await self._wait_for_stalled(future)
-                except asyncio.CancelledError:
-                    future.cancel()
-                    raise
-                for branch in self._no_longer_stalled():
-                    await self._go_on(branch)
+        if self._stalled and isinstance(future, asyncio.Future):
+            try:
+                await self._first_of([future], timeout=STALL)
+                while self._stalled and not future.done():
+                    await self._first_of([future, *self._stalled_on()])
+                    for branch in self._no_longer_stalled():
+                        await self._go_on(branch)
+            except asyncio.CancelledError:
+                future.cancel()
+                raise
         return await awaitable
 
     async def _go_on(self, branch: Branch) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from async_factory_boy import engine, observing, options
 from async_factory_boy.adapters import PersistenceAdapter
-from async_factory_boy.adapters.base import deferred_commits
+from async_factory_boy.adapters.base import commits_deferred, deferred_commits
 from async_factory_boy.exceptions import AdapterError, AsyncFactoryError
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
@@ -258,9 +258,6 @@ depth: ContextVar[int] = ContextVar("async_factory_boy_depth", default=0)
 class _Call:
     """What a call that is under way has come to know."""
 
-    is_over = False
-    """Whether it has ended, if it is a batch."""
-
     def __init__(self) -> None:
         self.uses: list[_Use] = []
         self.checked: dict[object, options.InForce] = {}
@@ -382,9 +379,9 @@ async def call_batch(function: Callable[[], M], size: int, page: int) -> list[M]
         page: How many builds may be alive at once.
     """
     outer = _batch.get()
-    # A task that a hook has started may outlive the batch: its own are not part of that.
-    is_part = outer is not None and not outer.is_over
-    batch = outer if outer is not None and is_part else _Call()
+    # A task that a hook has started may outlive the batch that is in its context.
+    part_of = outer if commits_deferred() else None
+    batch = _Call() if part_of is None else part_of
     results: list[M] = []
     progress, told = options.batching.progress, _told.get()
     if progress is told:
@@ -403,8 +400,7 @@ async def call_batch(function: Callable[[], M], size: int, page: int) -> list[M]
     finally:
         _batch.set(outer)
         _told.set(told)
-        batch.is_over = not is_part
-    if not is_part:
+    if part_of is None:
         for use in batch.uses:
             await use.complete()
     return results
@@ -413,13 +409,12 @@ async def call_batch(function: Callable[[], M], size: int, page: int) -> list[M]
 @contextmanager
 def uncommitted() -> Generator[None]:
     """Have nothing committed inside the block, as if it were part of a batch that never ends."""
-    outer, batch = _batch.get(), _Call()
-    _batch.set(batch)
+    outer = _batch.get()
+    _batch.set(_Call())
     try:
         with deferred_commits():
             yield
     finally:
-        batch.is_over = True
         _batch.set(outer)
 
 
