@@ -17,8 +17,8 @@ from types import ModuleType
 from typing import Any, Literal, TypeGuard
 
 from async_factory_boy import options
-from async_factory_boy.adapters import PersistenceAdapter
-from async_factory_boy.exceptions import (
+from asyncinspection.adapters import PersistenceAdapter
+from asyncinspection.exceptions import (
     AbstractFactoryError,
     AdapterError,
     AsyncFactoryError,
@@ -26,7 +26,8 @@ from async_factory_boy.exceptions import (
     OptionError,
     UnknownStrategyError,
 )
-from async_factory_boy.factory import AsyncFactory, _factory_boy, _storing
+from asyncinspection.factory import AsyncFactory, inspection
+from asyncinspection.factory.calls import uncommitted
 
 __all__ = ["LintCase", "LintError", "LintFailure", "lint", "lint_cases"]
 
@@ -167,7 +168,7 @@ async def lint(
     """Create an object by each of the factories, and by each of their traits, and undo that.
 
     ```python
-    await async_factory_boy.lint([UserFactory, CompanyFactory], sqlalchemy_session=session)
+    await asyncinspection.lint([UserFactory, CompanyFactory], sqlalchemy_session=session)
     ```
 
     Each object is created in a savepoint, or a transaction, of its own, which is rolled back. So
@@ -180,7 +181,7 @@ async def lint(
         traits: Whether to try each trait, by itself, as well.
         strategy: ``"create"``, or ``"build"`` to store nothing.
         rollback: Whether to undo what was stored. ``False`` is for a store that cannot do so.
-        **call_options: Call-time options, as for `async_factory_boy.bind`.
+        **call_options: Call-time options, as for `asyncinspection.bind`.
 
     Raises:
         LintError: When any of them failed; it has all the failures.
@@ -223,7 +224,7 @@ def lint_cases(factories: Factories, *, traits: bool = True) -> list[LintCase]:
     cases = [
         LintCase(factory, trait)
         for factory in dict.fromkeys(_collected(factories))
-        for trait in [None, *(_factory_boy.traits(factory._meta) if traits else ())]
+        for trait in [None, *(inspection.traits(factory._meta) if traits else ())]
     ]
     if not cases:
         raise ConfigurationError(
@@ -297,7 +298,8 @@ async def rolled_back(factory: AnyFactory) -> AsyncExitStack:
                 stack.push_async_exit(begun.pop_all())
             if not of_part:
                 stack.enter_context(options.scope(given))
-        stack.enter_context(_storing.uncommitted())
+        call = stack.enter_context(uncommitted())
+        stack.push_async_callback(call.turns.end)
         return stack.pop_all()
 
 
@@ -311,7 +313,7 @@ def _stores(
     """
     stores: dict[Hashable, tuple[PersistenceAdapter[Any], Any, Mapping[str, Any]]] = {}
     reached = [
-        one for one in _factory_boy.reached(factory) if _is_factory(one) and not one._meta.abstract
+        one for one in inspection.reached(factory) if _is_factory(one) and not one._meta.abstract
     ]
     for of_part in ({}, *_options_of_parts(reached)):
         for one in reached:
@@ -325,7 +327,7 @@ def _stores(
 
 def _options_of_parts(factories: Iterable[AnyFactory]) -> Iterator[Mapping[str, Any]]:
     for one in factories:
-        for declared in _factory_boy.declared(one._meta):
+        for declared in inspection.declared(one._meta):
             for name, value in declared.items() if isinstance(declared, dict) else ():
                 with contextlib.suppress(OptionError):
                     # Given in a SubFactory, or in the class body: company__sqlalchemy_session.

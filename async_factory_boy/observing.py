@@ -16,8 +16,12 @@ class Observer(Protocol):
     What is called a factory is its class, which this module cannot import.
     """
 
-    def building(self, factory: Any, strategy: str) -> AbstractContextManager[object]:
-        """Watch an object being built, what it is made of and its hooks included."""
+    def building(self, factory: Any) -> AbstractContextManager[object]:
+        """Watch code that builds an object: its declarations, its constructor, a hook."""
+        ...
+
+    def built(self, factory: Any, strategy: str, count: int) -> None:
+        """Note that objects have been built, their hooks included."""
         ...
 
     def storing(self, factories: Sequence[Any], adapter: object) -> AbstractContextManager[object]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache, cached_property, wraps
+from functools import cached_property, lru_cache, wraps
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from async_factory_boy.exceptions import ConfigurationError, OptionError, closest, similar
@@ -33,22 +33,26 @@ V = TypeVar("V")
 class InForce(dict[str, Any]):
     """The options that hold for some code; each change makes another."""
 
+    by_bind: Mapping[str, Any] = {}
+    """Those of them that `bind` gave. They hold where a value that was given to one object alone
+    does not reach."""
+
     @cached_property
     def identity(self) -> Hashable:
         """What is equal for options that are the very same objects."""
         return frozenset((name, id(value)) for name, value in self.items())
 
-    def over(self, options: Mapping[str, Any]) -> InForce:
+    def over(self, options: Mapping[str, Any], *, by_bind: bool = False) -> InForce:
         """Return these with `options` put over them, or these if that changes nothing."""
-        if all(name in self and self[name] is value for name, value in options.items()):
+        changed = not all(name in self and self[name] is value for name, value in options.items())
+        if not changed and not by_bind:
             return self
-        return InForce({**self, **options})
+        new = InForce({**self, **options})
+        new.by_bind = {**self.by_bind, **options} if by_bind else self.by_bind
+        return new
 
 
-_bound: ContextVar[InForce] = ContextVar("async_factory_boy_options", default=InForce())  # noqa: B039
-
-# What `bind` gave: it holds again where a value that is for one object only does not reach.
-_by_bind: ContextVar[InForce] = ContextVar("async_factory_boy_bound", default=InForce())  # noqa: B039
+_in_force: ContextVar[InForce] = ContextVar("async_factory_boy_options", default=InForce())  # noqa: B039
 
 # The names of the options whose values are not inherited.
 _own: set[str] = set()
@@ -110,7 +114,7 @@ class CallOption(Generic[V]):
     def __get__(self, instance: object | None, owner: type) -> CallOption[V] | V | None:
         if instance is None:
             return self
-        return _bound.get().get(self.name)
+        return _in_force.get().get(self.name)
 
     def __set__(self, instance: object, value: object) -> None:
         raise ConfigurationError(
@@ -187,14 +191,10 @@ class Batching:
     """The options of the library itself, which say how batches are created."""
 
     progress: CallOption[Callable[[int, int], object]] = CallOption(_check_progress)
-    pause_gc: CallOption[bool] = CallOption()
 
 
 # They are given to `bind` only: without a prefix, a keyword of a call is a field of the model.
-_of_bind: dict[str, CallOption[Any] | None] = {
-    "progress": Batching.progress,
-    "pause_gc": Batching.pause_gc,
-}
+_of_bind: dict[str, CallOption[Any] | None] = {"progress": Batching.progress}
 _known.update(_of_bind)
 batching = Batching()
 
@@ -212,7 +212,6 @@ def bind(
     mongo_session: ClientSession | None = _NOT_GIVEN,
     databases_database: Database | None = _NOT_GIVEN,
     progress: Callable[[int, int], object] | None = _NOT_GIVEN,
-    pause_gc: bool | None = _NOT_GIVEN,
     **others: Any,
 ) -> Generator[None]:
     """Give call-time options to every call made inside the ``with`` block.
@@ -240,8 +239,6 @@ def bind(
         databases_database: The database of those for databases.
         progress: Called with the number of objects stored and the size of the batch, after each
             ``Meta.batch_size`` objects of a batch.
-        pause_gc: ``False`` leaves the garbage collector on while a batch is created (it walks all
-            suspended builds again and again).
         **others: The options of further adapters.
 
     Raises:
@@ -256,7 +253,6 @@ def bind(
         "mongo_session": mongo_session,
         "databases_database": databases_database,
         "progress": progress,
-        "pause_gc": pause_gc,
     }
     options = {name: value for name, value in named.items() if value is not _NOT_GIVEN} | others
     for name in options:
@@ -266,13 +262,8 @@ def bind(
                 f"Known options: {', '.join(sorted(_known))}. Those of an adapter are known once "
                 "its module is imported."
             )
-    before = _by_bind.get()
-    _by_bind.set(before.over(options))
-    try:
-        with scope(_checked(options)):
-            yield
-    finally:
-        _by_bind.set(before)
+    with restored(_in_force.get().over(_checked(options), by_bind=True)):
+        yield
 
 
 def _by_name(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -294,43 +285,49 @@ if not TYPE_CHECKING:  # which know the signature
     bind = _by_name(bind)
 
 
-class scope:  # noqa: N801 (used like a function; a generator would take twice as long)
-    """Put `options`, already checked, over those in force."""
-
-    def __init__(self, options: Mapping[str, Any]) -> None:
-        self._options = options
-
-    def __enter__(self) -> None:
-        self._before = _bound.get()
-        _bound.set(self._before.over(self._options))
-
-    def __exit__(self, *error: object) -> None:
-        # Not reset(token): pytest's plugins may tear a fixture down in a copy of the context it
-        # was set up in, where a token is refused.
-        _bound.set(self._before)
-
-
-class restored(scope):  # noqa: N801 (likewise)
-    """Have those hold that were in force elsewhere, in place of those in force."""
+class restored:  # noqa: N801 (used like a function; a generator would take twice as long)
+    """Have those options hold that were in force elsewhere, in place of those in force."""
 
     def __init__(self, in_force: InForce) -> None:
         self._in_force = in_force
 
     def __enter__(self) -> None:
-        self._before = _bound.get()
-        _bound.set(self._in_force)
+        self._before = _in_force.get()
+        _in_force.set(self._in_force)
+
+    def __exit__(self, *error: object) -> None:
+        # Not reset(token): pytest's plugins may tear a fixture down in a copy of the context it
+        # was set up in, where a token is refused.
+        _in_force.set(self._before)
 
 
-def for_object(given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what to put over the options in force for an object that is given `given`.
+def scope(options: Mapping[str, Any]) -> restored:
+    """Put `options`, already checked, over those in force."""
+    return restored(_in_force.get().over(options))
 
-    That is `given`, and what hides those that another object was given for itself alone.
+
+def in_force() -> InForce:
+    """Return the options that hold for the code that asks."""
+    return _in_force.get()
+
+
+def put_in_force(options: InForce) -> None:
+    """Have options hold for the code that follows, in the current context."""
+    _in_force.set(options)
+
+
+def for_object(in_force: InForce, given: Mapping[str, Any]) -> InForce:
+    """Return the options that hold for an object.
+
+    Args:
+        in_force: Those that hold where it is asked for.
+        given: Those that it is given. What another object was given for itself alone is hidden.
     """
-    in_force, by_bind = _bound.get(), _by_bind.get()
+    by_bind = in_force.by_bind
     hidden = {
         name: by_bind.get(name) for name in _own if in_force.get(name) is not by_bind.get(name)
     }
-    return {**hidden, **given} if hidden else given
+    return in_force.over({**hidden, **given}) if hidden or given else in_force
 
 
 def take(keywords: dict[str, Any], *, inherited_only: bool = False) -> dict[str, Any]:
@@ -362,12 +359,7 @@ def check_for_part(name: str, value: object) -> None:
         option.check(value)
 
 
-def in_force() -> InForce:
-    """Return the options that hold for the code that asks."""
-    return _bound.get()
-
-
-@cache
+@lru_cache(maxsize=1024)
 def misspelt(name: str) -> str:
     """Return a suggestion if `name` looks like a call-time option spelt wrongly, or nothing."""
     if name in _known:

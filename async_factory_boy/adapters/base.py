@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Generator, Hashable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from async_factory_boy.exceptions import AdapterError, ConfigurationError
@@ -49,9 +48,9 @@ class PersistenceAdapter(ABC, Generic[M]):
        `save_many`; without it: `build` and `save`. For objects of a batch that are ready at the
        same time, these are `find_many` and `save_new`, or `build` and `save_many`;
     3. `finish`, when the call that was made of the factory is over, hooks included;
-    4. `complete`, when that call was for a batch.
+    4. `complete`, when that call is not part of another.
 
-    From 2 on, `exclusive` is held meanwhile.
+    From 2 on, the outermost call holds `exclusive`.
 
     One instance serves many calls, tasks and event loops, often at once. So what belongs to one of
     them, a session or a connection, is never kept on the adapter: declare a `CallOption` for it,
@@ -258,13 +257,36 @@ class PersistenceAdapter(ABC, Generic[M]):
         """
         return await self.save_many(await build())
 
-    @property
-    def commits_later(self) -> bool:
-        """Whether `complete` will be called, so that an adapter that commits has to wait for it."""
-        return commits_deferred()
+    def postpones(self, model: type[M], names: Collection[str]) -> bool:
+        """Return whether new objects of a model may be stored together with what comes later.
+
+        For a store that orders what it is given by itself, as a unit of work does. Objects for
+        which this is true are constructed and given to `add`; `save` or `save_many` follows before
+        anybody could tell: before code of the user's sees the object, or the call ends. So a graph
+        whose declarations look at nothing is stored at once. Default: ``False``.
+
+        Args:
+            model: The class of the objects.
+            names: The names of the values that they are constructed with. The constructor may be
+                given objects that are not stored yet, so it must not look at their values.
+        """
+        return False
+
+    def add(self, instances: Sequence[M], /) -> None:
+        """Take new objects, without any I/O, that `save` or `save_many` is to store later.
+
+        Called for objects that `postpones`. Default: nothing.
+        """
+
+    async def flush(self) -> None:
+        """Write what hooks have changed of objects that are stored; called once, when all is done.
+
+        Called at the end of the outermost call, for each adapter that it has used, before any is
+        asked to `finish`. Default: nothing.
+        """
 
     async def complete(self) -> None:
-        """Commit, if the adapter is to; called at the end of each batch that did not fail.
+        """Commit, if the adapter is to; called at the end of an outermost call that succeeds.
 
         Most adapters leave that to the caller, and this out: nobody is to commit who was not asked
         to. Default: nothing.
@@ -273,8 +295,9 @@ class PersistenceAdapter(ABC, Generic[M]):
     async def finish(self, instances: Sequence[M]) -> None:
         """Make objects whole before a call returns them. Default: nothing.
 
-        Called once at the end of each call, after its last hook: hooks may have left what an
-        earlier `save` loaded out of date.
+        Called at the end of each call, after its last hook: hooks may have left what an earlier
+        `save` loaded out of date. At the end of the outermost call, it is called for all that the
+        call has made.
 
         Args:
             instances: Every object that this adapter stored or found in the call, of any model.
@@ -307,11 +330,12 @@ class PersistenceAdapter(ABC, Generic[M]):
         )
 
     def exclusive(self) -> AbstractAsyncContextManager[object]:
-        """Return a context manager that is held around each use of the store. Default: none.
+        """Return a context manager that a call holds while it uses the store. Default: none.
 
-        For a connection or session that only one task at a time may use: return its lock. It is
-        not entered a second time by whoever holds it, so an ``asyncio.Lock`` will do; but one for
-        each session, not one for all, and made in the running event loop.
+        For a connection or session that only one task at a time may use: return its lock. The
+        outermost call enters it once for each `stored_through`, before it constructs the first
+        object, and leaves it at its end. So an ``asyncio.Lock`` will do; but one for each session,
+        not one for all, and made in the running event loop.
         """
         return nullcontext()
 
@@ -325,6 +349,9 @@ _PARAMETERS = {
     "find_winner": ["model", "lookup"],
     "save_new": ["build"],
     "complete": [],
+    "flush": [],
+    "postpones": ["model", "names"],
+    "add": ["instances"],
     "finish": ["instances"],
     "handles": ["model"],
     "check": ["model"],
@@ -336,7 +363,9 @@ _PARAMETERS = {
 }
 _ENTERED = {"exclusive", "rolled_back"}
 _IS_GENERATOR = "is a generator, and has to return an async context manager"
-_NOT_AWAITED = {"handles", "check", "ambient", "build", "stored_through", *_ENTERED}
+_NOT_AWAITED = {
+    "add", "ambient", "build", "check", "handles", "postpones", "stored_through", *_ENTERED,
+}  # fmt: skip
 
 
 def _check_methods(adapter: type[PersistenceAdapter[Any]]) -> None:
@@ -425,34 +454,6 @@ def check_complete(adapter: type[PersistenceAdapter[Any]]) -> None:
             f"{adapter.__name__} leaves {', '.join(sorted(missing))} abstract; write them, or use "
             "a subclass that does."
         )
-
-
-class _Deferral:
-    """Commits that wait for the end of a batch."""
-
-    is_over = False
-    """Whether that has come. A task that was started meanwhile still has this in its context."""
-
-
-_deferral: ContextVar[_Deferral | None] = ContextVar("async_factory_boy_deferral", default=None)
-
-
-def commits_deferred() -> bool:
-    """Tell whether a batch is under way that the calling code is part of."""
-    deferral = _deferral.get()
-    return deferral is not None and not deferral.is_over
-
-
-@contextmanager
-def deferred_commits() -> Generator[None]:
-    """Have adapters leave committing to `PersistenceAdapter.complete` inside the block."""
-    before, deferral = _deferral.get(), _Deferral()
-    _deferral.set(deferral)
-    try:
-        yield
-    finally:
-        deferral.is_over = True
-        _deferral.set(before)
 
 
 def fields_option(

@@ -7,6 +7,7 @@ from collections.abc import (
     AsyncGenerator,
     Awaitable,
     Callable,
+    Collection,
     Generator,
     Hashable,
     Iterable,
@@ -38,6 +39,7 @@ try:
         RelationshipDirection,
         Session,
         lazyload,
+        registry,
         scoped_session,
         selectinload,
         sessionmaker,
@@ -237,11 +239,23 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         session, instances = self.session(), list(data)
         session.add_all(instances)
         if self.persistence is not None:
-            await session.flush()
-            await _complete_columns(session, [_state(instance) for instance in instances])
-        if not self.commits_later:
-            await self.complete()  # last: loading may begin a transaction
+            states = [_state(instance) for instance in instances]
+            if any(state.pending for state in states):
+                await session.flush()
+            await _complete_columns(session, states)
         return instances
+
+    def postpones(self, model: type[M], names: Collection[str]) -> bool:
+        return self.persistence is not None and constructs_blindly(model, names)
+
+    def add(self, data: Sequence[M]) -> None:
+        self.session().add_all(data)
+
+    async def flush(self) -> None:
+        if self.persistence is not None:
+            session = self.session()
+            if session.new or session.dirty or session.deleted:
+                await session.flush()
 
     async def complete(self) -> None:
         if self.persistence == "commit":
@@ -513,6 +527,51 @@ def _deferred_columns(mapper: Mapper[Any]) -> frozenset[str]:
             if attribute.deferred and not attribute.raiseload
         )
     return deferred
+
+
+_blind: WeakKeyDictionary[Mapper[Any], dict[frozenset[str], bool]] = WeakKeyDictionary()
+
+# What SQLAlchemy gives a class that has no constructor.
+_default_constructor = registry().constructor
+
+
+def constructs_blindly(model: type[Any], names: Collection[str]) -> bool:
+    """Return whether constructing an object runs no code that could look at what it is given.
+
+    Such code is a constructor, a validator, a property or an event listener of the user's.
+    """
+    mapper = cast("Mapper[Any]", inspect(model))
+    known = _blind.setdefault(mapper, {})
+    key = frozenset(names)
+    blind = known.get(key)
+    if blind is None:
+        blind = known[key] = _constructs_blindly(mapper, key)
+    return blind
+
+
+def _constructs_blindly(mapper: Mapper[Any], names: Collection[str]) -> bool:
+    manager, model = mapper.class_manager, mapper.class_
+    if (
+        manager.original_init is not _default_constructor
+        or model.__setattr__ is not object.__setattr__
+        or model.__new__ is not object.__new__
+        or mapper.validators
+        or _has_listeners(manager.dispatch.init)
+        or not all(name in mapper.attrs for name in names)
+    ):
+        return False
+    for name in names:
+        dispatch = getattr(model, name).impl.dispatch
+        if any(map(_has_listeners, (dispatch.set, dispatch.append, dispatch.bulk_replace))):
+            return False
+    return True
+
+
+def _has_listeners(event: Iterable[Any]) -> bool:
+    # SQLAlchemy itself listens, to keep both sides of a relationship alike.
+    return not all(
+        getattr(listener, "__module__", "").startswith("sqlalchemy.") for listener in event
+    )
 
 
 def _expired_references(state: InstanceState[Any]) -> list[str]:

@@ -17,7 +17,8 @@ from factory import declarations
 from factory.base import BaseDictFactory, BaseFactory, BaseListFactory
 
 from async_factory_boy.exceptions import FixtureError, MissingOptionError, closest, similar
-from async_factory_boy.factory import AsyncFactory, _factory_boy
+from async_factory_boy.factory import AsyncFactory
+from async_factory_boy.factory.checks import has_field
 from async_factory_boy.pytest_plugin._definitions import (
     MODEL,
     SEPARATOR,
@@ -259,7 +260,7 @@ def _check_path(
 
 
 def _is_misspelt(factory: Any, name: str, known: Iterable[str]) -> bool:
-    return bool(similar(name, known)) and not _factory_boy._has_field(factory._meta.model, name)
+    return bool(similar(name, known)) and not has_field(factory._meta.model, name)
 
 
 def _check_name(model: Model, name: str, namespace: Mapping[str, Any]) -> None:

@@ -192,20 +192,19 @@ class Report:
     # What is observed.
 
     @contextmanager
-    def building(self, factory: Any, strategy: str) -> Generator[None]:
-        if factory.__module__ == "factory.base":
-            yield  # of a factory.Dict, which is part of another object
-            return
-        figures = self.figures[_name(factory), self.test]
-        self._clock.enter(figures)
+    def building(self, factory: Any) -> Generator[None]:
+        self._clock.enter(self.figures[_name(factory), self.test])
         try:
             yield
         finally:
             self._clock.leave()
+
+    def built(self, factory: Any, strategy: str, count: int) -> None:
+        figures = self.figures[_name(factory), self.test]
         if strategy == "create":
-            figures.created += 1
+            figures.created += count
         else:
-            figures.built += 1
+            figures.built += count
 
     @contextmanager
     def storing(self, factories: Sequence[Any], adapter: object) -> Generator[None]:

@@ -254,6 +254,6 @@ class _Sequences:
         if not _has_factories():
             return {}
         from async_factory_boy.factory import AsyncFactory
-        from async_factory_boy.factory._factory_boy import exchange_counters
+        from async_factory_boy.factory.inspection import exchange_counters
 
         return exchange_counters(AsyncFactory, counters)

@@ -1,0 +1,103 @@
+"""Which lookups are the same, and which a store may take for the same."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Hashable, Mapping
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
+from typing import Any
+from uuid import UUID
+
+Stored = Callable[[object], bool]
+
+
+def strictly(value: Any, is_stored: Stored) -> Hashable:
+    """Return what is equal for values that every store takes for the same.
+
+    Args:
+        value: A value of a lookup.
+        is_stored: Whether an object has a row of its own. That is told apart from others by its
+            identity, whatever its ``__eq__`` says, which may even load others.
+    """
+    if is_stored(value):
+        return ("is", id(value))
+    if isinstance(value, list | tuple | set | frozenset):
+        return (type(value), *(strictly(part, is_stored) for part in value))
+    if isinstance(value, Mapping):
+        return (
+            type(value),
+            *((strictly(k, is_stored), strictly(v, is_stored)) for k, v in value.items()),
+        )
+    if isinstance(value, datetime | time):
+        return (type(value), value.isoformat(), value.fold)  # equal instants may differ in zone
+    if isinstance(value, float | Decimal):
+        return (type(value), str(value))  # 1.0 and 1.00; -0.0 and 0.0
+    try:
+        hash(value)
+    except TypeError:
+        return ("is", id(value))
+    if type(value).__eq__ is not object.__eq__ and type(value).__module__ not in _KNOWN:
+        return ("is", id(value))
+    return (type(value), value)
+
+
+# Modules of types whose __eq__ and __hash__ are known to be about the value.
+_KNOWN = {"builtins", "datetime", "uuid", "enum", "ipaddress", "pathlib", "bson.objectid"}
+
+
+def loosely(value: Any, is_stored: Stored) -> Hashable:
+    """Return what is equal for values that some store may take for the same.
+
+    Texts that differ in case, accents, width, spaces or punctuation; numbers of different types;
+    times in different zones; what a store keeps as text or number, and that text or number.
+
+    Args:
+        value: A value of a lookup.
+        is_stored: As for `strictly`.
+    """
+    if value is None or is_stored(value):
+        return strictly(value, is_stored)
+    if isinstance(value, Enum):
+        return ("enum", type(value), value.name)
+    if isinstance(value, bool | int | float | Decimal | Fraction):
+        return _number(value)
+    if isinstance(value, str | bytes):
+        return _text(value)
+    if isinstance(value, UUID):
+        return _text(str(value))
+    if isinstance(value, datetime):
+        return _instant(value)
+    if isinstance(value, date | time | timedelta):
+        return _text(str(value))
+    if isinstance(value, list | tuple | set | frozenset):
+        parts = [loosely(part, is_stored) for part in value]
+        return ("many", *(sorted(parts, key=repr) if isinstance(value, set | frozenset) else parts))
+    if isinstance(value, Mapping):
+        pairs = [(loosely(k, is_stored), loosely(v, is_stored)) for k, v in value.items()]
+        return ("many", *sorted(pairs, key=repr))
+    return type(value)  # nothing is known of it: all of a type may be the same
+
+
+def _number(value: Any) -> Hashable:
+    try:
+        number = Fraction(value)
+    except (ValueError, OverflowError):
+        return _text(str(value))  # NaN, infinity
+    return float(number) if abs(number) < 10**15 else int(number)
+
+
+def _text(value: str | bytes) -> Hashable:
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    folded = unicodedata.normalize("NFKD", text).casefold()
+    kept = "".join(character for character in folded if character.isalnum())
+    try:
+        return _number(kept) if kept.isascii() and kept.isdigit() and kept == text else kept
+    except ValueError:
+        return kept
+
+
+def _instant(value: datetime) -> Hashable:
+    return ("instant", value.astimezone(timezone.utc).replace(microsecond=0))

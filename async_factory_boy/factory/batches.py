@@ -1,0 +1,152 @@
+"""From a call to its objects: one or many, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from factory import enums
+from greenlet import getcurrent
+
+from async_factory_boy import engine, options
+from async_factory_boy.factory import plan
+from async_factory_boy.factory.calls import Call, current_place
+from async_factory_boy.factory.meta import is_overridden
+from async_factory_boy.factory.requests import Settle
+from async_factory_boy.factory.step import Scope, Step
+
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
+
+async def generate(
+    factory: Any, strategy: str, size: int, keywords: dict[str, Any]
+) -> list[Any]:
+    """Return objects of a factory, stored if the strategy says so.
+
+    Args:
+        factory: The factory.
+        strategy: ``"build"``, ``"create"`` or ``"stub"``.
+        size: How many.
+        keywords: What the call was given.
+    """
+    call, before = Call.here(), options.in_force()
+    try:
+        return await call.run(_generated(factory, strategy, size, keywords, call))
+    finally:
+        options.put_in_force(before)
+
+
+def generate_here(
+    factory: Any, strategy: str, size: int, keywords: dict[str, Any]
+) -> list[Any]:
+    """Do what `generate` does from within synchronous code."""
+    before, fiber = options.in_force(), getcurrent()
+    place = getattr(fiber, "place", None)
+    call, depth = _here()
+    try:
+        made = engine.run_here(_generated(factory, strategy, size, keywords, call, depth))
+        plan.Plan.settle(call)  # the calling code looks at them
+        return made
+    finally:
+        options.put_in_force(before)
+        if isinstance(fiber, engine.Fiber):
+            fiber.place = place
+
+
+def one_here(factory: Any, strategy: str, keywords: dict[str, Any]) -> Any:
+    """Return one object, whatever methods of the factory are overridden."""
+    before, fiber = options.in_force(), getcurrent()
+    place = getattr(fiber, "place", None)
+    call, depth = _here()
+    try:
+        scope = plan.root_scope(factory, strategy, keywords, call, depth=depth)
+        return plan.build_here(scope.plan.begin(scope, None))
+    finally:
+        options.put_in_force(before)
+        if isinstance(fiber, engine.Fiber):
+            fiber.place = place
+
+
+def _here() -> tuple[Call, int]:
+    """Return the call that synchronous code is part of, and how deep it is in the graph."""
+    place = current_place() if engine.in_fiber() or engine.in_coroutine() else None
+    if place is None:
+        return Call(), 0
+    return place.call, 0 if place.step is None else place.step.scope.depth + 1
+
+
+def _generated(
+    factory: Any,
+    strategy: str,
+    size: int,
+    keywords: dict[str, Any],
+    call: Call,
+    depth: int = 0,
+) -> engine.Program[list[Any]]:
+    progress = _progress(call)
+    call.progress = progress
+    page = factory._meta.batch_size if strategy == enums.CREATE_STRATEGY else max(size, 1)
+    scope: Scope | None = None
+    if not is_overridden(factory, strategy) and not is_overridden(factory, "_generate"):
+        scope = plan.root_scope(factory, strategy, keywords, call, size=size, depth=depth)
+    made: list[Any] = []
+    while len(made) < size:
+        indices = range(len(made), min(size, len(made) + page))
+        if scope is None:
+            method = getattr(factory, strategy)
+            made += engine.each(lambda _: method(**keywords), indices)
+        else:
+            begin, of = scope.plan.begin, scope
+            steps = engine.each(lambda index: begin(of, None, None, index), indices)
+            made += yield plan.build(steps)
+        if progress is not None:
+            if call.postponed:
+                yield Settle(call)
+            progress(len(made), size)
+    if call.postponed and call.within is None and scope is not None:
+        yield Settle(call)
+    return made
+
+
+def _progress(call: Call) -> Any:
+    """Return what is told how far a batch is, unless one that is under way tells it."""
+    progress, above = options.batching.progress, call.within
+    while above is not None:
+        if above.progress is progress:
+            return None
+        above = above.within
+    return progress
+
+
+# What `_create()` calls.
+
+
+async def stored(
+    factory: Any, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Any:
+    """Return an object that is constructed and stored now, for an async ``_create()``."""
+    (instance,) = await engine.run(_stored(factory, model, args, kwargs))
+    return instance
+
+
+def stored_here(factory: Any, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Return an object that is constructed and stored now, for a synchronous ``_create()``."""
+    (instance,) = engine.run_here(_stored(factory, model, args, kwargs))
+    return instance
+
+
+def _stored(
+    factory: Any, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> engine.Program[Sequence[Any]]:
+    place = current_place()
+    step: Step | None = None if place is None else place.step
+    if step is None or step.scope.plan.factory is not factory:
+        # Reached through a factory that is not ours.
+        call = Call() if place is None else place.call
+        scope = plan.root_scope(factory, enums.CREATE_STRATEGY, {}, call)
+        step = Step(scope, None, 0, {})
+    scope = step.scope.for_model(model)
+    own = step if scope is step.scope else Step(scope, step.parent, step.sequence, step.values)
+    instances: Sequence[Any] = yield plan.stored_with(scope, [own], [(tuple(args), dict(kwargs))])
+    return instances

@@ -1,0 +1,316 @@
+"""One call of a factory, from ``await UserFactory.create_async()`` to its last hook.
+
+A call made within another, in an async hook say, is part of the outermost one: that keeps its turn
+on what it stores through, flushes what hooks changed, and commits.
+
+There are two context variables in the library, each for what code can find in no other way:
+
+- the options in force (`async_factory_boy.options`), which `bind` gives to the code below it, and
+  which an adapter reads;
+- the `Place` of the running coroutine (here), by which a call made in an async hook, or by an
+  adapter that is storing something, finds the call that it is part of.
+
+Synchronous code in a fiber has its place in the fiber.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Generator, Hashable, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from greenlet import getcurrent
+
+from async_factory_boy import engine, observing, options
+from async_factory_boy.adapters import PersistenceAdapter
+
+if TYPE_CHECKING:
+    from async_factory_boy.factory.requests import Save
+    from async_factory_boy.factory.step import Step
+
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
+T = TypeVar("T")
+Adapter = PersistenceAdapter[Any]
+
+
+class Place(NamedTuple):
+    """Where a coroutine runs."""
+
+    call: Call
+    step: Step | None = None
+    """The object that it is for."""
+    using: frozenset[Hashable] = frozenset()
+    """The connections that it has been called to use."""
+
+
+_place: ContextVar[Place | None] = ContextVar("async_factory_boy_place", default=None)
+
+
+def current_place() -> Place | None:
+    """Return where the calling code runs; ``None`` outside of every call."""
+    fiber = getcurrent()
+    if isinstance(fiber, engine.Fiber) and (fiber.coroutine_task is None or engine.in_coroutine()):
+        step: Step | None = fiber.place
+        if step is not None:
+            return Place(step.scope.call, step)
+    return _place.get()
+
+
+def in_coroutine() -> bool:
+    """Return whether the calling code belongs to a coroutine that is part of a call."""
+    if engine.in_fiber():
+        return False
+    place = current_place()
+    return place is not None and not place.call.is_over
+
+
+async def at(place: Place, awaitable: Awaitable[T], in_force: options.InForce) -> T:
+    """Await what belongs to a place, with the options that are in force there."""
+    before = _place.get()
+    _place.set(place)
+    try:
+        with options.restored(in_force):
+            return await awaitable
+    finally:
+        _place.set(before)
+
+
+class Call:
+    """What belongs to one call.
+
+    Args:
+        within: The call that it is made in.
+    """
+
+    def __init__(self, within: Call | None = None) -> None:
+        while within is not None and within.is_over:
+            within = within.within  # a task has outlived what has started it
+        self.within = within
+        self.root: Call = self if within is None else within.root
+        self.is_over = False
+        self.postponed: list[Save[Any]] = []
+        """What is to be stored when somebody could tell, or the call ends."""
+        self.progress: Callable[[int, int], object] | None = None
+        self._uses: list[_Use] = []
+        self._checked: dict[object, options.InForce] = {}
+        if self.root is self:
+            self.turns = _Turns()
+
+    @classmethod
+    def here(cls) -> Call:
+        """Return a new call, made where the calling code runs."""
+        place = current_place()
+        return cls(None if place is None else place.call)
+
+    def check_once(self, subject: object, check: Callable[[], object]) -> None:
+        """Check something unless this call has, with the same options in force."""
+        in_force = options.in_force()
+        if self._checked.get(subject) is not in_force:
+            check()
+            self._checked[subject] = in_force
+
+    def note(
+        self,
+        adapter: Adapter,
+        model: Any,
+        in_force: options.InForce,
+        instances: Sequence[Any],
+    ) -> None:
+        """Note objects that an adapter has stored, or found."""
+        noted = self._use(adapter, model, in_force).instances
+        for instance in instances:
+            noted[id(instance)] = instance
+
+    def is_stored(self, value: object) -> bool:
+        """Return whether an object is one that this call has stored, or found."""
+        return any(id(value) in use.instances for use in self._uses) or (
+            self.within is not None and self.within.is_stored(value)
+        )
+
+    def _use(self, adapter: Adapter, model: Any, in_force: options.InForce) -> _Use:
+        for use in self._uses:
+            if use.adapter is adapter and (
+                use.in_force is in_force or use.in_force.identity == in_force.identity
+            ):
+                return use
+        use = _Use(adapter, model, in_force)
+        self._uses.append(use)
+        return use
+
+    async def run(self, program: engine.Program[T]) -> T:
+        """Run what the call is for, and finish what it has stored."""
+        before = _place.get()
+        is_within = before is not None and before.call.root is self.root
+        _place.set(Place(self, None, before.using if before and is_within else frozenset()))
+        try:
+            result = await engine.run(program)
+            await self._finish()
+            return result
+        finally:
+            _place.set(before)
+            self.is_over = True
+            if self.root is self:
+                await self.turns.end()
+
+    async def _finish(self) -> None:
+        if self.within is not None:
+            for use in self._uses:
+                await use.do(self, "finish")
+                # What the rest of the outer call does may leave its objects out of date again.
+                self.within.note(
+                    use.adapter, use.model, use.in_force, list(use.instances.values())
+                )
+            return
+        for method in ("flush", "finish", "complete"):
+            for use in self._uses:
+                await use.do(self, method)
+
+
+class _Use:
+    """What a call has stored or found by an adapter, with the same options in force."""
+
+    def __init__(self, adapter: Adapter, model: Any, in_force: options.InForce) -> None:
+        self.adapter = adapter
+        self.model = model
+        self.in_force = in_force
+        self.instances: dict[int, Any] = {}
+
+    async def do(self, call: Call, method: str) -> None:
+        """Call a method of the adapter that most have no need to override."""
+        if getattr(type(self.adapter), method) is getattr(PersistenceAdapter, method):
+            return
+        arguments = [list(self.instances.values())] if method == "finish" else []
+
+        async def work() -> None:
+            await getattr(self.adapter, method)(*arguments)
+
+        watching: Any = nullcontext()
+        if observing.observer is not None and method == "finish":
+            watching = observing.observer.finishing(self.adapter)
+        with watching:
+            await using(call, self.adapter, self.model, self.in_force, work)
+
+
+async def using(
+    call: Call,
+    adapter: Adapter,
+    model: Any,
+    in_force: options.InForce,
+    work: Callable[[], Awaitable[T]],
+    step: Step | None = None,
+) -> T:
+    """Do some work by an adapter, in the turn of the call, and one after the other.
+
+    Code that this work calls may store through the same connection.
+    """
+    before = _place.get()
+    is_within = before is not None and before.call.root is call.root
+    already = before.using if before is not None and is_within else frozenset()
+    with options.restored(in_force):
+        key = adapter.stored_through(model)
+        if key in already:
+            return await work()
+        turns = call.root.turns
+        await turns.take(key, adapter, already)
+        # Tasks that a hook has started may store at the same time.
+        async with turns.within(key):
+            _place.set(Place(call, step, already | {key}))
+            try:
+                return await work()
+            finally:
+                _place.set(before)
+
+
+class _Turns:
+    """The connections that an outermost call keeps to itself until it ends.
+
+    Between two flushes of its own, then, no other task flushes what its hooks have changed so far.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[Hashable, AbstractAsyncContextManager[object]] = {}
+        self._again: dict[Hashable, Callable[[], AbstractAsyncContextManager[object]]] = {}
+        self._within: dict[Hashable, asyncio.Lock] = {}
+        self._taking: asyncio.Lock | None = None
+
+    def holds(self, key: Hashable) -> bool:
+        """Return whether a connection is the call's own."""
+        return key in self._within
+
+    def within(self, key: Hashable) -> asyncio.Lock:
+        """Return the lock for what the call itself does through a connection."""
+        return self._within[key]
+
+    async def take(self, key: Hashable, adapter: Adapter, using: frozenset[Hashable]) -> None:
+        """Wait for the call's turn on a connection.
+
+        Args:
+            key: What the adapter stores through.
+            adapter: The adapter, with its options in force.
+            using: The connections that the calling code is using.
+        """
+        if key in self._within:
+            return
+        if self._taking is None:
+            self._taking = asyncio.Lock()
+        async with self._taking:
+            if key in self._within:
+                return
+            in_force = options.in_force()
+
+            def exclusive() -> AbstractAsyncContextManager[object]:
+                with options.restored(in_force):
+                    return adapter.exclusive()
+
+            manager = exclusive()
+            if not isinstance(manager, nullcontext):
+                if self._held and not using:
+                    await self._take_with_others(key, exclusive)
+                else:
+                    await manager.__aenter__()
+                    self._held[key] = manager
+                self._again[key] = exclusive
+            self._within[key] = asyncio.Lock()
+
+    async def _take_with_others(
+        self, key: Hashable, exclusive: Callable[[], AbstractAsyncContextManager[object]]
+    ) -> None:
+        """Let go of all connections, and take them in an order that all calls keep.
+
+        Or two calls could wait for each other, each for what the other one has.
+        """
+        locks = [self._within[held] for held in self._held]
+        for lock in locks:
+            await lock.acquire()
+        try:
+            await self.end()
+            again = {**self._again, key: exclusive}
+            for one in sorted(again, key=hash):
+                manager = again[one]()
+                await manager.__aenter__()
+                self._held[one] = manager
+        finally:
+            for lock in locks:
+                lock.release()
+
+    async def end(self) -> None:
+        """Let go of all connections."""
+        while self._held:
+            _, manager = self._held.popitem()
+            await manager.__aexit__(None, None, None)
+
+
+@contextmanager
+def uncommitted() -> Generator[Call]:
+    """Make all calls inside the block part of one that commits nothing."""
+    before, call = _place.get(), Call()
+    _place.set(Place(call))
+    try:
+        yield call
+    finally:
+        call.is_over = True
+        _place.set(before)

@@ -1,0 +1,431 @@
+"""The ``Meta`` options of a factory, and the adapter that they lead to."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_origin, is_typeddict
+
+from factory import base
+
+from async_factory_boy import engine, sequences
+from async_factory_boy.adapters import PersistenceAdapter, by_name, candidates, dedicated_factory
+from async_factory_boy.adapters.base import check_capable
+from async_factory_boy.exceptions import (
+    AdapterError,
+    ConfigurationError,
+    MissingOptionError,
+    SyncCallError,
+    closest,
+)
+
+if TYPE_CHECKING:
+    from async_factory_boy.factory.base import AsyncFactory
+    from async_factory_boy.factory.calls import Call
+
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
+_UNSET: Any = type("_Unset", (), {"__repr__": lambda self: "<unset>"})()
+
+
+Constructor = Callable[[Sequence[Any], Mapping[str, Any]], Any]
+
+_own_hooks: defaultdict[str, set[Any]] = defaultdict(set)
+
+
+def note_own_hooks(factory: type, names: Iterable[str]) -> None:
+    """Note that hooks which a base class has are not the user's."""
+    for name in names:
+        _own_hooks[name].add(_function(getattr(factory, name)))
+
+
+def is_overridden(factory: Any, name: str) -> bool:
+    """Return whether a factory has a hook that is not one of its base classes of this library."""
+    return _function(getattr(factory, name)) not in _own_hooks[name]
+
+
+def _function(method: Any) -> Any:
+    return getattr(method, "__func__", method)
+
+
+def awaited_first_number(factory: type, number: Any) -> int:
+    """Return what ``_setup_next_sequence()`` has returned, awaited if it is async."""
+    if inspect.isawaitable(number):
+        if engine.in_fiber():
+            number = engine.wait(number)
+        else:
+            if inspect.iscoroutine(number):
+                number.close()
+            raise SyncCallError(
+                f"{factory.__name__}._setup_next_sequence is async, and cannot be awaited here; "
+                f"write await {factory.__name__}.create_async(...) or build_async(...), or "
+                f"{factory.__name__}.reset_sequence(value) before."
+            )
+    first: int = number
+    return first
+
+
+class Counter(base._Counter):
+    """Counts the objects of a factory."""
+
+    def next(self) -> int:
+        return sequences.actual(super().next())
+
+
+class AsyncFactoryOptions(base.FactoryOptions):
+    """The ``Meta`` options of an `AsyncFactory`: those of factory_boy, and ``adapter``.
+
+    A dedicated factory subclasses it with the adapter class of its store, and the ``Meta`` options
+    that are passed to the adapter's constructor.
+    """
+
+    adapter_class: ClassVar[type[PersistenceAdapter[Any]] | None] = None
+    """The adapter of a factory that sets no ``Meta.adapter``; ``None`` to infer it."""
+
+    adapter_options: ClassVar[dict[str, str]] = {}
+    """``Meta`` options that configure the adapter, each with its name in the constructor."""
+
+    # What factory_boy and _build_default_options() set; not given a value here, since factory_boy
+    # asserts that options are absent before it fills them in.
+    factory: type[AsyncFactory[Any]]
+    model: Any
+    abstract: bool
+    strategy: str
+    rename: dict[str, str]
+    inline_args: tuple[str, ...]
+    adapter: object
+    batch_size: int
+    counter_reference: AsyncFactoryOptions
+
+    _adapter: PersistenceAdapter[Any] | None = None
+    _written_at: dict[str, Any]
+
+    def _build_default_options(self) -> list[base.OptionDefault]:
+        return [
+            *super()._build_default_options(),
+            base.OptionDefault("adapter", None, inherit=True),
+            base.OptionDefault("batch_size", 1000, inherit=True, checker=self._check_batch_size),
+            *(base.OptionDefault(name, _UNSET, inherit=True) for name in self.adapter_options),
+        ]
+
+    def _check_batch_size(self, meta: object, value: object) -> None:
+        if type(value) is not int or value < 1:
+            raise ConfigurationError(
+                "batch_size",
+                f"has to be a positive integer; got {value!r}.",
+                owner=f"{self.factory.__name__}.Meta",
+            )
+
+    def _fill_from_meta(self, meta: type | None, base_meta: base.FactoryOptions | None) -> None:
+        known = {option.name for option in self._build_default_options()}
+        for name in vars(meta) if meta is not None else ():
+            if not name.startswith("_") and name not in known:
+                raise ConfigurationError(
+                    name,
+                    f"is not an option.{closest(name, known) or _of_another(name, known)} "
+                    f"Known options: {', '.join(sorted(known))}.",
+                    owner=f"{self.factory.__name__}.Meta",
+                )
+        self._own_options = frozenset(() if meta is None else vars(meta))
+        super()._fill_from_meta(meta, base_meta)
+        argument = model_argument(self.factory)
+        if argument is None:
+            return
+        if "model" not in self._own_options:
+            self.model = argument
+        elif not _is_of(self.model, argument):
+            raise ConfigurationError(
+                "model",
+                f"is {self.model.__name__}, but the type argument of {self.factory.__name__} is "
+                f"{argument.__name__}. Leave Meta.model out, or write the same class in both.",
+                owner=f"{self.factory.__name__}.Meta",
+            )
+
+    def contribute_to_class(
+        self, factory: type[base.BaseFactory[Any]], *args: Any, **kwargs: Any
+    ) -> None:
+        super().contribute_to_class(factory, *args, **kwargs)
+        self._written_at = _place_of_caller()
+        self._adapter = self._configured_adapter()
+
+    def _configured_adapter(self) -> PersistenceAdapter[Any] | None:
+        given = self.adapter
+        keywords = {
+            keyword: getattr(self, name)
+            for name, keyword in self.adapter_options.items()
+            if getattr(self, name) is not _UNSET
+        }
+        owner = f"{self.factory.__name__}.Meta"
+        try:
+            if isinstance(given, str):
+                given = by_name(given)
+            elif given is None:
+                given = self.adapter_class
+            if isinstance(given, type) and issubclass(given, PersistenceAdapter):
+                return given(**keywords)
+        except ConfigurationError as error:
+            raise self._in_words_of_meta(error) from error.__cause__
+        if given is None:
+            return None
+        if not isinstance(given, PersistenceAdapter):
+            raise ConfigurationError(
+                "adapter",
+                "takes an instance of a PersistenceAdapter, its class, or its registered name; "
+                f"got {given!r}.",
+                owner=owner,
+            )
+        for name in self._own_options & self.adapter_options.keys():
+            raise ConfigurationError(
+                name,
+                "has no effect on the instance given as Meta.adapter; give the option to the "
+                "adapter's constructor instead.",
+                owner=owner,
+            )
+        return given
+
+    def _in_words_of_meta(self, error: ConfigurationError) -> ConfigurationError:
+        """Return an adapter's complaint about its options, as one about those of ``Meta``."""
+        spelt = {keyword: name for name, keyword in self.adapter_options.items()}
+        if error.option != "adapter" and error.option not in spelt:
+            return error  # of an adapter that was configured elsewhere
+        return ConfigurationError(
+            spelt.get(error.option, error.option),
+            error.problem,
+            owner=f"{self.factory.__name__}.Meta",
+        )
+
+    def adapter_for_storing(self) -> PersistenceAdapter[Any]:
+        """Return the adapter that stores what this factory creates.
+
+        Raises:
+            ConfigurationError: When none is configured, and none can be inferred from the model.
+        """
+        if self._adapter is not None:
+            return self._adapter
+        name = self.factory.__name__
+        for adapter, instead in candidates(self.model):
+            # Attributed to where the factory is written, which is the place to change: the caller
+            # of create_async() is out of sight in a build, and may be another factory.
+            warnings.warn_explicit(
+                f"{name} sets no Meta.adapter; {type(adapter).__name__} is inferred from its "
+                f"model. {instead}",
+                DeprecationWarning,
+                **self._written_at,
+            )
+            return adapter
+        raise ConfigurationError(
+            "adapter",
+            f"is not set, and none of the known adapters is for the model {self.model!r}. Set it "
+            "to the adapter that stores this model, or subclass the dedicated factory of your "
+            "ORM, such as async_factory_boy.factory.sqlalchemy.AsyncSQLAlchemyModelFactory."
+            f"{self._model_hint()}",
+            owner=f"{name}.Meta",
+        )
+
+    def check_create(self, call: Call, extras: Mapping[str, Any]) -> None:
+        """Raise, before anything is evaluated, if an object of this factory cannot be created.
+
+        Args:
+            call: The call that the object is part of.
+            extras: The keywords the object was asked for with.
+
+        Raises:
+            AsyncFactoryError: What is wrong, and what to write instead.
+        """
+        call.check_once(self, self._check_adapter)
+        adapter = self.adapter_for_storing()
+        if not adapter.get_or_create:
+            return
+        if is_overridden(self.factory, "_adjust_kwargs"):
+            return  # it may add the fields
+        for field in adapter.get_or_create:
+            names = {old for old, new in self.rename.items() if new == field} | {field}
+            if not names & (self.pre_declarations.declarations.keys() | extras.keys()):
+                raise self._no_value_for(field)
+
+    def _check_adapter(self) -> None:
+        adapter = self.adapter_for_storing()
+        check_capable(adapter)
+        try:
+            adapter.check(self.model)
+        except ConfigurationError as error:
+            raise self._in_words_of_meta(error) from None
+        except AdapterError as error:
+            hint = self._model_hint()
+            if not hint:
+                raise
+            raise AdapterError(f"{error}{hint}") from None
+        except MissingOptionError as error:
+            raise MissingOptionError(
+                f"{error} (Asked for by {self.factory.__name__}.){self._missing_option_hint()}"
+            ) from None
+
+    def _model_hint(self) -> str:
+        """Return what to add to the error that objects of the model cannot be stored."""
+        # Not refused before an adapter is asked: some may look a model up by its name.
+        if not isinstance(self.model, str):
+            return ""
+        return f" {self.factory.__name__}.Meta.model is a string; give it the class itself."
+
+    def _missing_option_hint(self) -> str:
+        """Return what to add to the error that a call-time option was given nowhere."""
+        return ""
+
+    def _no_value_for(self, field: str) -> ConfigurationError:
+        name = next(
+            (name for name, keyword in self.adapter_options.items() if keyword == "get_or_create"),
+            "adapter",
+        )
+        return ConfigurationError(
+            name,
+            f"looks objects up by {field!r}, but {self.factory.__name__} gives that field no "
+            f"value; declare it in the factory, or pass {field}=... to the call.",
+            owner=f"{self.factory.__name__}.Meta",
+        )
+
+    def lookup(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields of ``get_or_create`` with their values; empty if it is not used.
+
+        Args:
+            args: The positional arguments of the model, as ``Meta.inline_args`` names them.
+            kwargs: The keyword arguments of the model.
+
+        Raises:
+            ConfigurationError: When one of the fields has no value.
+        """
+        adapter = self.adapter_for_storing()
+        if not adapter.get_or_create:
+            return {}
+        values = {**dict(zip(self.inline_args, args, strict=False)), **kwargs}
+        for field in adapter.get_or_create:
+            if field not in values:
+                raise self._no_value_for(field)
+        return {field: values[field] for field in adapter.get_or_create}
+
+    def _initialize_counter(self) -> None:
+        if self._counter is None and self.counter_reference is self:
+            first = awaited_first_number(self.factory, self.factory._setup_next_sequence())
+            # Where that had to wait, another task may have been here.
+            if self._counter is None:
+                self._counter = Counter(first)
+        super()._initialize_counter()
+
+    def reset_sequence(self, value: int | None = None, force: bool = False) -> None:
+        top = self.counter_reference
+        if value is not None and top._counter is None and (force or top is self):
+            top._counter = Counter(value)  # an async _setup_next_sequence need not be asked
+        super().reset_sequence(value, force)
+
+    def model_to_construct(self) -> Any:
+        """Return what objects are made of, once an object is asked for."""
+        return self.get_model_class()
+
+    def constructor(self, model: Any, *, stores: bool) -> Constructor:
+        """Return what makes an object of positional and keyword arguments.
+
+        Args:
+            model: What `model_to_construct` has returned.
+            stores: Whether the object is to be stored.
+        """
+        if isinstance(model, str):
+            return functools.partial(self._constructed_by_name, model)
+        adapter = self.adapter_for_storing() if stores else self._adapter
+        if adapter is None or type(adapter).build is PersistenceAdapter.build:
+            return lambda args, kwargs: model(*args, **kwargs)
+        return functools.partial(adapter.build, model)
+
+    def _constructed_by_name(
+        self, model: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Any:
+        if self._adapter is not None:
+            try:
+                return self._adapter.build(model, args, kwargs)  # which may look it up
+            except TypeError as error:
+                raise self._no_class(model) from error
+        raise self._no_class(model)
+
+    def _no_class(self, model: str) -> ConfigurationError:
+        return ConfigurationError(
+            "model",
+            f"is {model!r}, a string; give it the class itself.",
+            owner=f"{self.factory.__name__}.Meta",
+        )
+
+
+def model_argument(factory: type) -> Any:
+    """Return the class that a factory has as its type argument, or ``None``.
+
+    It is found through generic bases too: ``class ProjectFactory(AnyProjectFactory[Project])``.
+    """
+    for alias in vars(factory).get("__orig_bases__", ()):
+        argument = _argument_of(alias)
+        # A collection's document may be declared as dict[str, Any].
+        argument = get_origin(argument) or argument
+        if isinstance(argument, type) and argument is not Any:
+            return argument
+    return None
+
+
+def _argument_of(alias: Any) -> Any:
+    """Return what stands for the model of a base class, which may be a type variable."""
+    origin, arguments = get_origin(alias), get_args(alias)
+    if not (isinstance(origin, type) and issubclass(origin, base.BaseFactory)):
+        return None
+    parameters = getattr(origin, "__parameters__", ())
+    given = dict(zip(parameters, arguments, strict=False))
+    if origin is base.Factory or origin is base.BaseFactory:
+        return next(iter(given.values()), None)
+    for below in vars(origin).get("__orig_bases__", ()):
+        argument = _argument_of(below)
+        if argument is not None:
+            return given.get(argument, argument)
+    return None
+
+
+def _is_of(model: object, argument: type) -> bool:
+    """Return whether a factory may have a model, and a type argument."""
+    if not isinstance(model, type):
+        return True  # a table, or the name of a model
+    if is_typeddict(argument):
+        return issubclass(model, dict)
+    try:
+        return issubclass(model, argument)
+    except TypeError:  # a protocol that is not for run time
+        return True
+
+
+def _place_of_caller() -> dict[str, Any]:
+    """Return what `warnings` calls the line that has called factory_boy, or this library."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and _top_level(frame) in ("factory", "async_factory_boy"):
+        frame = frame.f_back
+    return {
+        "filename": frame.f_code.co_filename,
+        "lineno": frame.f_lineno,
+        "module": frame.f_globals.get("__name__"),
+    }
+
+
+def _top_level(frame: FrameType) -> str:
+    name: str = frame.f_globals.get("__name__", "")
+    return name.partition(".")[0]
+
+
+def _of_another(option: str, known: Iterable[str]) -> str:
+    """Return which factory has options that begin like `option`, if this one has none."""
+    prefix = option.partition("_")[0]
+    factory = dedicated_factory(option)
+    if not factory or any(name.startswith(f"{prefix}_") for name in known):
+        return ""
+    return (
+        f" Those that begin with {prefix}_ belong to {factory}: derive from that, or give the "
+        "option to the constructor of the adapter that is set as Meta.adapter."
+    )
+
+

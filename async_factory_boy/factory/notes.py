@@ -1,0 +1,73 @@
+"""Says in an error which factory it is from, and the way there, but no values."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from async_factory_boy.exceptions import AsyncFactoryError
+
+if TYPE_CHECKING:
+    from async_factory_boy.factory.step import Step
+
+E = TypeVar("E", bound=Exception)
+
+# A longer way is cut in the middle.
+_SHOWN = 12
+
+# More factories than these are not listed.
+_LISTED = 5
+
+_MARK = "async-factory-boy: "
+
+
+def noted(error: E, doing: str, steps: Sequence[Step]) -> E:
+    """Return an error with a note that says where it was raised, unless it has one.
+
+    Args:
+        error: The error.
+        doing: What was done: ``"building"`` or ``"storing"``.
+        steps: The objects it was done for.
+    """
+    if any(note.startswith(_MARK) for note in getattr(error, "__notes__", ())):
+        return error
+    ways = dict.fromkeys(map(way, steps))
+    listed = "; ".join(list(ways)[:_LISTED]) + "; …" * (len(ways) > _LISTED)
+    note = f"{_MARK}raised while {doing} {listed}{_which(steps)}"
+    if sys.version_info >= (3, 11):
+        error.add_note(note)
+    elif isinstance(error, AsyncFactoryError) and error.args and _MARK not in str(error):
+        error.args = (f"{error.args[0]} ({note})", *error.args[1:])
+    return error
+
+
+def way(step: Step) -> str:
+    """Return how a factory was reached: ``TeamFactory → deputy → tenant (TenantFactory)``."""
+    names: list[str] = []
+    own = step.scope.plan.factory.__name__
+    while step.parent is not None:
+        names.append(step.scope.name)
+        step = step.parent
+    if not names:
+        return str(own)
+    names.append(step.scope.plan.factory.__name__)
+    names.reverse()
+    if len(names) > _SHOWN:
+        names[_SHOWN // 2 : -_SHOWN // 2] = ["…"]
+    return f"{' → '.join(names)} ({own})"
+
+
+def _which(steps: Iterable[Any]) -> str:
+    """Return which objects of a batch are meant."""
+    roots = []
+    for step in steps:
+        while step.parent is not None:
+            step = step.parent
+        roots.append(step)
+    size = max((root.scope.size for root in roots), default=1)
+    if size < 2:
+        return ""
+    first, last = min(root.index for root in roots) + 1, max(root.index for root in roots) + 1
+    which = f"object {first}" if first == last else f"objects {first} to {last}"
+    return f", {which} of {size}"

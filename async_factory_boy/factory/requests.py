@@ -1,0 +1,362 @@
+"""What a factory asks of a store: to save objects, or to find or save them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from math import inf
+from typing import Any, Generic, TypeVar
+
+from async_factory_boy import engine, observing, options
+from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.adapters.matching import loosely, strictly
+from async_factory_boy.exceptions import AdapterError, AsyncFactoryError
+from async_factory_boy.factory.calls import Call, using
+from async_factory_boy.factory.notes import noted
+from async_factory_boy.factory.step import Step
+
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
+M = TypeVar("M")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class _OfSteps(engine.Request[Any], Generic[M]):
+    """What is asked for by one step, or by several of one factory.
+
+    Args:
+        steps: What each object is part of; all of them of one scope.
+    """
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        scope = steps[0].scope
+        self.steps = steps
+        self.call: Call = scope.call
+        self.factory = scope.plan.factory
+        self.adapter: PersistenceAdapter[M] = scope.adapter
+        self.model: Any = scope.model
+        self.rank = scope.depth
+        # What the hook that asks has entered, a transaction, may have ended when the call ends.
+        self.at_the_end = options.in_force()
+        ambient = self.adapter.ambient(self.model)
+        self.in_force = self.at_the_end.over(ambient) if ambient else self.at_the_end
+
+    @property
+    def key(self) -> Hashable:
+        return id(self.adapter), self.model, self.in_force.identity
+
+    @classmethod
+    async def perform(cls, requests: Sequence[Any]) -> Sequence[Any]:
+        first = requests[0]
+        steps = [step for request in requests for step in request.steps]
+        try:
+            found = await using(
+                first.call,
+                first.adapter,
+                first.model,
+                first.in_force,
+                lambda: cls._watched(requests),
+                steps[0],
+            )
+        except Exception as error:
+            raise noted(error, "storing", steps)
+        return found
+
+    @classmethod
+    async def _watched(cls, requests: Sequence[Any]) -> Sequence[Any]:
+        if observing.observer is None:
+            return await cls._do(requests)
+        factories = [request.factory for request in requests for _ in request.steps]
+        with observing.observer.storing(factories, requests[0].adapter):
+            return await cls._do(requests)
+
+    @classmethod
+    async def _do(cls, requests: Sequence[Any]) -> Sequence[Any]:
+        raise NotImplementedError
+
+    def _note(self, instances: Sequence[M]) -> Sequence[M]:
+        self.call.note(self.adapter, self.model, self.at_the_end, instances)
+        return instances
+
+
+class TakeTurn(_OfSteps[M]):
+    """Waits for the turn of the call on what objects are to be stored through.
+
+    It is taken before they are constructed: an object that only exists may already be reached from
+    others, and were another task to flush those, it would be stored with them, or refused.
+    """
+
+    rank = inf
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        super().__init__(steps)
+        self.rank = inf
+
+    @classmethod
+    async def _do(cls, requests: Sequence[TakeTurn[M]]) -> Sequence[None]:
+        return [None] * len(requests)
+
+
+class Save(_OfSteps[M]):
+    """Stores new objects; its result is a list of them.
+
+    Args:
+        steps: As for any request.
+        instances: The objects.
+    """
+
+    def __init__(self, steps: Sequence[Step], instances: Sequence[M]) -> None:
+        super().__init__(steps)
+        self.instances = instances
+
+    @classmethod
+    async def _do(cls, requests: Sequence[Save[M]]) -> Sequence[Sequence[M]]:
+        adapter = requests[0].adapter
+        instances = [instance for request in requests for instance in request.instances]
+        saved = await saved_by(adapter, instances)
+        results, start = [], 0
+        for request in requests:
+            end = start + len(request.instances)
+            results.append(request._note(saved[start:end]))
+            start = end
+        return results
+
+
+async def saved_by(adapter: PersistenceAdapter[M], instances: Sequence[M]) -> Sequence[M]:
+    """Return what an adapter has stored, one object or more."""
+    if len(instances) == 1:
+        method = "save"
+        saved: Sequence[M] = [await adapter.save(instances[0])]
+    else:
+        method, saved = "save_many", await adapter.save_many(instances)
+    return _checked(adapter, method, saved, len(instances))
+
+
+class Settle(engine.Request[None]):
+    """Stores what a call has postponed."""
+
+    rank = inf
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+
+    @property
+    def key(self) -> Hashable:
+        return id(self.call)
+
+    @classmethod
+    async def perform(cls, requests: Sequence[Settle]) -> Sequence[None]:
+        await settle(requests[0].call)
+        return [None] * len(requests)
+
+
+async def settle(call: Call) -> None:
+    """Store what a call has postponed, as if it were one request."""
+    postponed, call.postponed = call.postponed, []
+    waves: dict[Hashable, list[Save[Any]]] = {}
+    for save in postponed:
+        waves.setdefault((id(save.adapter), save.in_force.identity), []).append(save)
+    steps = [step for save in postponed for step in save.steps]
+    try:
+        for saves in waves.values():
+            await Save.perform(saves)
+    except Exception as error:
+        raise noted(error, "storing", steps)
+
+
+class FindOrSave(_OfSteps[M]):
+    """Finds objects, or stores new ones; its result is a list of them.
+
+    Args:
+        steps: As for any request.
+        lookups: For each step, the fields that identify its object, with their values.
+        constructs: For each step, what makes the object.
+    """
+
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        lookups: Sequence[Mapping[str, Any]],
+        constructs: Sequence[Callable[[], M]],
+    ) -> None:
+        super().__init__(steps)
+        self.wanted = [
+            _Wanted(self, lookup, construct)
+            for lookup, construct in zip(lookups, constructs, strict=True)
+        ]
+
+    @classmethod
+    async def _do(cls, requests: Sequence[FindOrSave[M]]) -> Sequence[Sequence[M]]:
+        search = _Search(requests[0].adapter, requests[0].model, requests[0].steps)
+        found = iter(await search.run([one for request in requests for one in request.wanted]))
+        return [request._note([next(found) for _ in request.wanted]) for request in requests]
+
+
+class _Wanted(Generic[M]):
+    """An object that is to be found, or stored.
+
+    Args:
+        request: What asks for it.
+        lookup: The fields that identify it, with their values.
+        construct: Makes a new one.
+    """
+
+    def __init__(
+        self, request: FindOrSave[M], lookup: Mapping[str, Any], construct: Callable[[], M]
+    ) -> None:
+        self.request = request
+        self.lookup = lookup
+        self.construct = construct
+
+    @property
+    def given(self) -> Mapping[str, Any]:
+        """Those of the lookup that the caller of the factory gave.
+
+        When the new object is refused, it is looked up by these alone: the others may have been
+        made up for it.
+        """
+        extras = self.request.steps[0].scope.extras
+        return {name: value for name, value in self.lookup.items() if name in extras}
+
+
+class _Search(Generic[M]):
+    """Finds or stores many objects as a loop would, by few statements."""
+
+    def __init__(
+        self, adapter: PersistenceAdapter[M], model: type[M], steps: Sequence[Step]
+    ) -> None:
+        self.adapter = adapter
+        self.model = model
+        self.steps = steps
+
+    async def run(self, wanted: Sequence[_Wanted[M]]) -> list[M]:
+        """Return an object for each, in order."""
+        if len(wanted) == 1:
+            return [await self._find_or_save(wanted[0])]
+        # Lookups that are the same to Python share an answer. Those that only a store may take for
+        # the same, such as "acme" and "ACME", are answered one by one: it has to say.
+        places: dict[Hashable, int] = {}
+        distinct: list[_Wanted[M]] = []
+        alike: dict[Hashable, set[int]] = {}
+        answered_by: list[int] = []
+        for one in wanted:
+            is_stored = one.request.call.is_stored
+            values = list(one.lookup.values())
+            place = places.setdefault(
+                tuple(strictly(value, is_stored) for value in values), len(distinct)
+            )
+            if place == len(distinct):
+                distinct.append(one)
+                key = tuple(loosely(value, is_stored) for value in values)
+                alike.setdefault(key, set()).add(place)
+            answered_by.append(place)
+        one_by_one = {place for some in alike.values() if len(some) > 1 for place in some}
+        answers: list[M | None] = [None] * len(distinct)
+        together = [place for place in range(len(distinct)) if place not in one_by_one]
+        if together:
+            lookups = [distinct[place].lookup for place in together]
+            found = await self._found(lookups)
+            missing = []
+            for place, answer in zip(together, found, strict=True):
+                answers[place] = answer
+                if answer is None:
+                    missing.append(place)
+            if missing:
+                created = await self._create([distinct[place] for place in missing])
+                for place, instance in zip(missing, created, strict=True):
+                    answers[place] = instance
+        for place in sorted(one_by_one):
+            answers[place] = await self._find_or_save(distinct[place])
+        return [answers[place] for place in answered_by]  # type: ignore[misc]
+
+    async def _find_or_save(self, one: _Wanted[M]) -> M:
+        (found,) = await self._found([one.lookup])
+        return (await self._create([one]))[0] if found is None else found
+
+    async def _found(self, lookups: Sequence[Mapping[str, Any]]) -> Sequence[M | None]:
+        adapter = self.adapter
+        method = "find" if len(lookups) == 1 else "find_many"
+        try:
+            if len(lookups) == 1:
+                return [await adapter.find(self.model, lookups[0])]
+            found = await adapter.find_many(self.model, lookups)
+        except Exception as error:
+            if sys.version_info >= (3, 11) and _may_mean_none(error):
+                error.add_note(
+                    f"Raised by {type(adapter).__name__}.{method}(), which get_or_create asks for "
+                    f"an object by {', '.join(map(repr, lookups[0]))}. If this means that there is "
+                    f"none, {method}() has to return None for it instead."
+                )
+            raise
+        return _counted(adapter, method, found, len(lookups))
+
+    async def _create(self, wanted: Sequence[_Wanted[M]]) -> Sequence[M]:
+        async def build() -> list[M]:
+            # In a fiber, since the constructor of a model may create objects.
+            return await engine.run(self._constructed(wanted))
+
+        try:
+            saved = await self.adapter.save_new(build)
+        except self.adapter.conflicts:
+            if len(wanted) > 1:
+                # One of them was refused, and so all were. The store does not say which.
+                return [(await self._create([one]))[0] for one in wanted]
+            winner = await self._winner(wanted[0])
+            if winner is None:
+                raise
+            return [winner]
+        return _checked(self.adapter, "save_new", saved, len(wanted))
+
+    def _constructed(self, wanted: Sequence[_Wanted[M]]) -> engine.Program[list[M]]:
+        engine.current_fiber().place = self.steps[0]
+        return [one.construct() for one in wanted]
+        yield
+
+    async def _winner(self, one: _Wanted[M]) -> M | None:
+        """Return the object that was faster, or None if the conflict was over something else."""
+        winner = await self.adapter.find_winner(self.model, one.lookup)
+        if winner is None and one.given:
+            winner = await self.adapter.find_winner(self.model, one.given)
+        return winner
+
+
+# How stores and ORMs call what they raise where there is nothing to return.
+_NOT_FOUND = ("NotFound", "NotFoundError", "DoesNotExist", "NoResultFound")
+
+
+def _may_mean_none(error: Exception) -> bool:
+    """Return whether an error may say that there is no such object, for which `find` is None."""
+    if isinstance(error, AsyncFactoryError):
+        return False
+    return isinstance(error, LookupError) or any(
+        one.__name__.endswith(_NOT_FOUND) for one in type(error).__mro__
+    )
+
+
+def _checked(
+    adapter: PersistenceAdapter[M], method: str, saved: Sequence[M], expected: int
+) -> Sequence[M]:
+    saved = _counted(adapter, method, saved, expected)
+    if any(instance is None for instance in saved):
+        raise AdapterError(
+            f"{type(adapter).__name__}.{method}() returned None; it has to return the instance "
+            "that it stored."
+        )
+    return saved
+
+
+def _counted(
+    adapter: PersistenceAdapter[Any], method: str, answers: Sequence[R], expected: int
+) -> Sequence[R]:
+    if isinstance(answers, list | Sequence) and len(answers) == expected:
+        return answers
+    if isinstance(answers, Sequence):
+        returned = f"{len(answers)} {'answers' if method == 'find_many' else 'instances'}"
+    else:
+        returned = "None" if answers is None else f"an object of type {type(answers).__name__}"
+    raise AdapterError(
+        f"{type(adapter).__name__}.{method}() returned {returned} for {expected}; it has to return "
+        f"a list with one for each, in order{', None for none' * (method == 'find_many')}."
+    )
