@@ -17,8 +17,8 @@ from types import ModuleType
 from typing import Any, Literal, TypeGuard
 
 from async_factory_boy import options
-from asyncinspection.adapters import PersistenceAdapter
-from asyncinspection.exceptions import (
+from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.exceptions import (
     AbstractFactoryError,
     AdapterError,
     AsyncFactoryError,
@@ -26,8 +26,8 @@ from asyncinspection.exceptions import (
     OptionError,
     UnknownStrategyError,
 )
-from asyncinspection.factory import AsyncFactory, inspection
-from asyncinspection.factory.calls import uncommitted
+from async_factory_boy.factory import AsyncFactory, inspection
+from async_factory_boy.factory.calls import uncommitted
 
 __all__ = ["LintCase", "LintError", "LintFailure", "lint", "lint_cases"]
 
@@ -168,7 +168,7 @@ async def lint(
     """Create an object by each of the factories, and by each of their traits, and undo that.
 
     ```python
-    await asyncinspection.lint([UserFactory, CompanyFactory], sqlalchemy_session=session)
+    await async_factory_boy.lint([UserFactory, CompanyFactory], sqlalchemy_session=session)
     ```
 
     Each object is created in a savepoint, or a transaction, of its own, which is rolled back. So
@@ -181,7 +181,7 @@ async def lint(
         traits: Whether to try each trait, by itself, as well.
         strategy: ``"create"``, or ``"build"`` to store nothing.
         rollback: Whether to undo what was stored. ``False`` is for a store that cannot do so.
-        **call_options: Call-time options, as for `asyncinspection.bind`.
+        **call_options: Call-time options, as for `async_factory_boy.bind`.
 
     Raises:
         LintError: When any of them failed; it has all the failures.

@@ -6,13 +6,16 @@ import gc
 
 from greenlet import greenlet
 
+from async_factory_boy.engine import fibers
+
 
 def suspended_greenlets() -> list[greenlet]:
     """Return the greenlets that were started, have not ended, and are not running.
 
-    Without those that a thread has begun in, which end with it.
+    Without those that a thread has begun in, which end with it, and the fibers that are idle.
     """
     gc.collect()
+    idle = set(fibers._pool.idle)
     # Not isinstance(): it asks a weakref.proxy for the class of what may be gone.
     every = [one for one in gc.get_objects() if issubclass(type(one), greenlet)]
-    return [one for one in every if one.gr_frame is not None and one.parent is not None]
+    return [one for one in every if one.gr_frame is not None and one.parent is not None and one not in idle]

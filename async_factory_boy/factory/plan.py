@@ -95,9 +95,8 @@ class Plan:
     def _add(self, name: str, declaration: Any, context: Mapping[str, Any]) -> None:
         if type(declaration) is Given:
             self.given.append((name, declaration.key))
-            self.evaluators[name] = _given(name, declaration.key)
-            return
-        if enums.get_builder_phase(declaration) != enums.BuilderPhase.ATTRIBUTE_RESOLUTION:
+            compiled = _Compiled(_given(name, declaration.key))
+        elif enums.get_builder_phase(declaration) != enums.BuilderPhase.ATTRIBUTE_RESOLUTION:
             if not _is_awaitable(declaration):
                 self.constants[name] = declaration
                 self.evaluators[name] = lambda step: declaration
