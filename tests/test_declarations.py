@@ -34,7 +34,12 @@ from factory.errors import CyclicDefinitionError, InvalidDeclarationError, Unkno
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import JSON, ForeignKey, func, inspect, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import (
+    AsyncConnection,
+    AsyncSession,
+    async_object_session,
+    create_async_engine,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from async_factory_boy import AbstractFactoryError, SyncCallError, UnknownStrategyError, bind
@@ -529,9 +534,16 @@ async def test_sub_factory_replaced(make: Make) -> None:
 
 
 async def test_sub_factory_without_end() -> None:
-    """SubFactories that never end are Python's RecursionError, as in factory_boy."""
-    with pytest.raises(RecursionError):
-        await EndlessFactory.build_async()
+    """SubFactories that never end are refused, with the way and what would end them."""
+    for call in (EndlessFactory.build_async, EndlessFactory.create_async):
+        with pytest.raises(ConfigurationError) as caught:
+            await call()
+        assert str(caught.value).startswith(
+            "EndlessFactory.company calls for EndlessFactory for ever: EndlessFactory → … → "
+        )
+        assert "End it, with factory.Maybe('has_company', factory.SubFactory(...), None)" in str(
+            caught.value
+        )
 
 
 async def test_creating_in_a_declaration(database: Database) -> None:
@@ -1595,6 +1607,7 @@ async def test_creating_in_an_async_hook(make: Make) -> None:
             await posts.create_batch_async(2, author=user)
             await posts(author=user)
             await asyncio.gather(posts.create_async(author=user), posts.create_async(author=user))
+            await async_object_session(user).refresh(user, ["posts"])
             assert all(inspect(post).persistent for post in user.posts)
         else:
             await posts.build_batch_async(6, author=user)
@@ -1868,8 +1881,7 @@ async def test_async_code_in_hooks_and_declarations(database: Database) -> None:
         count = await database.session.scalar(select(func.count()).select_from(Post))
         user.number = count or 0
         await asyncio.wait_for(PostFactory.create_async(author=user, title="t"), 5)
-        # Neither is loaded, which plain asyncio code could not do by reading them.
-        database.session.expire(user)
+        await database.session.refresh(user, ["posts"])
         user.data = [post.title for post in user.posts]
         task = asyncio.current_task()
         assert task is not None

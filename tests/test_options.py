@@ -113,4 +113,4 @@ def test_built_in_options_are_in_the_signature_of_bind() -> None:
         for adapter in ("sqlalchemy", "tortoise", "beanie", "mongo", "databases")
         for name, _ in inspect.getmembers(by_name(adapter), lambda one: isinstance(one, CallOption))
     }
-    assert named == declared | {"progress", "pause_gc"}
+    assert named == declared | {"progress"}

@@ -40,7 +40,7 @@ def bound(
         pass
     with bind(mongo_collection=database()["visits"], databases_database=rows):
         pass
-    with bind(mongo_collection=motor_collection(), progress=print, pause_gc=False):
+    with bind(mongo_collection=motor_collection(), progress=print):
         pass
     with bind(redis_client="of somebody else's adapter"):
         pass
@@ -56,7 +56,6 @@ def mistakes(maker: async_sessionmaker[AsyncSession], sync: Session) -> None:
     bind(mongo_collection="visits")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     bind(databases_database="sqlite://")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     bind(progress=lambda stored: stored)  # type: ignore[arg-type, misc]  # pyright: ignore[reportArgumentType]
-    bind(pause_gc="no")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 async def linted(factories: ModuleType) -> None:

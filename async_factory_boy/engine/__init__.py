@@ -20,7 +20,7 @@ from async_factory_boy.engine.fibers import (
     wait,
 )
 from async_factory_boy.engine.programs import Program, Request
-from async_factory_boy.engine.waves import each, run, run_here, submit
+from async_factory_boy.engine.waves import each, pass_by, path, run, run_here, submit, take_turn
 
 __all__ = [
     "Fiber",
@@ -30,10 +30,13 @@ __all__ = [
     "each",
     "in_coroutine",
     "in_fiber",
+    "pass_by",
+    "path",
     "run",
     "run_here",
     "step_through",
     "submit",
     "synchronously",
+    "take_turn",
     "wait",
 ]

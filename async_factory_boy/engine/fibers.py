@@ -51,6 +51,9 @@ class Fiber(greenlet):
     trail: list[int]
     """The index of the item it works on, for each loop that this item is nested in."""
 
+    loops: list[Any]
+    """These loops."""
+
     coroutine_task: object
     """While a coroutine runs inside of it (see `step_through`), the task of that coroutine."""
 
@@ -61,7 +64,7 @@ class Fiber(greenlet):
     def __init__(self) -> None:
         super().__init__(_live)
         self.waves = self.place = self.coroutine_task = self.value = self.error = None
-        self.trail = []
+        self.trail, self.loops = [], []
 
     def begin(self, work: Callable[[], object]) -> Any:
         """Start on some work; return what it waits for, or `IDLE` when it is done."""
@@ -140,7 +143,9 @@ def take(waves: Waves, context: Context | None) -> Fiber:
 
 
 def give_back(fiber: Fiber) -> None:
-    """Have an idle fiber used again."""
+    """Have a fiber used again that is idle."""
+    if not fiber:
+        return  # it has been ended
     fiber.waves = fiber.place = fiber.gr_context = None
     if len(_pool.idle) < _POOL_SIZE:
         _pool.idle.append(fiber)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
@@ -112,6 +112,66 @@ def each(function: Callable[[I], T], items: Sequence[I]) -> list[T]:
     return _Loop(function, items, fiber, fiber.waves).run()
 
 
+def take_turn(place: Hashable, rank: float) -> None:
+    """Wait, in a loop of `each`, until it is this item's turn to do what a loop does in order.
+
+    Items before it may have to wait for the store first, to come to the same place.
+
+    Args:
+        place: What is done there, once for each item that comes there.
+        rank: As that of a `Request`: those of a higher rank are performed before.
+    """
+    here = path()
+    if not here:
+        return
+    if not _is_turn(here, place):
+        submit(_Turn(rank))
+    pass_by(here, place)
+
+
+def path() -> Path:
+    """Return the loops that the calling code is in, each with the index of its item."""
+    fiber = getcurrent()
+    if not isinstance(fiber, Fiber):
+        return ()
+    return list(zip(fiber.loops, fiber.trail, strict=True))
+
+
+def pass_by(path: Path, place: Hashable) -> None:
+    """Note that items were at a place, without waiting for their turn."""
+    for loop, index in reversed(path):
+        if loop.passed.get(place, 0) != index:
+            return
+        loop.passed[place] = index + 1
+        if index + 1 < loop.size:
+            return
+
+
+def _is_turn(path: Path, place: Hashable) -> bool:
+    """Return whether all items before this one, in all loops, were at a place."""
+    for loop, index in reversed(path):
+        if loop.passed.get(place, 0) != index:
+            return False
+        if index > 0:
+            return True
+    return True
+
+
+class _Turn(Request[None]):
+    """Waits for the items that are before it in order."""
+
+    def __init__(self, rank: float) -> None:
+        self.rank = rank
+
+    @property
+    def key(self) -> Hashable:
+        return None
+
+    @classmethod
+    async def perform(cls, requests: Sequence[_Turn]) -> Sequence[None]:
+        return [None] * len(requests)
+
+
 class _Asked:
     """Requests that a fiber waits for, all of the same rank."""
 
@@ -141,7 +201,7 @@ class _Loop(Generic[I, T]):
 
     __slots__ = (
         "_function", "_items", "_limit", "_next", "_results", "_running", "_waves", "base",
-        "context", "error", "failed_at", "is_joined", "owner",
+        "context", "error", "failed_at", "is_joined", "loops", "owner", "passed", "size",
     )  # fmt: skip
 
     def __init__(
@@ -153,9 +213,13 @@ class _Loop(Generic[I, T]):
         self._next = 0
         self._limit = len(items)
         self._running = 0
+        self.size = len(items)
+        self.passed: dict[Hashable, int] = {}
+        """For a place, how many items have been there, each after all before it."""
         self._results: list[Any] = [None] * len(items)
         self.owner = owner
         self.base = tuple(owner.trail)
+        self.loops = [*owner.loops, self]
         # What one item sets, while it waits, must not be there for the others.
         self.context = copy_context()
         self.failed_at = 0
@@ -190,6 +254,7 @@ class _Loop(Generic[I, T]):
         """Work on one item after the other, until all are taken."""
         trail, function, items, results = fiber.trail, self._function, self._items, self._results
         trail.append(0)
+        loops, fiber.loops = fiber.loops, self.loops
         self._running += 1
         try:
             while self._next < self._limit:
@@ -201,6 +266,7 @@ class _Loop(Generic[I, T]):
                     self._fail(index, error)
         finally:
             trail.pop()
+            fiber.loops = loops
             self._running -= 1
         if not self._running and self.is_joined:
             self._waves.go_on_later(self.owner)
@@ -225,6 +291,9 @@ class _Loop(Generic[I, T]):
         self._limit, self.error = 0, error
 
 
+Path = Sequence[tuple[_Loop[Any, Any], int]]
+
+
 class Waves:
     """Drives a program, and the fibers that it takes."""
 
@@ -237,12 +306,14 @@ class Waves:
         self._thread = threading.get_ident()
         self._loop = asyncio._get_running_loop()
         self._context: Context | None = None
+        self._main: Fiber | None = None
+        """The fiber that the program runs in."""
 
     async def run(self, execution: Execution[T]) -> T:
         """Run a program to its end."""
         # It shares the context variables of the caller, both ways, as a plain call does.
         self._context = getcurrent().gr_context
-        main = take(self, self._context)
+        main = self._main = take(self, self._context)
         try:
             while requests := await self._advance(main, execution):
                 execution.answer(await _performed(requests))
@@ -275,6 +346,7 @@ class Waves:
         if loop is not None:
             helper = take(self, loop.context.copy())
             helper.trail[:] = loop.base
+            helper.loops = loop.loops[:-1]
             self._busy.add(helper)
             await self._go_on(helper, helper.begin(partial(loop.work, helper)))
         elif self._ready:
@@ -306,7 +378,7 @@ class Waves:
             finally:
                 del value, error  # or the frames of an exception would keep all that alive
         self._busy.discard(fiber)
-        if fiber.trail:  # not that of the program
+        if fiber is not self._main:
             fiber.trail.clear()
             fiber.outcome()
             give_back(fiber)

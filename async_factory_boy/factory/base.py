@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Generator
+from functools import wraps
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from factory import base, enums
@@ -15,7 +17,7 @@ from async_factory_boy.exceptions import (
     UnknownStrategyError,
 )
 from async_factory_boy.factory import batches
-from async_factory_boy.factory.calls import in_coroutine
+from async_factory_boy.factory.calls import current_place, in_coroutine
 from async_factory_boy.factory.meta import AsyncFactoryOptions, note_own_hooks
 
 if TYPE_CHECKING:
@@ -26,6 +28,29 @@ __tracebackhide__ = True
 
 T = TypeVar("T")
 C = TypeVar("C")
+
+# What a factory may override with a coroutine function.
+_MAY_BE_ASYNC = (
+    "_adjust_kwargs", "_after_postgeneration", "_build", "_create", "_setup_next_sequence",
+)  # fmt: skip
+
+
+def _waited_for(
+    subject: str, hook: classmethod[Any, Any, Any] | staticmethod[Any, Any]
+) -> classmethod[Any, Any, Any]:
+    """Return an async hook that a synchronous override can call: ``super()._create(...)``."""
+
+    @wraps(hook.__func__)
+    def call(cls: type, *args: Any, **kwargs: Any) -> Any:
+        result = hook.__get__(None, cls)(*args, **kwargs)
+        place = current_place() if engine.in_fiber() else None
+        if place is None or place.step is None:
+            return result  # an async override awaits it
+        return place.step.waited_for(result, subject, lambda: "")
+
+    call.original = hook  # type: ignore[attr-defined]
+    return classmethod(call)
+
 
 class AsyncFactoryMetaclass(base.FactoryMetaClass):
     """Makes ``await UserFactory(...)`` work, and lets the hooks of a factory be async."""
@@ -40,6 +65,10 @@ class AsyncFactoryMetaclass(base.FactoryMetaClass):
             new = type.__new__(mcs, class_name, bases, attrs)
         else:
             new = super().__new__(mcs, class_name, bases, attrs)
+        for name in _MAY_BE_ASYNC:
+            hook = vars(new).get(name)
+            if isinstance(hook, classmethod | staticmethod) and iscoroutinefunction(hook.__func__):
+                setattr(new, name, _waited_for(f"{class_name}.{name}", hook))
         return new
 
     def _called(cls, **kwargs: Any) -> Any:  # noqa: N805 (a metaclass: its instances are classes)

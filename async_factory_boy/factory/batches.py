@@ -61,6 +61,7 @@ def one_here(factory: Any, strategy: str, keywords: dict[str, Any]) -> Any:
     call, depth = _here()
     try:
         scope = plan.root_scope(factory, strategy, keywords, call, depth=depth)
+        plan.take_turn(scope)
         return plan.build_here(scope.plan.begin(scope, None))
     finally:
         options.put_in_force(before)
@@ -90,6 +91,7 @@ def _generated(
     scope: Scope | None = None
     if not is_overridden(factory, strategy) and not is_overridden(factory, "_generate"):
         scope = plan.root_scope(factory, strategy, keywords, call, size=size, depth=depth)
+        plan.take_turn(scope)
     made: list[Any] = []
     while len(made) < size:
         indices = range(len(made), min(size, len(made) + page))
@@ -100,9 +102,9 @@ def _generated(
             begin, of = scope.plan.begin, scope
             steps = engine.each(lambda index: begin(of, None, None, index), indices)
             made += yield plan.build(steps)
+        if call.postponed and (progress is not None or len(made) < size):
+            yield Settle(call)
         if progress is not None:
-            if call.postponed:
-                yield Settle(call)
             progress(len(made), size)
     if call.postponed and call.within is None and scope is not None:
         yield Settle(call)

@@ -45,6 +45,8 @@ class Place(NamedTuple):
     """The object that it is for."""
     using: frozenset[Hashable] = frozenset()
     """The connections that it has been called to use."""
+    path: Any = ()
+    """The loops of the engine that the code which waits for it is in."""
 
 
 _place: ContextVar[Place | None] = ContextVar("async_factory_boy_place", default=None)

@@ -50,6 +50,13 @@ def is_overridden(factory: Any, name: str) -> bool:
     return _function(getattr(factory, name)) not in _own_hooks[name]
 
 
+def original_hook(factory: Any, name: str) -> Callable[..., Any]:
+    """Return a hook as it was written: what is async in it has to be awaited."""
+    method: Callable[..., Any] = getattr(factory, name)
+    original = getattr(_function(method), "original", None)
+    return method if original is None else original.__get__(None, factory)  # type: ignore[no-any-return]
+
+
 def _function(method: Any) -> Any:
     return getattr(method, "__func__", method)
 
@@ -320,7 +327,37 @@ class AsyncFactoryOptions(base.FactoryOptions):
         top = self.counter_reference
         if value is not None and top._counter is None and (force or top is self):
             top._counter = Counter(value)  # an async _setup_next_sequence need not be asked
+        if value is None and (force or top is self):
+            value = awaited_first_number(top.factory, top.factory._setup_next_sequence())
         super().reset_sequence(value, force)
+
+    # Called by factory_boy's builder, which builds objects of this factory where it stands below one
+    # that is not ours. Declarations are not awaited there, so their results are.
+
+    def prepare_arguments(
+        self, attributes: Mapping[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        attributes = {name: self._awaited(name, value) for name, value in attributes.items()}
+        args, kwargs = super().prepare_arguments(attributes)
+        return args, kwargs
+
+    def use_postgeneration_results(
+        self, step: Any, instance: Any, results: Mapping[str, Any]
+    ) -> None:
+        results = {name: self._awaited(name, value) for name, value in results.items()}
+        super().use_postgeneration_results(step=step, instance=instance, results=results)
+
+    def _awaited(self, name: str, value: Any) -> Any:
+        if not inspect.iscoroutine(value):
+            return value
+        if engine.in_fiber():
+            return engine.wait(value)
+        value.close()
+        factory = self.factory.__name__
+        raise SyncCallError(
+            f"{factory}.{name} is async, and cannot be awaited here; write "
+            f"await {factory}.build_async(...)."
+        )
 
     def model_to_construct(self) -> Any:
         """Return what objects are made of, once an object is asked for."""

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from async_factory_boy.exceptions import AsyncFactoryError
+from async_factory_boy.exceptions import AdapterError, AsyncFactoryError
 
 if TYPE_CHECKING:
     from async_factory_boy.factory.step import Step
@@ -32,6 +32,8 @@ def noted(error: E, doing: str, steps: Sequence[Step]) -> E:
     """
     if any(note.startswith(_MARK) for note in getattr(error, "__notes__", ())):
         return error
+    if isinstance(error, AsyncFactoryError) and not isinstance(error, AdapterError):
+        return error  # it names the factory
     ways = dict.fromkeys(map(way, steps))
     listed = "; ".join(list(ways)[:_LISTED]) + "; …" * (len(ways) > _LISTED)
     note = f"{_MARK}raised while {doing} {listed}{_which(steps)}"

@@ -17,6 +17,7 @@ What this library knows of factory_boy's internals stands here, in `step` and in
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -30,13 +31,13 @@ from greenlet import getcurrent
 from async_factory_boy import engine, observing, options
 from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.exceptions import AbstractFactoryError, ConfigurationError
-from async_factory_boy.factory.calls import Call
+from async_factory_boy.factory.calls import Call, current_place
 from async_factory_boy.factory.checks import refuse_wrong_keywords
 from async_factory_boy.factory.faking import value_of
-from async_factory_boy.factory.meta import AsyncFactoryOptions, is_overridden
+from async_factory_boy.factory.meta import AsyncFactoryOptions, is_overridden, original_hook
 from async_factory_boy.factory.notes import noted
 from async_factory_boy.factory.requests import FindOrSave, Save, Settle, TakeTurn
-from async_factory_boy.factory.step import Scope, Step
+from async_factory_boy.factory.step import Scope, Step, check_factory
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
@@ -115,7 +116,10 @@ class Plan:
     def _compile_arguments(self) -> None:
         meta, factory = self.meta, self.factory
         self.adjusts = is_overridden(factory, "_adjust_kwargs")
-        self._prepares = type(meta).prepare_arguments is not base.FactoryOptions.prepare_arguments
+        self._prepares = type(meta).prepare_arguments not in (
+            base.FactoryOptions.prepare_arguments,
+            AsyncFactoryOptions.prepare_arguments,
+        )
         hidden = {*meta.exclude, *meta.parameters}
         self._is_simple = not (self.adjusts or self._prepares or meta.rename or meta.inline_args)
         self.keywords = tuple(name for name in self.names if name not in hidden)
@@ -136,8 +140,7 @@ class Plan:
             arguments = self.meta.prepare_arguments(attributes)
             return arguments
         if self.adjusts:
-            adjusted = self.factory._adjust_kwargs(**attributes)
-            attributes = hook_result(step, "_adjust_kwargs", adjusted)
+            attributes = call_hook(step, "_adjust_kwargs", **attributes)
         return self._arranged(attributes)
 
     def _arranged(
@@ -219,6 +222,7 @@ class Plan:
         """Build an object for a declaration that asks for one by ``step.recurse()``."""
         name = step.pending[-1] if step.pending else ""
         scope = part_scope(step.scope, meta.factory, extras, name)
+        take_turn(scope)
         return build_here(scope.plan.begin(scope, step, sequence))
 
     @staticmethod
@@ -372,6 +376,21 @@ def _endless(scope: Scope) -> ConfigurationError:
 # Building.
 
 
+def take_turn(scope: Scope) -> None:
+    """Wait, so that siblings draw their sequence numbers in order.
+
+    One may come early to a factory, having had nothing to store on the way. Those that are built
+    side by side begin in order.
+    """
+    counter = getattr(scope.plan.meta, "counter_reference", None)
+    if not scope.depth:
+        place = current_place()
+        if place is not None:
+            engine.pass_by(place.path, counter)  # an async hook runs alone, and waits for nobody
+    else:
+        engine.take_turn(counter, scope.depth - 0.5)
+
+
 def build_here(step: Step) -> Any:
     """Build one object within the calling code, which looks at it."""
     (instance,) = engine.run_here(build([step]))
@@ -510,8 +529,7 @@ def _created(step: Step) -> Any:
     scope = step.scope
     try:
         args, kwargs = scope.plan.arguments(step)
-        created = scope.plan.factory._create(scope.model, *args, **kwargs)
-        return hook_result(step, "_create", created)
+        return call_hook(step, "_create", scope.model, *args, **kwargs)
     except Exception as error:
         raise noted(error, "building", [step])
 
@@ -527,23 +545,22 @@ def _instantiated(step: Step) -> Any:
         if scope.strategy == enums.STUB_STRATEGY:
             return base.StubObject(**kwargs)
         if is_overridden(plan.factory, "_build"):
-            built = plan.factory._build(scope.model, *args, **kwargs)
-            return hook_result(step, "_build", built)
+            return call_hook(step, "_build", scope.model, *args, **kwargs)
         return scope.construct(args, kwargs)
     except Exception as error:
         raise noted(error, "building", [step])
 
 
-def hook_result(step: Step, name: str, result: Any) -> Any:
-    """Return what a hook of the factory has returned, awaited if it is async."""
+def call_hook(step: Step, name: str, /, *args: Any, **kwargs: Any) -> Any:
+    """Call a hook of the factory, and return its result, awaited if it is async."""
+    factory = step.scope.plan.factory
+    result = original_hook(factory, name)(*args, **kwargs)
     if type(result) in _PLAIN or not _is_awaitable(result):
         return result
-    factory = step.scope.plan.factory
     owner = next(one for one in factory.__mro__ if name in vars(one)).__name__
     instead = f"await {factory.__name__}.create_async(...) or build_async(...)"
     value = step.waited_for(result, f"{owner}.{name}", lambda: instead)
-    if _is_awaitable(value) and hasattr(value, "send"):
-        # return super()._create(...) in an async _create
+    if inspect.iscoroutine(value):  # return super()._create(...) in an async _create
         value = step.waited_for(value, f"{owner}.{name}", lambda: instead)
     return value
 
@@ -575,12 +592,9 @@ def _finished(
 def _after(one: tuple[Step, Any, dict[str, Any]]) -> None:
     step, instance, results = one
     enter(step)
-    factory = step.scope.plan.factory
+    creates = step.scope.strategy == enums.CREATE_STRATEGY
     try:
-        result = factory._after_postgeneration(
-            instance, create=step.scope.strategy == enums.CREATE_STRATEGY, results=results
-        )
-        hook_result(step, "_after_postgeneration", result)
+        call_hook(step, "_after_postgeneration", instance, create=creates, results=results)
     except Exception as error:
         raise noted(error, "building", [step])
 
@@ -619,7 +633,7 @@ class _Values:
         values = step.values
         try:
             for name, evaluate, reads in self._quick:
-                if name not in values:
+                if name not in values and not (step.postponed and name in step.postponed):
                     if reads:
                         step.read(name)
                     else:
@@ -654,15 +668,9 @@ class _PartColumn:
             return
         begun = _each(waiting[0].scope, self.begin, waiting)
         parts = yield from _built_each(begun)
-        is_postponed = bool(waiting[0].scope.call.postponed)
         for step, part in zip(waiting, parts, strict=True):
             step.pending.remove(name)
-            if not is_postponed:
-                step.values[name] = part
-            elif step.postponed is None:
-                step.postponed = {name: part}
-            else:
-                step.postponed[name] = part
+            step.receive(name, part)
 
 
 def _built_each(begun: Sequence[Any]) -> engine.Program[Sequence[Any]]:
@@ -707,14 +715,10 @@ class Part:
         self._shares_sequence = shares_sequence
 
     def scope(self, parent: Scope, extras: Mapping[str, Any]) -> Scope:
-        factory = self._get_factory()
-        if not (isinstance(factory, type) and issubclass(factory, base.BaseFactory)):
-            raise errors.AssociatedClassError(
-                f"{self.name}: Attempting to recursing into a non-factory object {factory!r}"
-            )
-        return part_scope(parent, factory, dict(extras), self.name)
+        return part_scope(parent, self._get_factory(), dict(extras), self.name)
 
     def begin(self, step: Step) -> Step:
+        check_factory(self._get_factory(), step)
         scope = step.scope.child(self, self._extras)
         return scope.plan.begin(
             scope, step, step.sequence if self._shares_sequence else None
@@ -722,6 +726,7 @@ class Part:
 
     def evaluate(self, step: Step) -> Any:
         """Build the part where something reads it before its turn."""
+        take_turn(step.scope.child(self, self._extras))
         return build_here(self.begin(step))
 
 
@@ -741,7 +746,7 @@ def _compiled(plan: Plan, name: str, declaration: Any, context: Mapping[str, Any
 def _unknown(name: str, declaration: Any, context: Mapping[str, Any]) -> _Compiled:
     """Ask a declaration for its value, as factory_boy does."""
     asked = with_awaited_parts(name, declaration)
-    is_factory = isinstance(declaration, declarations.SubFactory)
+    is_factory = type(declaration) is declarations.SubFactory
     unrolls = getattr(declaration, "UNROLL_CONTEXT_BEFORE_EVALUATION", False)
 
     def evaluate(step: Step) -> Any:
@@ -754,9 +759,9 @@ def _unknown(name: str, declaration: Any, context: Mapping[str, Any]) -> _Compil
                 overrides[key] = step.awaited(name, value)
         value = asked.evaluate_pre(instance=step.stub, step=step, overrides=overrides)
         # What a factory makes is no awaitable, though some models do have an __await__().
-        if type(value) in _PLAIN or (is_factory and type(declaration) is declarations.SubFactory):
+        if type(value) in _PLAIN or is_factory:
             return value
-        return step.awaited(name, value)
+        return step.awaited(name, value, reads=True)
 
     return _Compiled(evaluate, reads=True)
 
@@ -1060,6 +1065,8 @@ class _Related:
                 if one.is_single:
                     results[index] = results[index][0]
             lists = [(index, one) for index, one in lists if one.rest]
+            if lists and scope.call.postponed:
+                yield Settle(scope.call)
         return results
 
     def _begin_one(self, one: tuple[Step, Any]) -> Any:
@@ -1110,11 +1117,12 @@ class _RelatedPart(Part):
         name = self._refers_by
         if not name:
             return self.begin(step)
+        check_factory(self._get_factory(), step)
         extras = {**self._extras, name: _RelatedInstance}
         scope = step.scope.child(self, extras)
         if any(own == name == key for own, key in scope.plan.given):
             new = scope.plan.begin(scope, step)
-            new.values[name] = instance
+            new.receive(name, instance)
             return new
         # It is not just a value, but for a declaration to make something of.
         scope = self.scope(step.scope, {**self._extras, name: instance})
@@ -1138,6 +1146,10 @@ def _compiled_post(
     unrolls = getattr(declaration, "UNROLL_CONTEXT_BEFORE_EVALUATION", False)
     # What a factory makes is no awaitable, though some models do have an __await__().
     is_factory = type(declaration) is declarations.RelatedFactory
+    # A declaration of another kind is given the step, and may read from it.
+    reads = not isinstance(
+        declaration, declarations.PostGeneration | declarations.PostGenerationMethodCall
+    )
 
     def evaluate(one: tuple[Step, Any]) -> Any:
         step, instance = one
@@ -1148,7 +1160,7 @@ def _compiled_post(
                 if unrolls or key == "":
                     overrides[key] = step.awaited(name, value)
             result = asked.evaluate_post(instance=instance, step=step, overrides=overrides)
-            return result if is_factory else step.awaited(name, result)
+            return result if is_factory else step.awaited(name, result, reads=reads)
         except Exception as error:
             raise noted(error, "building", [step])
 
@@ -1212,7 +1224,9 @@ def _maybe_related(
         else:
             branches.append(partial(_plain_branch, name, branch))
     yes, no = branches
-    decide = _compiled(plan, name, decider, context).evaluate
+    # factory_boy hands the context to the decider too; most have no use for it.
+    uses_context = type(decider) not in _KNOWN or type(decider) is factory_boy.Faker
+    decide = _compiled(plan, name, decider, context if uses_context else {}).evaluate
     return lambda step, instance: (yes if decide(step) else no)(step, instance)
 
 

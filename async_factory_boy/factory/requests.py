@@ -157,7 +157,7 @@ async def settle(call: Call) -> None:
     postponed, call.postponed = call.postponed, []
     waves: dict[Hashable, list[Save[Any]]] = {}
     for save in postponed:
-        waves.setdefault((id(save.adapter), save.in_force.identity), []).append(save)
+        waves.setdefault(save.key, []).append(save)
     steps = [step for save in postponed for step in save.steps]
     try:
         for saves in waves.values():

@@ -173,10 +173,7 @@ class Step:
         self, factory: Any, declarations: Mapping[str, Any], force_sequence: int | None = None
     ) -> Any:
         """Build an object of another factory, as a part of this one."""
-        if not (isinstance(factory, type) and issubclass(factory, base.BaseFactory)):
-            raise errors.AssociatedClassError(
-                f"{self!r}: Attempting to recursing into a non-factory object {factory!r}"
-            )
+        check_factory(factory, self)
         return self.builder.recurse(factory._meta, dict(declarations)).build(
             parent_step=self, force_sequence=force_sequence
         )
@@ -185,6 +182,15 @@ class Step:
         return f"<BuildStep for {self.builder!r}>"
 
     # Evaluating.
+
+    def receive(self, name: str, value: Any) -> None:
+        """Note the value of a part, which may not be stored yet."""
+        if not self.scope.call.postponed:
+            self.values[name] = value
+        elif self.postponed is None:
+            self.postponed = {name: value}
+        else:
+            self.postponed[name] = value
 
     def read(self, name: str) -> Any:
         """Return a value, and evaluate it if it is not there yet.
@@ -263,10 +269,10 @@ class Step:
             scope = self.scope
             if scope.call.postponed:
                 scope.plan.settle(scope.call)
-            place, in_force = Place(scope.call, self), options.in_force()
+            place = Place(scope.call, self, path=engine.path())
             if reads and inspect.iscoroutine(value):
                 return engine.step_through(value)
-            return engine.wait(at(place, value, in_force))
+            return engine.wait(at(place, value, options.in_force()))
         if not inspect.iscoroutine(value):
             return value  # a future, or a lazy queryset, that a synchronous build only passes on
         value.close()
@@ -283,6 +289,14 @@ class Step:
         if strategy == enums.STUB_STRATEGY:
             return f"await {factory.__name__}.generate_async({strategy!r}, ...)"
         return f"await {factory.__name__}.{strategy}_async(...)"
+
+
+def check_factory(factory: Any, step: Step) -> None:
+    """Raise factory_boy's error if a declaration names something else than a factory."""
+    if not (isinstance(factory, type) and issubclass(factory, base.BaseFactory)):
+        raise errors.AssociatedClassError(
+            f"{step!r}: Attempting to recursing into a non-factory object {factory!r}"
+        )
 
 
 class Stub:
