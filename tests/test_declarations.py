@@ -42,7 +42,13 @@ from sqlalchemy.ext.asyncio import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from async_factory_boy import AbstractFactoryError, SyncCallError, UnknownStrategyError, bind
+from async_factory_boy import (
+    AbstractFactoryError,
+    ConfigurationError,
+    SyncCallError,
+    UnknownStrategyError,
+    bind,
+)
 from async_factory_boy.factory import (
     AsyncFactory,
     build_async,

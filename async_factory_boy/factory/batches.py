@@ -45,9 +45,7 @@ def generate_here(
     place = getattr(fiber, "place", None)
     call, depth = _here()
     try:
-        made = engine.run_here(_generated(factory, strategy, size, keywords, call, depth))
-        plan.Plan.settle(call)  # the calling code looks at them
-        return made
+        return engine.run_here(_generated(factory, strategy, size, keywords, call, depth))
     finally:
         options.put_in_force(before)
         if isinstance(fiber, engine.Fiber):
@@ -106,7 +104,7 @@ def _generated(
             yield Settle(call)
         if progress is not None:
             progress(len(made), size)
-    if call.postponed and call.within is None and scope is not None:
+    if call.postponed:
         yield Settle(call)
     return made
 

@@ -146,8 +146,10 @@ class Call:
     async def run(self, program: engine.Program[T]) -> T:
         """Run what the call is for, and finish what it has stored."""
         before = _place.get()
-        is_within = before is not None and before.call.root is self.root
-        _place.set(Place(self, None, before.using if before and is_within else frozenset()))
+        if before is not None and before.call.root is self.root:
+            _place.set(before._replace(call=self, step=None))
+        else:
+            _place.set(Place(self))
         try:
             result = await engine.run(program)
             await self._finish()
