@@ -158,6 +158,6 @@ def build(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """Measure what create_async costs over the hand-written equivalent."""
+    """Measure what factories cost over the same by hand; --docs writes it to the pages."""
     session.install(*PROJECT, "--group", "benchmark")
     session.run("python", "-m", "benchmarks", *session.posargs)

@@ -1,4 +1,4 @@
-"""Runs the measurements, prints tables, and writes JSON and charts."""
+"""Runs the measurements, prints tables, and writes JSON and the documentation."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.batch import batches, sizes
-from benchmarks.charts import write_charts
+from benchmarks.batch import batches, others, sizes
+from benchmarks.build import builds
+from benchmarks.declarations import WORKS, Kind
+from benchmarks.docs import write_docs
 from benchmarks.machine import machine
 from benchmarks.memory import memory
 from benchmarks.overhead import overhead
@@ -24,13 +26,23 @@ from tests.servers import Servers
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured."""
+    """How much is measured.
+
+    Args:
+        rounds: How often each way is timed; see `benchmarks.declarations.rounds_for`.
+        calls: How many objects are created one by one.
+        batch: How many objects are in a batch.
+        sizes: How many are in batches of several sizes.
+        memory: How many are in the batch whose memory is measured.
+        kinds: The kinds of work.
+    """
 
     rounds: int
     calls: int
     batch: int
     sizes: Sequence[int]
     memory: int
+    kinds: Sequence[Kind] = tuple(WORKS)
 
 
 FULL = Scale(rounds=9, calls=200, batch=1000, sizes=(100, 1000, 10_000, 100_000), memory=100_000)
@@ -45,7 +57,7 @@ STORES = {
     "mongo": "benchmarks.stores.mongo.MongoStore",
     "databases": "benchmarks.stores.databases.DatabasesStore",
 }
-BATCH_STORES = ("sqlite", "postgresql", "tortoise", "beanie")
+BATCH_STORES = ("sqlite", "postgresql", "tortoise", "beanie", "mongo")
 
 
 class Run:
@@ -59,16 +71,38 @@ class Run:
     async def overhead(self, store: str) -> None:
         async with _store(store).opened(self.servers) as opened:
             await self._note_server(opened)
-            self.results.comparisons.append(
-                await overhead(opened, calls=self.scale.calls, rounds=self.scale.rounds)
+            self.results.comparisons += await overhead(
+                opened,
+                calls=self.scale.calls,
+                rounds=self.scale.rounds,
+                kinds=self.scale.kinds,
             )
 
     async def batch(self, store: str) -> None:
         async with _store(store).opened(self.servers) as opened:
             await self._note_server(opened)
             self.results.comparisons += await batches(
-                opened, self.servers, size=self.scale.batch, rounds=self.scale.rounds
+                opened,
+                size=self.scale.batch,
+                rounds=self.scale.rounds,
+                kinds=self.scale.kinds,
             )
+
+    async def others(self, store: str) -> None:
+        async with _store(store).opened(self.servers) as opened:
+            await self._note_server(opened)
+            self.results.comparisons += await others(
+                opened,
+                self.servers,
+                size=self.scale.batch,
+                rounds=self.scale.rounds,
+                kinds=self.scale.kinds,
+            )
+
+    async def build(self) -> None:
+        self.results.comparisons += await builds(
+            size=self.scale.batch, rounds=self.scale.rounds, kinds=self.scale.kinds
+        )
 
     async def sizes(self) -> None:
         async with _store("postgresql").opened(self.servers) as opened:
@@ -96,6 +130,8 @@ def _store(name: str) -> type[Store]:
 BENCHMARKS: dict[str, Callable[[Run], Awaitable[None]]] = {
     **{f"overhead-{name}": partial(Run.overhead, store=name) for name in STORES},
     **{f"batch-{name}": partial(Run.batch, store=name) for name in BATCH_STORES},
+    "build": Run.build,
+    **{f"others-{name}": partial(Run.others, store=name) for name in BATCH_STORES},
     "sizes": Run.sizes,
     "memory": Run.memory,
 }
@@ -115,7 +151,10 @@ async def main(names: Sequence[str], scale: Scale, json_file: Path | None) -> Re
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, help=f"how often each way is timed ({FULL.rounds})")
+    parser.add_argument(
+        "--rounds", type=int, help=f"how often each way of a graph is timed ({FULL.rounds})"
+    )
+    parser.add_argument("--size", type=int, help=f"objects in a batch ({FULL.batch})")
     parser.add_argument("--quick", action="store_true", help="a little of everything, to try it")
     parser.add_argument(
         "--only",
@@ -124,9 +163,20 @@ def _arguments() -> argparse.Namespace:
         default=[],
         help=f"those whose name contains this; may be repeated: {', '.join(BENCHMARKS)}",
     )
+    parser.add_argument(
+        "--kind",
+        choices=WORKS,
+        action="append",
+        default=[],
+        help="this kind of work only; may be repeated",
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every duration to it")
-    parser.add_argument("--charts", metavar="FOLDER", type=Path, help="draw SVG charts in it")
+    parser.add_argument(
+        "--docs", action="store_true", help="write the figures to docs/ and the README"
+    )
     arguments = parser.parse_args()
+    if arguments.docs and (arguments.quick or arguments.only or arguments.kind or arguments.size):
+        parser.error("--docs needs all figures: leave out --quick, --only, --kind and --size")
     for part in arguments.only:
         if not any(part in name for name in BENCHMARKS):
             parser.error(f"--only {part}: there are {', '.join(BENCHMARKS)}")
@@ -141,9 +191,13 @@ if __name__ == "__main__":
         if not arguments.only or any(part in name for part in arguments.only)
     ]
     scale = QUICK if arguments.quick else FULL
-    if arguments.rounds:
-        scale = replace(scale, rounds=arguments.rounds)
+    scale = replace(
+        scale,
+        rounds=arguments.rounds or scale.rounds,
+        batch=arguments.size or scale.batch,
+        kinds=arguments.kind or scale.kinds,
+    )
     results = asyncio.run(main(names, scale, arguments.json))
     print(results.markdown())
-    if arguments.charts is not None:
-        write_charts(results, arguments.charts)
+    if arguments.docs:
+        write_docs(results)

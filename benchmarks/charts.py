@@ -1,11 +1,7 @@
-"""Draws what was measured as SVG, for light and for dark pages.
-
-``python -m benchmarks.charts FILE FOLDER`` draws what ``python -m benchmarks --json FILE`` wrote.
-"""
+"""Draws what batches cost as SVG, for light and for dark pages."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +9,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from benchmarks.batch import WAVES
-from benchmarks.measure import BY_HAND, Comparison
+from benchmarks.measure import Comparison
 from benchmarks.results import Results
 
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -49,94 +45,52 @@ class Bar:
 
 @dataclass(frozen=True)
 class Panel:
-    """Bars under a title; the longest takes the width if `longest` is its length."""
+    """Bars under a title."""
 
     title: str
     bars: Sequence[Bar]
-    longest: float
 
 
 @dataclass(frozen=True)
 class Chart:
-    """Panels under each other."""
+    """Panels under each other. The longest bar of all takes the width."""
 
-    file: str
     title: str
     caption: str
     panels: Sequence[Panel]
 
 
-def write_charts(results: Results, folder: Path) -> None:
-    """Draw the charts that there are figures for, each once for every theme."""
+def write_chart(results: Results, folder: Path) -> None:
+    """Draw the chart of the batches of SQLAlchemy on PostgreSQL, once for every theme."""
     folder.mkdir(parents=True, exist_ok=True)
-    for chart in charts(results):
-        for theme in THEMES:
-            svg = ElementTree.tostring(draw(chart, theme), encoding="unicode")
-            file = folder / f"{chart.file}-{theme.name}.svg"
-            file.write_text(f"{svg}\n", encoding="utf-8")
+    chart = batch_chart(results, "SQLAlchemy on PostgreSQL")
+    for theme in THEMES:
+        svg = ElementTree.tostring(draw(chart, theme), encoding="unicode")
+        (folder / f"benchmark-{theme.name}.svg").write_text(f"{svg}\n", encoding="utf-8")
 
 
-def charts(results: Results) -> list[Chart]:
-    """Return a chart for the batches of each store, and one for the batches of several sizes."""
-    drawn = []
-    for file, store in (
-        ("benchmark", "SQLAlchemy on PostgreSQL"),
-        ("benchmark-sqlite", "SQLAlchemy on SQLite"),
-        ("benchmark-tortoise", "Tortoise"),
-        ("benchmark-beanie", "Beanie"),
-    ):
-        batches = _of(results, "batch", store)
-        if batches:
-            title = f"Creating and storing a batch, {batches[0].store}"
-            caption = f"{_rounds(batches)} The factors {TIMES} are relative to {WAVES}."
-            drawn.append(Chart(file, title, caption, [_durations(one) for one in batches]))
-    sizes = _of(results, "sizes", "")
-    if sizes:
-        title = f"Time per row in batches of several sizes, {sizes[0].store}"
-        longest = max(one.per_row(way) for one in sizes for way in one.seconds)
-        panels = [_times_per_row(one, longest) for one in sizes]
-        drawn.append(Chart("benchmark-sizes", title, _rounds(sizes), panels))
-    return drawn
+def batch_chart(results: Results, store: str) -> Chart:
+    """Return a chart with the ratio of each way to `WAVES`, for each kind of work in a store.
+
+    A ratio is drawn and not a duration: each is of one comparison, in which the two took turns.
+    """
+    batches = results.of("batch", store)
+    others = {one.kind: one for one in results.of("others", store)}
+    panels = []
+    for batch in batches:
+        bars = [_bar(batch, way) for way in batch.seconds]
+        if batch.kind in others:
+            other = others[batch.kind]
+            bars += [_bar(other, way) for way in other.seconds if way != WAVES]
+        panels.append(Panel(batch.work, bars))
+    title = f"Creating and storing a batch, {batches[0].store}"
+    return Chart(title, f"How many times as long as {WAVES} each way takes.", panels)
 
 
-def _of(results: Results, benchmark: str, store: str) -> list[Comparison]:
-    return [
-        one
-        for one in results.comparisons
-        if one.benchmark == benchmark and one.store.startswith(store)
-    ]
-
-
-def _rounds(comparisons: Sequence[Comparison]) -> str:
-    numbers = {len(rounds) for one in comparisons for rounds in one.seconds.values()}
-    few, many = min(numbers), max(numbers)
-    return f"Medians of {few} rounds." if few == many else f"Medians of {few} to {many} rounds."
-
-
-def _durations(comparison: Comparison) -> Panel:
-    def text(way: str) -> str:
-        duration = f"{comparison.median(way) * 1000:,.0f} ms"
-        factor = f" · {comparison.ratio(way, WAVES):.1f} {TIMES}"
-        return duration if way == WAVES else duration + factor
-
-    return Panel(
-        comparison.work,
-        [_bar(comparison, way, comparison.median(way), text(way)) for way in comparison.seconds],
-        max(map(comparison.median, comparison.seconds)),
-    )
-
-
-def _times_per_row(comparison: Comparison, longest: float) -> Panel:
-    times = {way: comparison.per_row(way) for way in comparison.seconds}
-    bars = [
-        _bar(comparison, way, time, f"{time * 1_000_000:,.0f} µs") for way, time in times.items()
-    ]
-    return Panel(comparison.work, bars, longest)
-
-
-def _bar(comparison: Comparison, way: str, length: float, text: str) -> Bar:
-    label = f"{way}: {comparison.by_hand}".replace("`", "") if way == BY_HAND else way
-    return Bar(label, length, text, is_ours=way == WAVES)
+def _bar(comparison: Comparison, way: str) -> Bar:
+    ratio = comparison.ratio(way, WAVES)
+    label = comparison.label(way).replace("`", "")
+    return Bar(label, ratio, f"{ratio:.2f} {TIMES}", is_ours=way == WAVES)
 
 
 WIDTH, MARGIN = 800, 24
@@ -149,6 +103,7 @@ def draw(chart: Chart, theme: Theme) -> Element:
     """Return a chart as SVG. It has a background: some pages show the light one on dark."""
     rows = sum(len(panel.bars) + 2 for panel in chart.panels)
     height = 2 * MARGIN + 2 * ROW + rows * ROW
+    longest = max(bar.length for panel in chart.panels for bar in panel.bars)
     svg = Element(
         "svg",
         {
@@ -169,7 +124,7 @@ def draw(chart: Chart, theme: Theme) -> Element:
         y += 2 * ROW
         _text(svg, MARGIN, y - ROW // 2, panel.title, theme.text, weight="600")
         for bar in panel.bars:
-            _draw_bar(svg, y, bar, panel.longest, theme)
+            _draw_bar(svg, y, bar, longest, theme)
             y += ROW
     _text(svg, MARGIN, height - MARGIN, chart.caption, theme.muted, size="12")
     return svg
@@ -201,7 +156,3 @@ def _text(
 ) -> None:
     attributes = {"font-size": size, "font-weight": weight, "text-anchor": anchor}
     SubElement(svg, "text", {"x": str(x), "y": str(y)}, fill=fill, **attributes).text = text
-
-
-if __name__ == "__main__":
-    write_charts(Results.read(Path(sys.argv[1])), Path(sys.argv[2]))

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 _DISTRIBUTIONS = [
-    "aiosqlite", "async-factory-boy", "asyncpg", "beanie", "databases", "factory_boy", "greenlet",
-    "polyfactory", "psycopg", "pymongo", "SQLAlchemy", "tortoise-orm",
+    "aiosqlite", "async-factory-boy", "asyncpg", "beanie", "databases", "factory_boy", "Faker",
+    "greenlet", "polyfactory", "psycopg", "pymongo", "SQLAlchemy", "tortoise-orm",
 ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 BY_HAND = "by hand"
+DIRECT = "direct"
 
 
 class Way:
@@ -49,8 +50,8 @@ class Comparison:
         store: The name of the store.
         kind: The kind of the work.
         work: The work, as a table shows it.
-        rows: How many rows it stores.
-        by_hand: What is done by hand.
+        rows: How many rows it stores, or how many objects it builds.
+        calls: What a way calls, where its name does not tell.
         seconds: For each way, the duration of each round.
     """
 
@@ -59,12 +60,16 @@ class Comparison:
     kind: str
     work: str
     rows: int
-    by_hand: str
+    calls: dict[str, str]
     seconds: dict[str, list[float]] = field(default_factory=dict)
 
     def median(self, way: str) -> float:
         """Return the median duration of `way`, in seconds."""
         return median(self.seconds[way])
+
+    def label(self, way: str) -> str:
+        """Return the name of `way`, and what it calls."""
+        return f"{way}: {self.calls[way]}" if way in self.calls else way
 
     @property
     def title(self) -> str:
@@ -76,15 +81,21 @@ class Comparison:
         return self.median(way) / self.rows
 
     def ratio(self, way: str, reference: str) -> float:
-        """Return the median duration of `way` over that of `reference`."""
-        return self.median(way) / self.median(reference)
+        """Return the median of what `way` takes in a round over what `reference` takes in it.
+
+        It varies less from run to run than the ratio of the two medians: what slows the machine for
+        a second slows both ways of the same round.
+        """
+        rounds = zip(self.seconds[way], self.seconds[reference], strict=True)
+        return median(one / other for one, other in rounds)
 
 
 async def compare(comparison: Comparison, ways: Sequence[Way], *, rounds: int) -> Comparison:
     """Time each of `ways` once a round, after one round that does not count.
 
-    The ways take turns, so that all meet the same weather, and each round begins with another one,
-    so that none always follows the same.
+    The ways take turns, so that what slows the machine slows all of them. Each round begins with
+    another way, so that none always follows the same. Garbage is collected before each way, so that
+    none pays for another's; otherwise the collector runs as Python has it.
 
     Args:
         comparison: Where the durations are added.

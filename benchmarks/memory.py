@@ -83,11 +83,12 @@ async def _waves(store: SQLAlchemyStore, size: int) -> object:
 
 
 async def _pages(store: SQLAlchemyStore, size: int) -> object:
-    return [await store.insert_many("flat", min(PAGE, size - n)) for n in range(0, size, PAGE)]
+    sizes = (min(PAGE, size - n) for n in range(0, size, PAGE))
+    return [await store.insert_many(store.plain, "flat", page) for page in sizes]
 
 
 async def _at_once(store: SQLAlchemyStore, size: int) -> object:
-    return await store.insert_many("flat", size)
+    return await store.insert_many(store.plain, "flat", size)
 
 
 # In the order of the fields of Memory.

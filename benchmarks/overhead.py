@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import factory
+from collections.abc import Collection, Sequence
 
-from benchmarks.declarations import PERSON, Factories
+from benchmarks.declarations import ROWS, WORKS, Factories, Kind, rounds_for
 from benchmarks.measure import BY_HAND, Comparison, Way, compare
 from benchmarks.stores.base import Store
 
 CREATE_ASYNC = "create_async"
 
 
-async def overhead(store: Store, *, calls: int, rounds: int) -> Comparison:
+async def overhead(
+    store: Store, *, calls: int, rounds: int, kinds: Collection[Kind]
+) -> Sequence[Comparison]:
     """Compare the two, `calls` objects a round, one by one."""
-    values = factory.make_factory(dict, **PERSON)
-    create = Factories(store.base, store.models).person.create_async
+    return [
+        await _overhead(store, kind, calls, rounds) for kind in store.insert_kinds if kind in kinds
+    ]
+
+
+async def _overhead(store: Store, kind: Kind, calls: int, rounds: int) -> Comparison:
+    create = Factories(store.base, store.models).of(kind).create_async
 
     async def by_hand() -> None:
         for _ in range(calls):
-            await store.insert(values.build())
+            await store.insert(kind)
 
     async def create_async() -> None:
         for _ in range(calls):
@@ -27,10 +34,10 @@ async def overhead(store: Store, *, calls: int, rounds: int) -> Comparison:
     comparison = Comparison(
         benchmark="overhead",
         store=store.name,
-        kind="flat",
-        work=f"{calls} rows, {store.name}",
-        rows=calls,
-        by_hand=f"`{store.insert_by}`",
+        kind=kind,
+        work=f"{calls} {WORKS[kind]}, {store.name}",
+        rows=calls * ROWS[kind],
+        calls={BY_HAND: f"`{store.insert_by}`"},
     )
     ways = [Way(BY_HAND, by_hand, store.undo), Way(CREATE_ASYNC, create_async, store.undo)]
-    return await compare(comparison, ways, rounds=rounds)
+    return await compare(comparison, ways, rounds=rounds_for(kind, rounds))

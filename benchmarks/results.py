@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from benchmarks.batch import WAVES
-from benchmarks.measure import BY_HAND, Comparison
-from benchmarks.targets import MEMORY_OVER_OBJECTS, target_rows
+from benchmarks.measure import BY_HAND, DIRECT, Comparison
+from benchmarks.targets import MEMORY_BEFORE, OTHER_WAYS, TARGETS, Target, target_rows
 
 _TITLES = {
     "overhead": "One object at a time",
     "batch": "Batches, {store}",
+    "others": "Batches in other ways, {store}",
+    "build": "Batches that are built, {store}",
     "sizes": "Batches of several sizes, {store}",
 }
 
@@ -48,40 +50,41 @@ class Results:
         return cls(**values, comparisons=comparisons)
 
     def markdown(self) -> str:
-        """Return tables with the medians and the ratios of all that was measured."""
-        parts = (self._comparisons(), self._memory(), self._targets(), self._machine())
-        return "\n".join(line for part in parts for line in part)
+        """Return all of it as Markdown, the ratios last."""
+        parts = (self.medians(), self.ratios([*TARGETS, *OTHER_WAYS]), self.conditions())
+        return "\n".join(line for part in parts for line in (*part, ""))
 
-    def _comparisons(self) -> Iterator[str]:
+    def of(self, benchmark: str, store: str) -> list[Comparison]:
+        """Return the comparisons of a benchmark in a store whose name begins with `store`."""
+        return [
+            one
+            for one in self.comparisons
+            if one.benchmark == benchmark and one.store.startswith(store)
+        ]
+
+    def ratios(self, targets: Iterable[Target]) -> Iterator[str]:
+        """Yield a table of the ratios that there are `targets` for."""
+        yield "| ratio of medians | before | now | must | aim | reached |"
+        yield "|---|---:|---:|---:|---:|---|"
+        yield from target_rows(targets, self.comparisons)
+
+    def medians(self) -> Iterator[str]:
+        """Yield tables of the medians of all that was measured, and of the memory."""
+
         def title(comparison: Comparison) -> str:
             return _TITLES[comparison.benchmark].format(store=comparison.store)
 
-        for heading, comparisons in groupby(self.comparisons, title):
-            yield from [f"### {heading}", "", *_table(list(comparisons)), ""]
+        parts = [
+            [f"### {heading}", "", *_table(list(comparisons))]
+            for heading, comparisons in groupby(self.comparisons, title)
+        ]
+        if self.memory is not None:
+            parts.append([*_memory(self.memory)])
+        for number, part in enumerate(parts):
+            yield from ["", *part] if number else part
 
-    def _memory(self) -> Iterator[str]:
-        if self.memory is None:
-            return
-        size, over = self.memory["size"], self.memory["over_objects"]
-        yield from ["### Memory", ""]
-        yield (
-            f"A batch of {size:,} flat rows takes at most {_megabytes(over)} over the objects that "
-            f"it returns. (Target, for 100,000: {_megabytes(MEMORY_OVER_OBJECTS)}.)"
-        )
-        yield from ["", "| way | peak | with the objects |", "|---|---:|---:|"]
-        names = {"waves": WAVES, "pages": f"{BY_HAND}, in pages", "at_once": f"{BY_HAND}, at once"}
-        for way, name in names.items():
-            peak, held = self.memory[way]["peak"], self.memory[way]["held"]
-            yield f"| {name} | {_megabytes(peak)} | {_megabytes(held)} |"
-        yield ""
-
-    def _targets(self) -> Iterator[str]:
-        rows = list(target_rows(self.comparisons))
-        if rows:
-            yield from ["### Targets", "", "| ratio of medians | target | measured | |"]
-            yield from ["|---|---:|---:|---|", *rows, ""]
-
-    def _machine(self) -> Iterator[str]:
+    def conditions(self) -> Iterator[str]:
+        """Yield when it was measured, on which machine, and with which versions."""
         machine = self.machine
         versions = [f"{name} {version}" for name, version in machine["versions"].items()]
         yield f"Measured {machine['time']} on {machine['cores']} cores of {machine['processor']},"
@@ -90,7 +93,8 @@ class Results:
 
 
 def _table(comparisons: list[Comparison]) -> Iterator[str]:
-    references = [way for way in (BY_HAND, WAVES) if way in comparisons[0].seconds]
+    measured = comparisons[0].seconds
+    references = [way for way in (DIRECT, BY_HAND, WAVES) if way in measured]
     columns = ["median", "per row", *(f"to {reference}" for reference in references)]
     yield "| " + " | ".join(["work", "way", *columns]) + " |"
     yield "|---|---|" + "---:|" * len(columns)
@@ -98,12 +102,30 @@ def _table(comparisons: list[Comparison]) -> Iterator[str]:
         for way in comparison.seconds:
             cells = [
                 comparison.work,
-                f"{way}: {comparison.by_hand}" if way == BY_HAND else way,
+                comparison.label(way),
                 f"{comparison.median(way) * 1000:,.0f}\u00a0ms",
                 f"{comparison.per_row(way) * 1_000_000:,.0f}\u00a0µs",
-                *(f"{comparison.ratio(way, reference):.2f}" for reference in references),
+                *(_ratio(comparison, way, reference) for reference in references),
             ]
             yield "| " + " | ".join(cells) + " |"
+
+
+def _ratio(comparison: Comparison, way: str, reference: str) -> str:
+    return f"{comparison.ratio(way, reference):.2f}" if reference in comparison.seconds else ""
+
+
+def _memory(memory: dict[str, Any]) -> Iterator[str]:
+    yield from ["### Memory", ""]
+    yield (
+        f"A batch of {memory['size']:,} flat rows takes at most "
+        f"{_megabytes(memory['over_objects'])} over the objects that it returns. "
+        f"(Before, for 100,000: {_megabytes(MEMORY_BEFORE)}.)"
+    )
+    yield from ["", "| way | peak | with the objects |", "|---|---:|---:|"]
+    names = {"waves": WAVES, "pages": f"{BY_HAND}, in pages", "at_once": f"{BY_HAND}, at once"}
+    for way, name in names.items():
+        peak, held = memory[way]["peak"], memory[way]["held"]
+        yield f"| {name} | {_megabytes(peak)} | {_megabytes(held)} |"
 
 
 def _megabytes(number: int) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from importlib.metadata import version
 from typing import ClassVar
 
-from benchmarks.declarations import WORKS, Kind
+from benchmarks.declarations import Kind
 from benchmarks.measure import Way
 
 
@@ -17,7 +17,7 @@ class Rival(ABC):
     name: ClassVar[str]
     """As the tables show it."""
 
-    kinds: Collection[Kind] = WORKS
+    kinds: Collection[Kind] = ("flat", "company", "graph")
     """The work that it can do."""
 
     @abstractmethod

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import factory
 
 from async_factory_boy.factory import AsyncFactory
-from benchmarks.declarations import Factories, Kind, Models
+from benchmarks.declarations import PERSON, Builder, Factories, Kind, Models
 from benchmarks.rivals import Rival
 from tests.servers import Servers
 
@@ -28,8 +28,12 @@ class Store(ABC):
 
     insert_by: ClassVar[str]
     """What `insert` calls."""
+    insert_kinds: ClassVar[Sequence[Kind]] = ("flat",)
+    """The work that `insert` can do."""
     insert_many_by: ClassVar[str] = ""
     """What `insert_many` calls."""
+    insert_many_kinds: ClassVar[Sequence[Kind]] = ("flat", "company", "graph")
+    """The work that `insert_many` can do."""
 
     base: ClassVar[type[AsyncFactory[Any]]]
     """The dedicated factory."""
@@ -38,6 +42,8 @@ class Store(ABC):
     def __init__(self) -> None:
         self.plain = Factories(factory.Factory, self.models)
         """Factories that only build."""
+        self.values = factory.make_factory(dict, **PERSON)
+        """Builds the fields of a person."""
 
     @classmethod
     @abstractmethod
@@ -50,11 +56,11 @@ class Store(ABC):
         """The call-time options of the library."""
 
     @abstractmethod
-    async def insert(self, values: Mapping[str, Any]) -> object:
-        """Store a person by hand, given its fields."""
+    async def insert(self, kind: Kind) -> object:
+        """Build an object with a plain factory, and store it by hand."""
 
-    async def insert_many(self, kind: Kind, size: int) -> object:
-        """Build objects with the plain factories and store them by hand, as fast as it goes."""
+    async def insert_many(self, builder: Builder, kind: Kind, size: int) -> object:
+        """Have `builder` build objects, and store them by hand, as fast as it goes."""
         raise NotImplementedError
 
     @abstractmethod

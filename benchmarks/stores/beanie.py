@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from polyfactory import Ignore
 from polyfactory.factories.beanie_odm_factory import BeanieDocumentFactory
 
 from async_factory_boy.factory.beanie import AsyncBeanieDocumentFactory
-from benchmarks.declarations import POSTS, Kind, Models
+from benchmarks.declarations import Builder, Kind, Models
 from benchmarks.rivals import Rival
 from benchmarks.rivals.polyfactory import PERSON, Polyfactory
 from benchmarks.stores.mongodb import MongoDBStore
@@ -53,18 +53,17 @@ class BeanieStore(MongoDBStore):
     async def prepare(self) -> None:
         await init_beanie(self.database, document_models=[Person, Company, User, Post])
 
-    async def insert(self, values: Mapping[str, Any]) -> object:
-        return await Person(**values).insert()
+    async def insert(self, kind: Kind) -> object:
+        return await Person(**self.values.build()).insert()
 
-    async def insert_many(self, kind: Kind, size: int) -> object:
+    async def insert_many(self, builder: Builder, kind: Kind, size: int) -> object:
         if kind == "flat":
-            return await _stored(Person, self.plain.person.build_batch(size))
-        users = self.plain.user.build_batch(size)
+            return await _stored(Person, builder.batch("flat", size))
+        users = builder.batch("company", size)
         await _stored(Company, [user.company for user in users])
         await _stored(User, users)
         if kind == "graph":
-            build = self.plain.post.build
-            await _stored(Post, [build(author=user) for user in users for _ in range(POSTS)])
+            await _stored(Post, builder.posts(users))
         return users
 
     def rivals(self, servers: Servers) -> Sequence[AbstractAsyncContextManager[Rival]]:

@@ -13,7 +13,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateTable
 
 from async_factory_boy.factory.databases import AsyncDatabasesFactory
-from benchmarks.declarations import Models
+from benchmarks.declarations import Kind, Models
 from benchmarks.stores.base import Store
 from tests.servers import Servers
 
@@ -54,8 +54,8 @@ class DatabasesStore(Store):
     def options(self) -> Mapping[str, Any]:
         return {"databases_database": self.database}
 
-    async def insert(self, values: Mapping[str, Any]) -> object:
-        return await self.database.execute(person.insert().values(**values))
+    async def insert(self, kind: Kind) -> object:
+        return await self.database.execute(person.insert().values(**self.values.build()))
 
     async def undo(self) -> int:
         rows: int = await self.database.fetch_val(select(func.count()).select_from(person))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from async_factory_boy.factory.mongo import AsyncMongoFactory
-from benchmarks.declarations import Models
+from benchmarks.declarations import Builder, Kind, Models
 from benchmarks.stores.mongodb import MongoDBStore
 
 
@@ -14,6 +14,8 @@ class MongoStore(MongoDBStore):
     id: ClassVar = "mongo"
     name: ClassVar = "MongoDB collection (PyMongo)"
     insert_by = "insert_one"
+    insert_many_by = "insert_many"
+    insert_many_kinds = ("flat",)
     base = AsyncMongoFactory
     models = Models(dict)
 
@@ -21,5 +23,10 @@ class MongoStore(MongoDBStore):
     def options(self) -> Mapping[str, Any]:
         return {"mongo_collection": self.database["mongo_person"]}
 
-    async def insert(self, values: Mapping[str, Any]) -> object:
-        return await self.database["mongo_person"].insert_one(dict(values))
+    async def insert(self, kind: Kind) -> object:
+        return await self.database["mongo_person"].insert_one(self.values.build())
+
+    async def insert_many(self, builder: Builder, kind: Kind, size: int) -> object:
+        documents = builder.batch(kind, size)
+        await self.database["mongo_person"].insert_many(documents)
+        return documents

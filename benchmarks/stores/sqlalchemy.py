@@ -10,20 +10,22 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from async_factory_boy.factory.sqlalchemy import AsyncSQLAlchemyModelFactory
-from benchmarks.declarations import Kind
+from benchmarks.declarations import Builder, Kind
 from benchmarks.rivals import Rival
 from benchmarks.rivals.factory_boy import FactoryBoy
 from benchmarks.rivals.polyfactory import Polyfactory
 from benchmarks.rivals.polyfactory_sqlalchemy import sqlalchemy_factories
 from benchmarks.rivals.version1 import Version1
 from benchmarks.stores.base import Store
-from benchmarks.stores.sqlalchemy_models import MODELS, Base, Person
+from benchmarks.stores.sqlalchemy_models import MODELS, Base
 from tests.servers import Servers
 
 
 class SQLAlchemyStore(Store):
-    insert_by = "add, flush"
+    insert_by = "build, add, flush"
+    insert_kinds = ("flat", "graph")
     insert_many_by = "add_all, flush"
+    insert_many_kinds = ("flat", "company", "graph", "realistic")
     base = AsyncSQLAlchemyModelFactory
     models = MODELS
 
@@ -57,15 +59,16 @@ class SQLAlchemyStore(Store):
     def options(self) -> Mapping[str, Any]:
         return {"sqlalchemy_session": self.session}
 
-    async def insert(self, values: Mapping[str, Any]) -> object:
-        person = Person(**values)
-        self.session.add(person)
-        await self.session.flush()
-        return person
+    # Posts are added with the users whose `posts` they are in, and so are companies.
 
-    async def insert_many(self, kind: Kind, size: int) -> object:
-        # The posts are added with the users whose `posts` they are in.
-        created = self.plain.of(kind).build_batch(size)
+    async def insert(self, kind: Kind) -> object:
+        created = self.plain.of(kind).build()
+        self.session.add(created)
+        await self.session.flush()
+        return created
+
+    async def insert_many(self, builder: Builder, kind: Kind, size: int) -> object:
+        created = builder.batch(kind, size)
         self.session.add_all(created)
         await self.session.flush()
         return created

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from benchmarks.declarations import Models
@@ -50,4 +50,24 @@ class Post(Base):
     author: Mapped[User] = relationship(back_populates="posts")
 
 
-MODELS = Models(Person, Company, User, Post)
+class RealisticUser(_Named, Base):
+    __tablename__ = "sqlalchemy_realistic_user"
+
+    email: Mapped[str] = mapped_column(String(100))
+    address: Mapped[str] = mapped_column(String(200))
+    company_id: Mapped[int] = mapped_column(ForeignKey(Company.id), index=True)
+    company: Mapped[Company] = relationship()
+    posts: Mapped[list[RealisticPost]] = relationship(back_populates="author")
+
+
+class RealisticPost(Base):
+    __tablename__ = "sqlalchemy_realistic_post"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str] = mapped_column(String(200))
+    text: Mapped[str] = mapped_column(Text)
+    author_id: Mapped[int] = mapped_column(ForeignKey(RealisticUser.id), index=True)
+    author: Mapped[RealisticUser] = relationship(back_populates="posts")
+
+
+MODELS = Models(Person, Company, User, Post, RealisticUser, RealisticPost)

@@ -14,7 +14,7 @@ from tortoise.models import Model
 from tortoise.transactions import in_transaction
 
 from async_factory_boy.factory.tortoise import AsyncTortoiseModelFactory
-from benchmarks.declarations import POSTS, Kind, Models
+from benchmarks.declarations import Builder, Kind, Models
 from benchmarks.stores.base import Store
 from tests.servers import Servers
 
@@ -89,22 +89,19 @@ class TortoiseStore(Store):
     def options(self) -> Mapping[str, Any]:
         return {"tortoise_using_db": self.connection}
 
-    async def insert(self, values: Mapping[str, Any]) -> object:
-        return await Person.create(using_db=self.connection, **values)
+    async def insert(self, kind: Kind) -> object:
+        return await Person.create(using_db=self.connection, **self.values.build())
 
-    async def insert_many(self, kind: Kind, size: int) -> object:
+    async def insert_many(self, builder: Builder, kind: Kind, size: int) -> object:
         if kind == "flat":
             # They have no keys afterwards, and nothing asks for them.
-            people = self.plain.person.build_batch(size)
+            people = builder.batch("flat", size)
             await Person.bulk_create(people, using_db=self.connection)
             return people
-        companies = await self._stored(Company, self.plain.company.build_batch(size))
-        users = [self.plain.user.build(company=company) for company in companies]
-        users = await self._stored(User, users)
+        companies = await self._stored(Company, builder.companies(size))
+        users = await self._stored(User, builder.users(companies))
         if kind == "graph":
-            author_of = self.plain.post.build
-            posts = [author_of(author=user) for user in users for _ in range(POSTS)]
-            await Post.bulk_create(posts, using_db=self.connection)
+            await Post.bulk_create(builder.posts(users), using_db=self.connection)
         return users
 
     async def _stored(self, model: type[Model], objects: list[Any]) -> list[Any]:

@@ -13,8 +13,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import uv
-
 from benchmarks.declarations import Kind
 from benchmarks.measure import Way
 from benchmarks.rivals import Rival
@@ -94,6 +92,8 @@ class _RemoteWay(Way):
 
 def _python(folder: Path) -> str:
     """Return the interpreter of the environment in `folder`, which is created if there is none."""
+    import uv  # here, since what has no version 1 to measure does without it
+
     python = str(folder / "bin" / "python")
     if not folder.exists():
         requirements = [f"async-factory-boy=={VERSION}"]
