@@ -1142,7 +1142,7 @@ def test_traceback(suite: Suite) -> None:
     shown = str(result.stdout)
     assert shown.count("raise LookupError") == 2
     assert "async_factory_boy" not in shown.partition("= FAILURES =")[2]
-    assert "engine/builds.py" in str(suite.run(tests, "--full-trace").stdout).replace("\\", "/")
+    assert "engine/fibers.py" in str(suite.run(tests, "--full-trace").stdout).replace("\\", "/")
 
 
 # Seeds and sequences.

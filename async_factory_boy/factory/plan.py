@@ -509,7 +509,7 @@ def stored_with(
     if call.postponed and not postpones:
         yield Settle(call)
     enter(steps[0])
-    if not call.root.turns.holds(adapter.stored_through(scope.model)):
+    while not call.root.turns.is_free(adapter.stored_through(scope.model)):
         yield TakeTurn(steps)
         enter(steps[0])
     instances = _each(scope, _constructed, each_with_arguments)
