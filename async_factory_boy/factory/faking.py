@@ -132,7 +132,6 @@ class _Twin(Generator):
             twin_class is None
             or provider.generator is not self._generator
             or not function.__module__.startswith("faker.")
-            or function is _get_words_list  # the twin gives away Faker's own list, not a copy
         ):
             return formatter
         twin = object.__new__(twin_class)
@@ -311,7 +310,6 @@ def _weights_of(elements: Any, turn: object) -> _Weights | None:
     weights = _remembered.get(id(elements))
     if weights is not None and weights.hold(turn):
         return weights
-    _remembered.pop(id(elements), None)
     # Faker notes the keys of a set here, and draws from these from then on.
     if not hasattr(elements, "_key_cache"):
         elements._key_cache = tuple(elements)
