@@ -149,6 +149,9 @@ class _Twin(Generator):
         return "".join(values)
 
 
+_Twin.__name__ = Generator.__name__  # for errors: 'Generator' object has no attribute …
+
+
 @lru_cache(_LIMIT)
 def _pieces(pattern: str) -> Sequence[str] | None:
     """Return the pieces of a pattern, every second of them the name of a formatter.
@@ -341,7 +344,7 @@ def _examples(source: Callable[[Generator], Generator]) -> tuple[Any, ...]:
     ]
     values += [draw("bothify", text) for text in ("abc", "?#%$!@", "a##b##")]
     values += [draw("parse", text) for text in ("abc", "{{random_digit}}-{{ random_digit }}")]
-    values += [draw("words", 2, words) for words in (["a", "b"], ("a", "b"))]
+    values += [draw("words", nb=2, ext_word_list=words) for words in (["a", "b"], ("a", "b"))]
     return values, generator.random.getstate(), getattr(weighted, "_key_cache", None)
 
 

@@ -12,6 +12,7 @@ import os
 import random
 import string
 import sys
+import time
 import types
 import warnings
 from collections import OrderedDict
@@ -114,7 +115,8 @@ class FrozenDatetime(datetime.datetime, metaclass=FrozenType):
 
 
 def freeze_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have Faker see one and the same moment."""
+    """Have Faker see one and the same moment, and the archives that it makes."""
+    monkeypatch.setattr(time, "time", NOW.timestamp)
     frozen: dict[Any, Any] = {datetime.date: FrozenDate, datetime.datetime: FrozenDatetime}
     frozen[datetime] = types.SimpleNamespace(
         **{
@@ -256,6 +258,14 @@ def test_several_locales() -> None:
 def test_unknown_locale() -> None:
     """An unknown locale is the error of plain Faker."""
     assert outcome(fast, "name", "xx_XX") == outcome(plain, "name", "xx_XX")
+
+
+def test_missing_formatter() -> None:
+    """A provider that needs another one, which is not there, gives the error of plain Faker."""
+    registry = factory.Faker._FAKER_REGISTRY
+    registry["en_US"] = faker.Faker(providers=["faker.providers.profile", "faker.providers.person"])
+    values = compare("simple_profile") + compare("first_name")
+    assert "'Generator' object has no attribute" in values[0][1]
 
 
 def test_values_of() -> None:
