@@ -43,9 +43,10 @@ def value_of(provider: str, locale: str | None, parameters: Mapping[str, Any]) -
 def values_of(
     provider: str, locale: str | None, parameters: Mapping[str, Any], count: int
 ) -> list[Any]:
-    """Return `count` values, faster than one by one.
+    """Return `count` values, the same as one by one, in less time.
 
-    A set of elements is compared with what is remembered of it once for all values, not for each.
+    `value_of` looks each time whether a set of elements has changed since it was last drawn from.
+    Here, that is done once for all values.
     """
     draw = _source(locale).format
     return [draw(provider, **parameters) for _ in range(count)]
@@ -102,7 +103,8 @@ class _Twin(Generator):
         self._generator = generator
         # For each name: the formatter of the original, and the one that is faster.
         self._known: dict[str, tuple[Any, Any]] = {}
-        # A set of elements is compared with what is remembered of it once in a turn.
+        # A turn is a call of `value_of` or `values_of`, or the rest of it after code ran that is
+        # not Faker's. In a turn, a set of elements is compared once with what is remembered of it.
         self._turn = object()
 
     def get_formatter(self, formatter: str) -> Any:
@@ -115,7 +117,7 @@ class _Twin(Generator):
             return known[1]
         fast = self._faster(plain)
         if fast is plain:
-            self._turn = object()  # it may be a user's, which changes sets of elements
+            self._turn = object()  # a user's formatter may change sets of elements
         else:
             self._known[formatter] = plain, fast
         return fast
@@ -172,7 +174,7 @@ def _twin_class(plain: Any) -> Any:
     if not all(cls.__module__.startswith("faker.") for cls in classes):
         return None
     # Ours are looked into right before those that they override: so those of `plain` come first.
-    bases = [_Lorem, _Provider] if issubclass(plain, LoremProvider) else [_Provider]
+    bases: list[Any] = [_Lorem, _Provider] if issubclass(plain, LoremProvider) else [_Provider]
     if plain not in (LoremProvider, BaseProvider):
         bases.insert(0, plain)
     # Some providers of Faker say ``super(self.__class__, self)``.
