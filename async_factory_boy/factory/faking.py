@@ -133,7 +133,7 @@ class _Twin(Generator):
         if (
             twin_class is None
             or provider.generator is not self._generator
-            or not function.__module__.startswith("faker.")
+            or not str(function.__module__).startswith("faker.")
         ):
             return formatter
         twin = object.__new__(twin_class)
@@ -171,7 +171,7 @@ def _pieces(pattern: str) -> Sequence[str] | None:
 def _twin_class(plain: Any) -> Any:
     """Return the class of the twins of providers of a class, or ``None``."""
     *classes, _ = plain.__mro__
-    if not all(cls.__module__.startswith("faker.") for cls in classes):
+    if not all(str(cls.__module__).startswith("faker.") for cls in classes):
         return None
     # Ours are looked into right before those that they override: so those of `plain` come first.
     bases: list[Any] = [_Lorem, _Provider] if issubclass(plain, LoremProvider) else [_Provider]
