@@ -14,9 +14,8 @@ from typing import Any
 
 import factory
 import pytest
-from factory import base, builder, declarations, enums, errors, helpers
-
 from async_factory_boy.factory._factory_boy import AwaitingDeclarations
+from factory import base, builder, declarations, enums, errors, helpers
 
 # The modules of ours that are named in the failures.
 FACTORY_BOY = "async_factory_boy/factory/_factory_boy.py"

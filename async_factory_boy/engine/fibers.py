@@ -58,12 +58,12 @@ class Fiber(greenlet):
     """While a coroutine runs inside of it (see `step_through`), the task of that coroutine."""
 
     value: Any
-    error: BaseException | None
+    raised: BaseException | None
     """What its last work has returned, or raised."""
 
     def __init__(self) -> None:
         super().__init__(_live)
-        self.waves = self.place = self.coroutine_task = self.value = self.error = None
+        self.waves = self.place = self.coroutine_task = self.value = self.raised = None
         self.trail, self.loops = [], []
 
     def resume(self, value: object, error: BaseException | None = None) -> Any:
@@ -82,8 +82,8 @@ class Fiber(greenlet):
 
     def outcome(self) -> Any:
         """Return what the work has returned, or raise what it has raised."""
-        value, error = self.value, self.error
-        self.value = self.error = None
+        value, error = self.value, self.raised
+        self.value = self.raised = None
         if error is not None:
             try:
                 raise error
@@ -100,7 +100,7 @@ class Fiber(greenlet):
         if not self:
             return
         if self.resume(None, GreenletExit()) is IDLE:  # the work is unwound
-            self.value = self.error = None
+            self.value = self.raised = None
             self.resume(None, GreenletExit())
         if self:
             raise RuntimeError("synchronous code in a fiber ignored GreenletExit")
@@ -112,7 +112,7 @@ def _live(work: Callable[[], object] | None) -> None:
         try:
             fiber.value = work()
         except BaseException as error:
-            fiber.error = error
+            fiber.raised = error
         work = None
         work = fiber.parent.switch(IDLE)  # the driver may be in another greenlet each time
 

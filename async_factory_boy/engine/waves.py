@@ -57,7 +57,8 @@ async def run(program: Program[T]) -> T:
         RuntimeError: When it raises StopIteration, which no coroutine can.
     """
     try:
-        return await Waves().run(Execution(program))
+        result: T = await Waves().run(Execution(program))
+        return result
     except StopIteration as error:
         raise RuntimeError(EXHAUSTED) from error
 
@@ -394,9 +395,7 @@ class Waves:
         self._asked = [one for one in self._asked if one.requests[0].rank != rank]
         answers = iter(await _performed([request for one in asked for request in one.requests]))
         for one in asked:
-            self._ready.append(
-                (one.trail, one.fiber, [next(answers) for _ in one.requests], None)
-            )
+            self._ready.append((one.trail, one.fiber, [next(answers) for _ in one.requests], None))
 
     def go_on_later(self, fiber: Fiber) -> None:
         """Have a fiber go on that has waited for the others of its loop."""

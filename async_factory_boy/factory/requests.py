@@ -143,9 +143,7 @@ class Save(_OfSteps[M]):
         instances: The objects.
     """
 
-    def __init__(
-        self, target: Target, steps: Sequence[Step], instances: Sequence[M]
-    ) -> None:
+    def __init__(self, target: Target, steps: Sequence[Step], instances: Sequence[M]) -> None:
         super().__init__(target, steps)
         self.instances = instances
 
