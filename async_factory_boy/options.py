@@ -37,6 +37,16 @@ class InForce(dict[str, Any]):
     """Those of them that `bind` gave. They hold where a value that was given to one object alone
     does not reach."""
 
+    is_of_call = False
+    """Whether a call of a factory asks an adapter for something, which it completes later."""
+
+    @cached_property
+    def of_call(self) -> InForce:
+        """The same options, for what a call asks an adapter for."""
+        same = InForce(self)
+        same.by_bind, same.is_of_call = self.by_bind, True
+        return same
+
     @cached_property
     def identity(self) -> Hashable:
         """What is equal for options that are the very same objects."""

@@ -1142,7 +1142,7 @@ def test_traceback(suite: Suite) -> None:
     shown = str(result.stdout)
     assert shown.count("raise LookupError") == 2
     assert "async_factory_boy" not in shown.partition("= FAILURES =")[2]
-    assert "engine/builds.py" in str(suite.run(tests, "--full-trace").stdout).replace("\\", "/")
+    assert "engine/fibers.py" in str(suite.run(tests, "--full-trace").stdout).replace("\\", "/")
 
 
 # Seeds and sequences.
@@ -1649,8 +1649,8 @@ def test_report(suite: Suite) -> None:
         [
             "*= factories =*",
             "                     created  built  waves  building  storing  share",
-            "test_it.SlowFactory        1      0      1    ?.?? s   ?.?? s  *%",
-            "all factories             13      1      5    ?.?? s   ?.?? s  *%",
+            "* ?.?? s   ?.?? s  *%",  # the one that took longest
+            "all factories*             13      1      5    ?.?? s   ?.?? s  *%",
             "(2 more factories)",
             "",
             "                       created  seconds",
@@ -1672,7 +1672,11 @@ def test_report(suite: Suite) -> None:
         assert one["storing"] > 0
         seconds = one["building"] + one["storing"]
         assert one["share"] == pytest.approx(seconds / report["test_seconds"])
-    assert 0.1 <= report["factories"][0]["building"] < report["test_seconds"]
+    seconds = [one["building"] + one["storing"] for one in report["factories"]]
+    assert seconds == sorted(seconds, reverse=True)
+    result.stdout.fnmatch_lines([f"{report['factories'][0]['factory']} *"])
+    (slow,) = [one for one in report["factories"] if one["factory"] == "test_it.SlowFactory"]
+    assert 0.1 <= slow["building"] < report["test_seconds"]
     assert {one["test"]: one["created"] for one in report["tests"]} == {
         "test_it.py::test_many": 10,
         "test_it.py::test_slow": 2,

@@ -468,8 +468,8 @@ async def test_batch_is_loaded_by_one_select(session: AsyncSession, engine: Asyn
     assert len(selects) == (1 if engine.dialect.insert_returning else 2)
 
 
-async def test_loading_flushes_nothing(session: AsyncSession) -> None:
-    """What hooks have changed and not flushed stays so while what they flushed is loaded."""
+async def test_what_hooks_change_is_flushed(session: AsyncSession) -> None:
+    """What hooks have changed is flushed when the outermost call ends, and then loaded."""
     made: list[Team] = []
 
     class Factory(TeamFactory):
@@ -484,8 +484,8 @@ async def test_loading_flushes_nothing(session: AsyncSession) -> None:
 
     await Factory.create_async()
     read_all_columns(*made)
-    assert [team in session.dirty for team in made] == [False, True]
-    assert [team.changes for team in made] == [1, 0]
+    assert not session.dirty
+    assert [team.changes for team in made] == [1, 1]
 
 
 async def test_relationships_loaded_by_a_join(session: AsyncSession) -> None:
@@ -865,21 +865,17 @@ async def test_sub_factory_in_another_session(session: AsyncSession, engine: Asy
         class Meta:
             sqlalchemy_session_persistence = "commit"
 
-    class Factory(AsyncSQLAlchemyModelFactory[Badge]):
-        class Meta:
-            model = Badge
-
+    class Factory(TeamFactory):
         class Params:
             elsewhere = factory.SubFactory(CommittedTeamFactory)
 
-        number = 1
-        team_id = factory.LazyAttribute(lambda badge: badge.elsewhere.id)
+        name = factory.LazyAttribute(lambda team: f"after {team.elsewhere.id}")
 
     async with AsyncSession(engine) as other:
-        badge = await Factory.create_async(elsewhere__sqlalchemy_session=other)
-        assert badge in session
+        made = await Factory.create_async(elsewhere__sqlalchemy_session=other)
+        assert made in session
         (team,) = (await other.scalars(select(Team))).all()
-        assert badge.team_id == team.id
+        assert made.name == f"after {team.id}"
 
 
 async def test_cancelled_while_the_database_works(session: AsyncSession) -> None:

@@ -879,11 +879,18 @@ async def test_cancelled_while_waiting_its_turn(sqlite: TortoiseContext) -> None
 
 
 async def test_cancelled_while_waiting_for_one_of_two_databases() -> None:
-    """A call that waits for its turn in two transactions gives up both when it is cancelled."""
+    """A call that waits for its turn in one transaction, and is cancelled, holds up no other."""
 
     async def wait(sender: Any, instance: Any, *args: Any) -> None:
         entered.set()
         await asyncio.wait_for(leave.wait(), 20)
+
+    class NamedFactory(stores.CompanyFactory):
+        before = factory.SubFactory(CompanyFactory)
+
+        class Meta:
+            tortoise_get_or_create = ("name",)
+            exclude = ("before",)
 
     entered, leave = asyncio.Event(), asyncio.Event()
     pre_save(stores.Company)(wait)
@@ -891,8 +898,8 @@ async def test_cancelled_while_waiting_for_one_of_two_databases() -> None:
         async with two_databases(), in_transaction("first"), in_transaction("second"):
             in_second = asyncio.create_task(stores.CompanyFactory.create_async())
             await entered.wait()
-            in_both = asyncio.create_task(NamedCompanyFactory.create_async())
-            await asyncio.sleep(0.01)
+            in_both = asyncio.create_task(NamedFactory.create_async())
+            await asyncio.sleep(0.05)
             in_both.cancel()
             await asyncio.wait_for(CompanyFactory.create_async(), 20)
             leave.set()

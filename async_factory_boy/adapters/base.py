@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from async_factory_boy.exceptions import AdapterError, ConfigurationError
-from async_factory_boy.options import CallOption, declare
+from async_factory_boy.options import CallOption, declare, in_force
 
 __all__ = ["PersistenceAdapter"]
 
@@ -256,6 +256,14 @@ class PersistenceAdapter(ABC, Generic[M]):
             Exception: One of `conflicts`, or what else the store raises.
         """
         return await self.save_many(await build())
+
+    @property
+    def commits_later(self) -> bool:
+        """Whether `complete` will be called, so that an adapter that commits has to wait for it.
+
+        False where something else than a factory of this library uses the adapter.
+        """
+        return in_force().is_of_call
 
     def postpones(self, model: type[M], names: Collection[str]) -> bool:
         """Return whether new objects of a model may be stored together with what comes later.

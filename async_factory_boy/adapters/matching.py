@@ -39,13 +39,7 @@ def strictly(value: Any, is_stored: Stored) -> Hashable:
         hash(value)
     except TypeError:
         return ("is", id(value))
-    if type(value).__eq__ is not object.__eq__ and type(value).__module__ not in _KNOWN:
-        return ("is", id(value))
     return (type(value), value)
-
-
-# Modules of types whose __eq__ and __hash__ are known to be about the value.
-_KNOWN = {"builtins", "datetime", "uuid", "enum", "ipaddress", "pathlib", "bson.objectid"}
 
 
 def loosely(value: Any, is_stored: Stored) -> Hashable:
@@ -78,7 +72,20 @@ def loosely(value: Any, is_stored: Stored) -> Hashable:
     if isinstance(value, Mapping):
         pairs = [(loosely(k, is_stored), loosely(v, is_stored)) for k, v in value.items()]
         return ("many", *sorted(pairs, key=repr))
-    return type(value)  # nothing is known of it: all of a type may be the same
+    try:
+        hash(value)
+    except TypeError:
+        return _shown(value)
+    return (type(value), value)
+
+
+def _shown(value: object) -> Hashable:
+    """Return what is equal for values of a type that is not known, if they look the same."""
+    kind = type(value)
+    # A mapped object may have to load what it shows.
+    if kind.__repr__ is object.__repr__ or hasattr(kind, "__mapper__"):
+        return ("is", id(value))
+    return (kind, _text(repr(value)))
 
 
 def _number(value: Any) -> Hashable:

@@ -243,6 +243,8 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             if any(state.pending for state in states):
                 await session.flush()
             await _complete_columns(session, states)
+        if not self.commits_later:
+            await self.complete()  # last: loading may begin a transaction
         return instances
 
     def postpones(self, model: type[M], names: Collection[str]) -> bool:

@@ -214,7 +214,7 @@ async def using(
     before = _place.get()
     is_within = before is not None and before.call.root is call.root
     already = before.using if before is not None and is_within else frozenset()
-    with options.restored(in_force):
+    with options.restored(in_force.of_call):
         key = adapter.stored_through(model)
         if key in already:
             return await work()
@@ -241,9 +241,16 @@ class _Turns:
         self._within: dict[Hashable, asyncio.Lock] = {}
         self._taking: asyncio.Lock | None = None
 
-    def holds(self, key: Hashable) -> bool:
-        """Return whether a connection is the call's own."""
-        return key in self._within
+    def is_free(self, key: Hashable) -> bool:
+        """Return whether the calling code may use a connection at once.
+
+        That is so if it is the call's own, and nothing is being done through it.
+        """
+        lock = self._within.get(key)
+        if lock is None:
+            return False
+        place = _place.get()
+        return not lock.locked() or (place is not None and key in place.using)
 
     def within(self, key: Hashable) -> asyncio.Lock:
         """Return the lock for what the call itself does through a connection."""

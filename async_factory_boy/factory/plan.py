@@ -509,7 +509,7 @@ def stored_with(
     if call.postponed and not postpones:
         yield Settle(call)
     enter(steps[0])
-    if not call.root.turns.holds(adapter.stored_through(scope.model)):
+    while not call.root.turns.is_free(adapter.stored_through(scope.model)):
         yield TakeTurn(steps)
         enter(steps[0])
     instances = _each(scope, _constructed, each_with_arguments)
@@ -1224,9 +1224,11 @@ def _maybe_related(
         else:
             branches.append(partial(_plain_branch, name, branch))
     yes, no = branches
-    # factory_boy hands the context to the decider too; most have no use for it.
-    uses_context = type(decider) not in _KNOWN or type(decider) is factory_boy.Faker
-    decide = _compiled(plan, name, decider, context if uses_context else {}).evaluate
+    # factory_boy hands the context to the decider too. Most evaluate what is declared in it, and
+    # have no use for the rest.
+    if type(decider) in _KNOWN and type(decider) is not factory_boy.Faker:
+        context = {key: value for key, value in context.items() if _is_declared(value)}
+    decide = _compiled(plan, name, decider, context).evaluate
     return lambda step, instance: (yes if decide(step) else no)(step, instance)
 
 
