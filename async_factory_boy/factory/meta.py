@@ -343,6 +343,9 @@ class AsyncFactoryOptions(base.FactoryOptions):
         args, kwargs = super().prepare_arguments(attributes)
         return args, kwargs
 
+    def instantiate(self, step: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return self._awaited("_create", super().instantiate(step, args, kwargs))
+
     def use_postgeneration_results(
         self, step: Any, instance: Any, results: Mapping[str, Any]
     ) -> None:
@@ -362,7 +365,10 @@ class AsyncFactoryOptions(base.FactoryOptions):
         )
 
     def model_to_construct(self) -> Any:
-        """Return what objects are made of, once an object is asked for."""
+        """Return what objects are made of, once an object is asked for.
+
+        For dedicated factories to override, whose models may be given by name.
+        """
         return self.get_model_class()
 
     def constructor(self, model: Any, *, stores: bool) -> Constructor:

@@ -203,11 +203,11 @@ class Plan:
             scope.model = meta.get_model_class()
             return
         stores = scope.strategy == enums.CREATE_STRATEGY
+        scope.model = model = meta.model_to_construct()
         if stores:
             scope.adapter = adapter = meta.adapter_for_storing()
             with options.restored(scope.in_force):
                 meta.check_create(scope.call, adapter, scope.extras)
-        scope.model = model = meta.model_to_construct()
         if scope.strategy == enums.STUB_STRATEGY:
             return
         known, construct = self._prepared.get(stores, (None, None))
@@ -486,7 +486,8 @@ def _arguments(step: Step) -> tuple[tuple[Any, ...], dict[str, Any]]:
     try:
         return step.scope.plan.arguments(step)
     except Exception as error:
-        raise noted(error, "building", [step])
+        noted(error, "building", [step])
+        raise
 
 
 def _constructed(one: tuple[Step, tuple[Any, ...], dict[str, Any]]) -> Any:
@@ -495,7 +496,8 @@ def _constructed(one: tuple[Step, tuple[Any, ...], dict[str, Any]]) -> Any:
     try:
         return step.scope.construct(args, kwargs)
     except Exception as error:
-        raise noted(error, "building", [step])
+        noted(error, "building", [step])
+        raise
 
 
 def _stored(scope: Scope, steps: Sequence[Step]) -> engine.Program[Sequence[Any]]:
@@ -561,7 +563,8 @@ def _created(step: Step) -> Any:
         args, kwargs = scope.plan.arguments(step)
         return call_hook(step, "_create", scope.model, *args, **kwargs)
     except Exception as error:
-        raise noted(error, "building", [step])
+        noted(error, "building", [step])
+        raise
 
 
 def _instantiated(step: Step) -> Any:
@@ -578,7 +581,8 @@ def _instantiated(step: Step) -> Any:
             return call_hook(step, "_build", scope.model, *args, **kwargs)
         return scope.construct(args, kwargs)
     except Exception as error:
-        raise noted(error, "building", [step])
+        noted(error, "building", [step])
+        raise
 
 
 def call_hook(step: Step, name: str, /, *args: Any, **kwargs: Any) -> Any:
@@ -626,7 +630,8 @@ def _after(one: tuple[Step, Any, dict[str, Any]]) -> None:
     try:
         call_hook(step, "_after_postgeneration", instance, create=creates, results=results)
     except Exception as error:
-        raise noted(error, "building", [step])
+        noted(error, "building", [step])
+        raise
 
 
 # Columns.
@@ -669,7 +674,8 @@ class _Values:
                     else:
                         values[name] = evaluate(step)
         except Exception as error:
-            raise noted(error, "building", [step])
+            noted(error, "building", [step])
+            raise
 
 
 class _PartColumn:
@@ -685,7 +691,8 @@ class _PartColumn:
         try:
             return self._begin(step)
         except Exception as error:
-            raise noted(error, "building", [step])
+            noted(error, "building", [step])
+            raise
 
     def build(self, steps: Sequence[Step]) -> engine.Program[None]:
         name = self.name
@@ -1105,7 +1112,8 @@ class _Related:
         try:
             return self._begin(step, instance)
         except Exception as error:
-            raise noted(error, "building", [step])
+            noted(error, "building", [step])
+            raise
 
 
 class _RelatedSteps:
@@ -1192,7 +1200,8 @@ def _compiled_post(
             result = asked.evaluate_post(instance=instance, step=step, overrides=overrides)
             return result if is_factory else step.awaited(name, result, reads=reads)
         except Exception as error:
-            raise noted(error, "building", [step])
+            noted(error, "building", [step])
+            raise
 
     return _Hook(name, evaluate)
 
