@@ -283,6 +283,18 @@ class PersistenceAdapter(ABC, Generic[M]):
         """
         return False
 
+    def concerns(self, error: Exception, model: type[M]) -> bool:
+        """Return whether an error may be about objects of a model. Default: ``True``.
+
+        Asked when objects that `postpones` have been refused together, to say in a note which
+        factories it may be from.
+
+        Args:
+            error: What `save` or `save_many` has raised.
+            model: The class of some of the objects.
+        """
+        return True
+
     def add(self, instances: Sequence[M], /) -> None:
         """Take new objects, without any I/O, that `save` or `save_many` is to store later.
 
@@ -360,6 +372,7 @@ _PARAMETERS = {
     "find_winner": ["model", "lookup"],
     "save_new": ["build"],
     "complete": [],
+    "concerns": ["error", "model"],
     "flush": [],
     "postpones": ["model", "names"],
     "add": ["instances"],
@@ -375,7 +388,7 @@ _PARAMETERS = {
 _ENTERED = {"exclusive", "rolled_back"}
 _IS_GENERATOR = "is a generator, and has to return an async context manager"
 _NOT_AWAITED = {
-    "add", "ambient", "build", "check", "handles", "postpones", "stored_through", *_ENTERED,
+    "add", "ambient", "build", "check", "concerns", "handles", "postpones", "stored_through", *_ENTERED,
 }  # fmt: skip
 
 

@@ -47,26 +47,33 @@ def noted(error: E, doing: str, steps: Sequence[Step]) -> E:
 def way(step: Step) -> str:
     """Return how a factory was reached: ``TeamFactory → deputy → tenant (TenantFactory)``."""
     names: list[str] = []
-    own = step.scope.plan.factory.__name__
+    own: str = step.scope.plan.factory.__name__
     while step.parent is not None:
         names.append(step.scope.name)
         step = step.parent
-    if not names:
-        return str(own)
     names.append(step.scope.plan.factory.__name__)
     names.reverse()
     if len(names) > _SHOWN:
         names[_SHOWN // 2 : -_SHOWN // 2] = ["…"]
-    return f"{' → '.join(names)} ({own})"
+    here = " → ".join(names) if len(names) == 1 else f"{' → '.join(names)} ({own})"
+    above = step.scope.above
+    return here if above is None else f"{way(above)} → {here}"
+
+
+def _root(step: Any) -> Any:
+    """Return the object that the call was for."""
+    above = step
+    while above is not None:
+        step = above
+        above = step.parent if step.parent is not None else step.scope.above
+    return step
 
 
 def _which(steps: Iterable[Any]) -> str:
     """Return which objects of a batch are meant."""
     roots = []
     for step in steps:
-        while step.parent is not None:
-            step = step.parent
-        roots.append(step)
+        roots.append(_root(step))
     size = max((root.scope.size for root in roots), default=1)
     if size < 2:
         return ""
