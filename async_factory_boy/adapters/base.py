@@ -268,6 +268,18 @@ class PersistenceAdapter(ABC, Generic[M]):
         """
         return in_force().is_of_call
 
+    def takes(self, model: type[M], name: str) -> bool | None:
+        """Return whether an object can be constructed with a name, or ``None`` if that is unknown.
+
+        Asked about a name that only a call has, where the constructor takes any: so that one which
+        is misspelt is refused before anything is stored. Default: ``None``.
+
+        Args:
+            model: The factory's ``Meta.model``.
+            name: The name of the keyword.
+        """
+        return None
+
     def postpones(self, model: type[M], names: Collection[str]) -> bool:
         """Return whether new objects of a model may be stored together with what comes later.
 
@@ -373,6 +385,7 @@ _PARAMETERS = {
     "save_new": ["build"],
     "complete": [],
     "concerns": ["error", "model"],
+    "takes": ["model", "name"],
     "flush": [],
     "postpones": ["model", "names"],
     "add": ["instances"],
@@ -388,7 +401,8 @@ _PARAMETERS = {
 _ENTERED = {"exclusive", "rolled_back"}
 _IS_GENERATOR = "is a generator, and has to return an async context manager"
 _NOT_AWAITED = {
-    "add", "ambient", "build", "check", "concerns", "handles", "postpones", "stored_through", *_ENTERED,
+    "add", "ambient", "build", "check", "concerns", "handles", "postpones", "stored_through",
+    "takes", *_ENTERED,
 }  # fmt: skip
 
 

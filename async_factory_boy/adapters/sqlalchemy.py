@@ -254,6 +254,12 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
     def postpones(self, model: type[M], names: Collection[str]) -> bool:
         return self.persistence is not None and constructs_blindly(model, names)
 
+    def takes(self, model: type[M], name: str) -> bool | None:
+        mapper = cast("Mapper[M]", inspect(model))
+        if mapper.class_manager.original_init is not _default_constructor:
+            return None
+        return hasattr(model, name)
+
     def concerns(self, error: Exception, model: type[M]) -> bool:
         found = _INTO.match(getattr(error, "statement", None) or "")
         tables = cast("Mapper[M]", inspect(model)).tables

@@ -34,7 +34,7 @@ def noted(error: E, doing: str, steps: Sequence[Step]) -> E:
         return error
     if isinstance(error, AsyncFactoryError) and not isinstance(error, AdapterError):
         return error  # it names the factory
-    ways = dict.fromkeys(map(way, steps))
+    ways = dict.fromkeys(way(step) + _parts(step) * (doing == "storing") for step in steps)
     listed = "; ".join(list(ways)[:_LISTED]) + "; …" * (len(ways) > _LISTED)
     note = f"{_MARK}raised while {doing} {listed}{_which(steps)}"
     if sys.version_info >= (3, 11):
@@ -58,6 +58,12 @@ def way(step: Step) -> str:
     here = " → ".join(names) if len(names) == 1 else f"{' → '.join(names)} ({own})"
     above = step.scope.above
     return here if above is None else f"{way(above)} → {here}"
+
+
+def _parts(step: Step) -> str:
+    """Return which parts an object has, whose keys it refers to."""
+    names = step.scope.plan.part_names
+    return f" with {', '.join(names)}" if names else ""
 
 
 def _root(step: Any) -> Any:

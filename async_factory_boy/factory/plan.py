@@ -164,6 +164,11 @@ class Plan:
             adapter.postpones(scope.model, one) for one in distinct
         )
 
+    @property
+    def part_names(self) -> list[str]:
+        """The names of the declarations that make parts."""
+        return [column.name for column in self.columns if isinstance(column, Parts)]
+
     def constants_with(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values that objects have from the beginning."""
         if not self.given:
