@@ -56,8 +56,10 @@ async def run(program: Program[T]) -> T:
         BaseException: What the program raises.
         RuntimeError: When it raises StopIteration, which no coroutine can.
     """
+    execution = Execution(program)
+    await Waves().run(execution)
     try:
-        return await Waves().run(Execution(program))
+        return execution.result()
     except StopIteration as error:
         raise RuntimeError(EXHAUSTED) from error
 
@@ -309,7 +311,7 @@ class Waves:
         self._main: Fiber | None = None
         """The fiber that the program runs in."""
 
-    async def run(self, execution: Execution[T]) -> T:
+    async def run(self, execution: Execution[Any]) -> None:
         """Run a program to its end."""
         # It shares the context variables of the caller, both ways, as a plain call does.
         self._context = getcurrent().gr_context
@@ -326,7 +328,6 @@ class Waves:
                 self._end_all(execution)
             elif self._thread == threading.get_ident():
                 give_back(main)
-        return execution.result()
 
     async def _advance(self, main: Fiber, execution: Execution[Any]) -> list[Request[Any]]:
         """Have the program go on until it needs an answer, or has ended."""
