@@ -16,7 +16,7 @@ import atexit
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
@@ -107,20 +107,20 @@ class Fiber(greenlet):
             raise RuntimeError("synchronous code in a fiber ignored GreenletExit")
 
 
-def _live(work: Callable[[], object] | None) -> None:
-    fiber = cast("Fiber", getcurrent())
-    while work is not None:
+def _live() -> NoReturn:
+    # No local variable is the fiber: a greenlet that its own frame refers to is never collected.
+    while True:
+        work = _driver().switch(IDLE)
         try:
-            fiber.value = work()
+            current_fiber().value = work()
         except BaseException as error:
-            fiber.error = error
-        work = None
-        work = _driver(fiber).switch(IDLE)
+            current_fiber().error = error
+        del work
 
 
-def _driver(fiber: Fiber) -> greenlet:
+def _driver() -> greenlet:
     # Asked for at each switch: the driver may be in another greenlet by now.
-    return cast("greenlet", fiber.parent)
+    return cast("greenlet", current_fiber().parent)
 
 
 class _Pool(threading.local):
@@ -136,7 +136,11 @@ _pool = _Pool()
 def take(waves: Waves, context: Context | None) -> Fiber:
     """Return an idle fiber, which is to run in a context."""
     idle = _pool.idle
-    fiber = idle.pop() if idle else Fiber()
+    if idle:
+        fiber = idle.pop()
+    else:
+        fiber = Fiber()
+        fiber.switch()  # without work: greenlet keeps what one is first switched to with
     fiber.waves = waves
     fiber.gr_context = context
     return fiber
@@ -147,6 +151,7 @@ def give_back(fiber: Fiber) -> None:
     if not fiber:
         return  # it has been ended
     fiber.waves = fiber.place = fiber.gr_context = None
+    fiber.trail, fiber.loops = [], []
     if len(_pool.idle) < _POOL_SIZE:
         _pool.idle.append(fiber)
     else:
@@ -182,8 +187,7 @@ def current_fiber() -> Fiber:
 
 def hand_over(waited_for: object) -> Any:
     """Hand the driver what the calling code waits for, and return what comes of it."""
-    fiber = current_fiber()
-    return _driver(fiber).switch(waited_for)
+    return _driver().switch(waited_for)
 
 
 def wait(awaitable: Awaitable[T]) -> T:

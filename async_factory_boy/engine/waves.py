@@ -380,7 +380,6 @@ class Waves:
                 del value, error  # or the frames of an exception would keep all that alive
         self._busy.discard(fiber)
         if fiber is not self._main:
-            fiber.trail.clear()
             fiber.outcome()
             give_back(fiber)
 
