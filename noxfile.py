@@ -62,10 +62,11 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def nightly(session: nox.Session) -> None:
-    """Compare batches with loops for 500 random graphs of each store, not 50."""
+    """Compare batches with loops for 500 random graphs of each store, and all of Faker."""
     session.install(*PROJECT, "--group", "test")
-    graphs = {"GRAPHS": "500", **CACHED}
-    session.run(*PYTEST, "tests/test_equality.py", *session.posargs, env=graphs)
+    more = {"GRAPHS": "500", "FAKER_LOCALES": "all", **CACHED}
+    files = ["tests/test_equality.py", "tests/factory/test_faking.py"]
+    session.run(*PYTEST, *files, *session.posargs, env=more)
 
 
 @nox.session

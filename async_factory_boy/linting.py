@@ -299,7 +299,7 @@ async def rolled_back(factory: AnyFactory) -> AsyncExitStack:
             if not of_part:
                 stack.enter_context(options.scope(given))
         call = stack.enter_context(uncommitted())
-        stack.push_async_callback(call.turns.end)
+        stack.push_async_callback(call.turns.let_go)
         return stack.pop_all()
 
 

@@ -316,14 +316,10 @@ def scope(options: Mapping[str, Any]) -> restored:
     return restored(_in_force.get().over(options))
 
 
-def in_force() -> InForce:
-    """Return the options that hold for the code that asks."""
-    return _in_force.get()
-
-
-def put_in_force(options: InForce) -> None:
-    """Have options hold for the code that follows, in the current context."""
-    _in_force.set(options)
+# Return the options that hold for the code that asks, and have others hold for what follows. They
+# are called for each object, so they are not functions that call these.
+in_force = _in_force.get
+put_in_force = _in_force.set
 
 
 def for_object(in_force: InForce, given: Mapping[str, Any]) -> InForce:

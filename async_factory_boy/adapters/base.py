@@ -77,6 +77,9 @@ class PersistenceAdapter(ABC, Generic[M]):
     """Fields that identify an object: `find` is asked for one with their values before a new one
     is built. Empty: every call stores a new object. Usually set by the constructor."""
 
+    finishes: bool = True
+    """Whether `finish` has anything to do: false where the adapter's options leave nothing."""
+
     conflicts: ClassVar[tuple[type[Exception], ...]] = ()
     """What `save_new` raises when the store has an object with the same unique values. Empty: such
     an error is the caller's, and `find_winner` is never asked."""

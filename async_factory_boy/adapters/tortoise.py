@@ -85,6 +85,7 @@ class TortoiseAdapter(PersistenceAdapter[M]):
         owner = type(self).__name__
         self.get_or_create = fields_option("get_or_create", get_or_create, owner=owner)
         self.fetch = fields_option("fetch", fetch, owner=owner, example="company")
+        self.finishes = bool(self.fetch)
 
     @classmethod
     def handles(cls, model: type) -> bool:

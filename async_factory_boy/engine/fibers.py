@@ -16,7 +16,7 @@ import atexit
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
@@ -66,12 +66,11 @@ class Fiber(greenlet):
         self.waves = self.place = self.coroutine_task = self.value = self.error = None
         self.trail, self.loops = [], []
 
-    def begin(self, work: Callable[[], object]) -> Any:
-        """Start on some work; return what it waits for, or `IDLE` when it is done."""
-        return self.resume(work)
-
     def resume(self, value: object, error: BaseException | None = None) -> Any:
-        """Go on with what was waited for; return what is waited for next, or `IDLE`."""
+        """Go on with what was waited for; return what is waited for next, or `IDLE`.
+
+        An idle fiber is resumed with the work to do.
+        """
         # The driver may be in another greenlet each time.
         current = getcurrent()
         if self.parent is not current:
@@ -109,18 +108,14 @@ class Fiber(greenlet):
 
 def _live() -> NoReturn:
     # No local variable is the fiber: a greenlet that its own frame refers to is never collected.
+    current: Callable[[], Any] = getcurrent
     while True:
-        work = _driver().switch(IDLE)
+        work = current().parent.switch(IDLE)  # the driver may be in another greenlet each time
         try:
-            current_fiber().value = work()
+            current().value = work()
         except BaseException as error:
-            current_fiber().error = error
+            current().error = error
         del work
-
-
-def _driver() -> greenlet:
-    # Asked for at each switch: the driver may be in another greenlet by now.
-    return cast("greenlet", current_fiber().parent)
 
 
 class _Pool(threading.local):
@@ -187,7 +182,8 @@ def current_fiber() -> Fiber:
 
 def hand_over(waited_for: object) -> Any:
     """Hand the driver what the calling code waits for, and return what comes of it."""
-    return _driver().switch(waited_for)
+    driver: Any = current_fiber().parent
+    return driver.switch(waited_for)
 
 
 def wait(awaitable: Awaitable[T]) -> T:
@@ -199,7 +195,8 @@ def wait(awaitable: Awaitable[T]) -> T:
         RuntimeError: When called outside of a fiber (see `in_fiber`).
         BaseException: What the awaitable raises, and the cancellation of the caller's task.
     """
-    return cast("T", hand_over(awaitable))
+    result: T = hand_over(awaitable)
+    return result
 
 
 def step_through(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -220,7 +217,8 @@ def step_through(coroutine: Coroutine[Any, Any, T]) -> T:
         try:
             yielded = step(argument)
         except StopIteration as end:
-            return cast("T", end.value)
+            result: T = end.value
+            return result
         finally:
             fiber.coroutine_task = None
             argument = None  # an error, which has this frame in its traceback

@@ -87,7 +87,8 @@ class Execution(Generic[T]):
                 raise error
             finally:
                 del error  # or the traceback and this frame would keep each other alive
-        return cast("T", self._value)
+        value: T = self._value
+        return value
 
     def close(self) -> None:
         """Close all generators, as nothing will be answered any more."""

@@ -317,7 +317,17 @@ class Waves:
         self._context = getcurrent().gr_context
         main = self._main = take(self, self._context)
         try:
-            while requests := await self._advance(main, execution):
+            while True:
+                self._busy.add(main)
+                waited_for = main.resume(execution.advance)
+                if waited_for is not IDLE:
+                    await self._go_on(main, waited_for)
+                    while main in self._busy:
+                        await self._next()
+                self._busy.discard(main)
+                requests: list[Request[Any]] = main.outcome()
+                if not requests:
+                    break
                 execution.answer(await _performed(requests))
         except GeneratorExit:
             # The coroutine was closed: nothing can be awaited from here on.
@@ -329,18 +339,6 @@ class Waves:
             elif self._thread == threading.get_ident():
                 give_back(main)
 
-    async def _advance(self, main: Fiber, execution: Execution[Any]) -> list[Request[Any]]:
-        """Have the program go on until it needs an answer, or has ended."""
-        self._busy.add(main)
-        waited_for = main.begin(execution.advance)
-        if waited_for is not IDLE:
-            await self._go_on(main, waited_for)
-            while main in self._busy:
-                await self._next()
-        self._busy.discard(main)
-        requests: list[Request[Any]] = main.outcome()
-        return requests
-
     async def _next(self) -> None:
         """Do the next thing: begin another item, go on with a fiber, or perform a wave."""
         loop = next((loop for loop in reversed(self.loops) if loop.has_more), None)
@@ -349,7 +347,7 @@ class Waves:
             helper.trail[:] = loop.base
             helper.loops = loop.loops[:-1]
             self._busy.add(helper)
-            await self._go_on(helper, helper.begin(partial(loop.work, helper)))
+            await self._go_on(helper, helper.resume(partial(loop.work, helper)))
         elif self._ready:
             first = min(self._ready, key=lambda one: one[0])
             self._ready.remove(first)

@@ -19,6 +19,7 @@ from async_factory_boy.exceptions import (
 from async_factory_boy.factory import batches
 from async_factory_boy.factory.calls import current_place, in_coroutine
 from async_factory_boy.factory.meta import AsyncFactoryOptions, note_own_hooks
+from async_factory_boy.factory.plan import forget_plans
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -70,6 +71,14 @@ class AsyncFactoryMetaclass(base.FactoryMetaClass):
             if isinstance(hook, classmethod | staticmethod) and iscoroutinefunction(hook.__func__):
                 setattr(new, name, _waited_for(f"{class_name}.{name}", hook))
         return new
+
+    def __setattr__(cls, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        forget_plans()  # which know what is overridden
+
+    def __delattr__(cls, name: str) -> None:
+        super().__delattr__(name)
+        forget_plans()
 
     def _called(cls, **kwargs: Any) -> Any:  # noqa: N805 (a metaclass: its instances are classes)
         if engine.in_fiber():

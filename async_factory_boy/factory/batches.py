@@ -11,7 +11,6 @@ from greenlet import getcurrent
 from async_factory_boy import engine, options
 from async_factory_boy.factory import plan
 from async_factory_boy.factory.calls import Call, current_place
-from async_factory_boy.factory.meta import is_overridden
 from async_factory_boy.factory.requests import Settle
 from async_factory_boy.factory.step import Scope, Step
 
@@ -87,9 +86,10 @@ def _generated(
     call.progress = progress
     page = factory._meta.batch_size if strategy == enums.CREATE_STRATEGY else max(size, 1)
     scope: Scope | None = None
-    if not is_overridden(factory, strategy) and not is_overridden(factory, "_generate"):
+    if plan.generates_plainly(factory, strategy):
         scope = plan.root_scope(factory, strategy, keywords, call, size=size, depth=depth)
-        plan.take_turn(scope)
+        if depth or call.within is not None:
+            plan.take_turn(scope)
     made: list[Any] = []
     while len(made) < size:
         indices = range(len(made), min(size, len(made) + page))
@@ -98,8 +98,11 @@ def _generated(
             made += engine.each(lambda _: method(**keywords), indices)
         else:
             begin, of = scope.plan.begin, scope
-            steps = engine.each(lambda index: begin(of, None, None, index), indices)
-            made += yield plan.build(steps)
+            if size == 1:
+                steps = [begin(of, None)]
+            else:
+                steps = engine.each(lambda index: begin(of, None, None, index), indices)
+            made += yield from plan.build(steps)
         if call.postponed and (progress is not None or len(made) < size):
             yield Settle(call)
         if progress is not None:

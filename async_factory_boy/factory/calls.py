@@ -19,6 +19,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Generator, Hashable, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from greenlet import getcurrent
@@ -158,12 +159,13 @@ class Call:
             _place.set(before)
             self.is_over = True
             if self.root is self:
-                await self.turns.end()
+                await self.turns.let_go()
 
     async def _finish(self) -> None:
         if self.within is not None:
             for use in self._uses:
-                await use.do(self, "finish")
+                if use.has("finish"):
+                    await use.do(self, "finish")
                 # What the rest of the outer call does may leave its objects out of date again.
                 self.within.note(
                     use.adapter, use.model, use.in_force, list(use.instances.values())
@@ -171,11 +173,24 @@ class Call:
             return
         for method in ("flush", "finish", "complete"):
             for use in self._uses:
-                await use.do(self, method)
+                if use.has(method):
+                    await use.do(self, method)
+
+
+@lru_cache(maxsize=256)
+def _overridden(adapter: type[Adapter]) -> frozenset[str]:
+    """Return which of the methods an adapter has that are called at the end of a call."""
+    return frozenset(
+        name
+        for name in ("flush", "finish", "complete")
+        if getattr(adapter, name) is not getattr(PersistenceAdapter, name)
+    )
 
 
 class _Use:
     """What a call has stored or found by an adapter, with the same options in force."""
+
+    __slots__ = ("adapter", "in_force", "instances", "model")
 
     def __init__(self, adapter: Adapter, model: Any, in_force: options.InForce) -> None:
         self.adapter = adapter
@@ -183,26 +198,32 @@ class _Use:
         self.in_force = in_force
         self.instances: dict[int, Any] = {}
 
+    def has(self, method: str) -> bool:
+        """Return whether the adapter has a method that does anything."""
+        adapter = self.adapter
+        return method in _overridden(type(adapter)) and (method != "finish" or adapter.finishes)
+
     async def do(self, call: Call, method: str) -> None:
-        """Call a method of the adapter that most have no need to override."""
-        if getattr(type(self.adapter), method) is getattr(PersistenceAdapter, method):
-            return
+        """Call a method of the adapter."""
         arguments = [list(self.instances.values())] if method == "finish" else []
 
-        async def work() -> None:
-            await getattr(self.adapter, method)(*arguments)
+        def work() -> Awaitable[None]:
+            done: Awaitable[None] = getattr(self.adapter, method)(*arguments)
+            return done
 
+        with options.restored(self.in_force):
+            key = self.adapter.stored_through(self.model)
         watching: Any = nullcontext()
         if observing.observer is not None and method == "finish":
             watching = observing.observer.finishing(self.adapter)
         with watching:
-            await using(call, self.adapter, self.model, self.in_force, work)
+            await using(call, self.adapter, key, self.in_force, work)
 
 
 async def using(
     call: Call,
     adapter: Adapter,
-    model: Any,
+    key: Hashable,
     in_force: options.InForce,
     work: Callable[[], Awaitable[T]],
     step: Step | None = None,
@@ -210,23 +231,35 @@ async def using(
     """Do some work by an adapter, in the turn of the call, and one after the other.
 
     Code that this work calls may store through the same connection.
+
+    Args:
+        call: The call that the work is part of.
+        adapter: The adapter.
+        key: What it stores through.
+        in_force: The options that hold for the work.
+        work: Does the work.
+        step: An object that it is for.
     """
     before = _place.get()
-    is_within = before is not None and before.call.root is call.root
-    already = before.using if before is not None and is_within else frozenset()
+    already = frozenset[Hashable]()
+    if before is not None and before.call.root is call.root:
+        already = before.using
     with options.restored(in_force.of_call):
-        key = adapter.stored_through(model)
         if key in already:
             return await work()
         turns = call.root.turns
-        await turns.take(key, adapter, already)
+        if not turns.take_now(key, adapter):
+            await turns.take(key, adapter, already)
         # Tasks that a hook has started may store at the same time.
-        async with turns.within(key):
-            _place.set(Place(call, step, already | {key}))
-            try:
-                return await work()
-            finally:
-                _place.set(before)
+        while turns.is_busy(key):
+            await turns.no_longer_busy(key)
+        turns.begin(key)
+        _place.set(Place(call, step, already | {key}))
+        try:
+            return await work()
+        finally:
+            _place.set(before)
+            turns.end(key)
 
 
 class _Turns:
@@ -236,25 +269,43 @@ class _Turns:
     """
 
     def __init__(self) -> None:
+        self._mine: set[Hashable] = set()
+        """The connections that are the call's own."""
         self._held: dict[Hashable, AbstractAsyncContextManager[object]] = {}
-        self._again: dict[Hashable, Callable[[], AbstractAsyncContextManager[object]]] = {}
-        self._within: dict[Hashable, asyncio.Lock] = {}
+        """Those of them that others have to wait for, each with what has been entered."""
+        self._exclusive: dict[Hashable, Callable[[], AbstractAsyncContextManager[object]]] = {}
+        self._busy: dict[Hashable, list[asyncio.Future[None]]] = {}
+        """Those through which something is being done now, each with who waits for its end."""
         self._taking: asyncio.Lock | None = None
 
-    def is_free(self, key: Hashable) -> bool:
-        """Return whether the calling code may use a connection at once.
+    def is_free(self, key: Hashable, adapter: Adapter) -> bool:
+        """Return whether the calling code may use a connection at once; take it if it is free."""
+        if self._busy and key in self._busy:
+            place = _place.get()
+            return place is not None and key in place.using
+        return self.take_now(key, adapter)
 
-        That is so if it is the call's own, and nothing is being done through it.
-        """
-        lock = self._within.get(key)
-        if lock is None:
-            return False
-        place = _place.get()
-        return not lock.locked() or (place is not None and key in place.using)
-
-    def within(self, key: Hashable) -> asyncio.Lock:
-        """Return the lock for what the call itself does through a connection."""
-        return self._within[key]
+    def take_now(self, key: Hashable, adapter: Adapter) -> bool:
+        """Take a connection if nobody has to be waited for; return whether it is the call's."""
+        if key in self._mine:
+            return True
+        if type(adapter).exclusive is not PersistenceAdapter.exclusive:
+            if self._held or self._taking is not None:
+                return False
+            manager = adapter.exclusive()
+            if isinstance(manager, asyncio.Lock):
+                entering = manager.__aenter__()
+                try:
+                    entering.send(None)
+                except StopIteration:  # the lock was free
+                    self._hold(key, adapter, manager)
+                else:
+                    entering.close()
+                    return False
+            elif not isinstance(manager, nullcontext):
+                return False
+        self._mine.add(key)
+        return True
 
     async def take(self, key: Hashable, adapter: Adapter, using: frozenset[Hashable]) -> None:
         """Wait for the call's turn on a connection.
@@ -264,51 +315,70 @@ class _Turns:
             adapter: The adapter, with its options in force.
             using: The connections that the calling code is using.
         """
-        if key in self._within:
-            return
         if self._taking is None:
             self._taking = asyncio.Lock()
         async with self._taking:
-            if key in self._within:
+            if key in self._mine:
                 return
-            in_force = options.in_force()
+            if self._held and not using:
+                await self._take_with_others(key, adapter)
+            else:
+                manager = adapter.exclusive()
+                await manager.__aenter__()
+                self._hold(key, adapter, manager)
+            self._mine.add(key)
 
-            def exclusive() -> AbstractAsyncContextManager[object]:
-                with options.restored(in_force):
-                    return adapter.exclusive()
-
-            manager = exclusive()
-            if not isinstance(manager, nullcontext):
-                if self._held and not using:
-                    await self._take_with_others(key, exclusive)
-                else:
-                    await manager.__aenter__()
-                    self._held[key] = manager
-                self._again[key] = exclusive
-            self._within[key] = asyncio.Lock()
-
-    async def _take_with_others(
-        self, key: Hashable, exclusive: Callable[[], AbstractAsyncContextManager[object]]
+    def _hold(
+        self, key: Hashable, adapter: Adapter, manager: AbstractAsyncContextManager[object]
     ) -> None:
+        in_force = options.in_force()
+
+        def again() -> AbstractAsyncContextManager[object]:
+            with options.restored(in_force):
+                return adapter.exclusive()
+
+        self._held[key], self._exclusive[key] = manager, again
+
+    async def _take_with_others(self, key: Hashable, adapter: Adapter) -> None:
         """Let go of all connections, and take them in an order that all calls keep.
 
         Or two calls could wait for each other, each for what the other one has.
         """
-        locks = [self._within[held] for held in self._held]
-        for lock in locks:
-            await lock.acquire()
-        try:
-            await self.end()
-            again = {**self._again, key: exclusive}
-            for one in sorted(again, key=hash):
-                manager = again[one]()
-                await manager.__aenter__()
-                self._held[one] = manager
-        finally:
-            for lock in locks:
-                lock.release()
+        while any(held in self._busy for held in self._held):
+            await self.no_longer_busy(next(held for held in self._held if held in self._busy))
+        held = list(self._held)
+        await self.let_go()
+        self._hold(key, adapter, nullcontext())
+        wanted = {one: self._exclusive[one] for one in sorted([*held, key], key=hash)}
+        self._held.clear()
+        self._mine.difference_update(held)
+        for one, exclusive in wanted.items():
+            manager = exclusive()
+            await manager.__aenter__()
+            self._held[one] = manager
+            self._mine.add(one)
 
-    async def end(self) -> None:
+    def is_busy(self, key: Hashable) -> bool:
+        """Return whether something is being done through a connection."""
+        return key in self._busy
+
+    async def no_longer_busy(self, key: Hashable) -> None:
+        """Wait for the end of what is being done through a connection."""
+        future = asyncio.get_running_loop().create_future()
+        self._busy[key].append(future)
+        await future
+
+    def begin(self, key: Hashable) -> None:
+        """Note that something is being done through a connection."""
+        self._busy[key] = []
+
+    def end(self, key: Hashable) -> None:
+        """Note the end of that."""
+        for future in self._busy.pop(key):
+            if not future.done():
+                future.set_result(None)
+
+    async def let_go(self) -> None:
         """Let go of all connections."""
         while self._held:
             _, manager = self._held.popitem()

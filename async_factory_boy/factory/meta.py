@@ -235,18 +235,20 @@ class AsyncFactoryOptions(base.FactoryOptions):
             owner=f"{name}.Meta",
         )
 
-    def check_create(self, call: Call, extras: Mapping[str, Any]) -> None:
+    def check_create(
+        self, call: Call, adapter: PersistenceAdapter[Any], extras: Mapping[str, Any]
+    ) -> None:
         """Raise, before anything is evaluated, if an object of this factory cannot be created.
 
         Args:
             call: The call that the object is part of.
+            adapter: What is to store it.
             extras: The keywords the object was asked for with.
 
         Raises:
             AsyncFactoryError: What is wrong, and what to write instead.
         """
         call.check_once(self, self._check_adapter)
-        adapter = self.adapter_for_storing()
         if not adapter.get_or_create:
             return
         if is_overridden(self.factory, "_adjust_kwargs"):

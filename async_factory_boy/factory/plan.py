@@ -36,7 +36,7 @@ from async_factory_boy.factory.checks import refuse_wrong_keywords
 from async_factory_boy.factory.faking import value_of
 from async_factory_boy.factory.meta import AsyncFactoryOptions, is_overridden, original_hook
 from async_factory_boy.factory.notes import noted
-from async_factory_boy.factory.requests import FindOrSave, Save, Settle, TakeTurn
+from async_factory_boy.factory.requests import FindOrSave, Save, Settle, TakeTurn, Target
 from async_factory_boy.factory.step import Scope, Step, check_factory
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
@@ -89,6 +89,11 @@ class Plan:
         ]
         self._compile_arguments()
         self.is_ours = isinstance(meta, AsyncFactoryOptions)
+        # See AsyncFactoryMetaclass.__setattr__(), which has plans made anew.
+        self.creates_itself = is_overridden(self.factory, "_create")
+        self.builds_itself = is_overridden(self.factory, "_build")
+        self.has_after = is_overridden(self.factory, "_after_postgeneration")
+        self._prepared: dict[bool, tuple[Any, Any]] = {}
         self.has_options = not issubclass(
             self.factory, base.BaseDictFactory | base.BaseListFactory
         )
@@ -199,12 +204,17 @@ class Plan:
             return
         stores = scope.strategy == enums.CREATE_STRATEGY
         if stores:
-            scope.adapter = meta.adapter_for_storing()
+            scope.adapter = adapter = meta.adapter_for_storing()
             with options.restored(scope.in_force):
-                meta.check_create(scope.call, scope.extras)
-        scope.model = meta.model_to_construct()
-        if scope.strategy != enums.STUB_STRATEGY:
-            scope.construct = meta.constructor(scope.model, stores=stores)
+                meta.check_create(scope.call, adapter, scope.extras)
+        scope.model = model = meta.model_to_construct()
+        if scope.strategy == enums.STUB_STRATEGY:
+            return
+        known, construct = self._prepared.get(stores, (None, None))
+        if known is not model or construct is None:
+            construct = meta.constructor(model, stores=stores)
+            self._prepared[stores] = model, construct
+        scope.construct = construct
 
     def begin(
         self, scope: Scope, parent: Step | None, sequence: Any = None, index: int = 0
@@ -253,6 +263,25 @@ def _is_declared(value: object) -> bool:
 
 
 _plans: WeakKeyDictionary[Any, dict[Any, Plan]] = WeakKeyDictionary()
+
+_plainly: WeakKeyDictionary[Any, dict[str, bool]] = WeakKeyDictionary()
+
+
+def forget_plans() -> None:
+    """Have all plans made anew: an attribute of a factory has been set."""
+    _plans.clear()
+    _plainly.clear()
+
+
+def generates_plainly(factory: Any, strategy: str) -> bool:
+    """Return whether a factory leaves it to this library how to build, create or stub."""
+    plainly = _plainly.setdefault(factory, {})
+    answer = plainly.get(strategy)
+    if answer is None:
+        answer = plainly[strategy] = not (
+            is_overridden(factory, strategy) or is_overridden(factory, "_generate")
+        )
+    return answer
 
 
 def plan_for(meta: Any, extras: Mapping[str, Any]) -> Plan:
@@ -413,7 +442,7 @@ def build(steps: Sequence[Step]) -> engine.Program[list[Any]]:
         else:
             yield from column.build(steps)
     if scope.strategy == enums.CREATE_STRATEGY and plan.is_ours:
-        if is_overridden(plan.factory, "_create"):
+        if plan.creates_itself:
             if call.postponed:
                 yield Settle(call)
             instances = _each(scope, _created, steps)
@@ -422,7 +451,7 @@ def build(steps: Sequence[Step]) -> engine.Program[list[Any]]:
     else:
         instances = _each(scope, _instantiated, steps)
     results: list[dict[str, Any]] | None = None
-    if plan.posts or is_overridden(plan.factory, "_after_postgeneration"):
+    if plan.posts or plan.has_after:
         results = yield from _finished(scope, steps, instances)
     if observing.observer is not None and plan.has_options:
         observing.observer.built(plan.factory, scope.strategy, len(steps))
@@ -434,7 +463,7 @@ def build(steps: Sequence[Step]) -> engine.Program[list[Any]]:
 def _each(scope: Scope, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
     observer = observing.observer
     if observer is None or not scope.plan.has_options:
-        return engine.each(function, items)
+        return [function(items[0])] if len(items) == 1 else engine.each(function, items)
     watch, factory = observer.building, scope.plan.factory
 
     def watched(item: Any) -> Any:
@@ -500,22 +529,23 @@ def stored_with(
     if adapter.get_or_create:
         if call.postponed:
             yield Settle(call)
-        enter(steps[0])
+            enter(steps[0])
         lookups = [plan.meta.lookup(args, kwargs) for args, kwargs in arguments]
         constructs = [partial(_constructed, one) for one in each_with_arguments]
-        found: Sequence[Any] = yield FindOrSave(steps, lookups, constructs)
+        found: Sequence[Any] = yield FindOrSave(Target.now(scope), steps, lookups, constructs)
         return found
     postpones = may_postpone and plan.postpones(scope, arguments)
     if call.postponed and not postpones:
         yield Settle(call)
-    enter(steps[0])
-    while not call.root.turns.is_free(adapter.stored_through(scope.model)):
-        yield TakeTurn(steps)
+        enter(steps[0])
+    target = Target.now(scope)
+    while not target.is_free:
+        yield TakeTurn(target, steps)
         enter(steps[0])
     instances = _each(scope, _constructed, each_with_arguments)
-    enter(steps[0])
-    save: Save[Any] = Save(steps, instances)
+    save: Save[Any] = Save(target, steps, instances)
     if postpones:
+        enter(steps[0])
         adapter.add(instances)
         call.postponed.append(save)
         return instances
@@ -544,7 +574,7 @@ def _instantiated(step: Step) -> Any:
             return plan.meta.instantiate(step, args, kwargs)
         if scope.strategy == enums.STUB_STRATEGY:
             return base.StubObject(**kwargs)
-        if is_overridden(plan.factory, "_build"):
+        if plan.builds_itself:
             return call_hook(step, "_build", scope.model, *args, **kwargs)
         return scope.construct(args, kwargs)
     except Exception as error:
@@ -582,7 +612,7 @@ def _finished(
             )
         for result, value in zip(results, found, strict=True):
             result[post.name] = value
-    if is_overridden(plan.factory, "_after_postgeneration"):
+    if plan.has_after:
         if call.postponed:
             yield Settle(call)
         _each(scope, _after, list(zip(steps, instances, results, strict=True)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from math import inf
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from async_factory_boy import engine, observing, options
 from async_factory_boy.adapters import PersistenceAdapter
@@ -13,7 +13,7 @@ from async_factory_boy.adapters.matching import loosely, strictly
 from async_factory_boy.exceptions import AdapterError, AsyncFactoryError
 from async_factory_boy.factory.calls import Call, using
 from async_factory_boy.factory.notes import noted
-from async_factory_boy.factory.step import Step
+from async_factory_boy.factory.step import Scope, Step
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
@@ -23,45 +23,77 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
+class Target(NamedTuple):
+    """Where objects of a scope are stored, at a certain moment."""
+
+    call: Call
+    adapter: PersistenceAdapter[Any]
+    model: Any
+    in_force: options.InForce
+    """The call-time options that hold for storing."""
+    at_the_end: options.InForce
+    """Those that hold at the end of the call, when a transaction that a hook has entered is
+    over."""
+    connection: Hashable
+    """What the adapter stores through."""
+
+    @classmethod
+    def now(cls, scope: Scope) -> Target:
+        """Return where an object would be stored now."""
+        adapter, model, in_force = scope.adapter, scope.model, scope.in_force
+        ambient = adapter.ambient(model)
+        if not ambient:
+            connection = adapter.stored_through(model)
+            return cls(scope.call, adapter, model, in_force, in_force, connection)
+        with options.restored(in_force.over(ambient)):
+            connection = adapter.stored_through(model)
+            return cls(scope.call, adapter, model, options.in_force(), in_force, connection)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it may be used at once."""
+        turns = self.call.root.turns
+        if self.in_force is self.at_the_end:
+            return turns.is_free(self.connection, self.adapter)
+        with options.restored(self.in_force):
+            return turns.is_free(self.connection, self.adapter)
+
+
 class _OfSteps(engine.Request[Any], Generic[M]):
     """What is asked for by one step, or by several of one factory.
 
     Args:
+        target: Where the objects are stored.
         steps: What each object is part of; all of them of one scope.
     """
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+    def __init__(self, target: Target, steps: Sequence[Step]) -> None:
         scope = steps[0].scope
+        self.target = target
         self.steps = steps
-        self.call: Call = scope.call
         self.factory = scope.plan.factory
-        self.adapter: PersistenceAdapter[M] = scope.adapter
-        self.model: Any = scope.model
         self.rank = scope.depth
-        # What the hook that asks has entered, a transaction, may have ended when the call ends.
-        self.at_the_end = options.in_force()
-        ambient = self.adapter.ambient(self.model)
-        self.in_force = self.at_the_end.over(ambient) if ambient else self.at_the_end
 
     @property
     def key(self) -> Hashable:
-        return id(self.adapter), self.model, self.in_force.identity
+        target = self.target
+        return id(target.adapter), target.model, target.in_force.identity
 
     @classmethod
     async def perform(cls, requests: Sequence[Any]) -> Sequence[Any]:
-        first = requests[0]
-        steps = [step for request in requests for step in request.steps]
+        target: Target = requests[0].target
         try:
             found = await using(
-                first.call,
-                first.adapter,
-                first.model,
-                first.in_force,
+                target.call,
+                target.adapter,
+                target.connection,
+                target.in_force,
                 lambda: cls._watched(requests),
-                steps[0],
+                requests[0].steps[0],
             )
         except Exception as error:
-            raise noted(error, "storing", steps)
+            noted(error, "storing", [step for request in requests for step in request.steps])
+            raise
         return found
 
     @classmethod
@@ -69,7 +101,7 @@ class _OfSteps(engine.Request[Any], Generic[M]):
         if observing.observer is None:
             return await cls._do(requests)
         factories = [request.factory for request in requests for _ in request.steps]
-        with observing.observer.storing(factories, requests[0].adapter):
+        with observing.observer.storing(factories, requests[0].target.adapter):
             return await cls._do(requests)
 
     @classmethod
@@ -77,7 +109,8 @@ class _OfSteps(engine.Request[Any], Generic[M]):
         raise NotImplementedError
 
     def _note(self, instances: Sequence[M]) -> Sequence[M]:
-        self.call.note(self.adapter, self.model, self.at_the_end, instances)
+        target = self.target
+        target.call.note(target.adapter, target.model, target.at_the_end, instances)
         return instances
 
 
@@ -88,10 +121,8 @@ class TakeTurn(_OfSteps[M]):
     others, and were another task to flush those, it would be stored with them, or refused.
     """
 
-    rank = inf
-
-    def __init__(self, steps: Sequence[Step]) -> None:
-        super().__init__(steps)
+    def __init__(self, target: Target, steps: Sequence[Step]) -> None:
+        super().__init__(target, steps)
         self.rank = inf
 
     @classmethod
@@ -103,17 +134,23 @@ class Save(_OfSteps[M]):
     """Stores new objects; its result is a list of them.
 
     Args:
-        steps: As for any request.
+        target: As for any request.
+        steps: Likewise.
         instances: The objects.
     """
 
-    def __init__(self, steps: Sequence[Step], instances: Sequence[M]) -> None:
-        super().__init__(steps)
+    def __init__(
+        self, target: Target, steps: Sequence[Step], instances: Sequence[M]
+    ) -> None:
+        super().__init__(target, steps)
         self.instances = instances
 
     @classmethod
     async def _do(cls, requests: Sequence[Save[M]]) -> Sequence[Sequence[M]]:
-        adapter = requests[0].adapter
+        adapter = requests[0].target.adapter
+        if len(requests) == 1:
+            (request,) = requests
+            return [request._note(await saved_by(adapter, request.instances))]
         instances = [instance for request in requests for instance in request.instances]
         saved = await saved_by(adapter, instances)
         results, start = [], 0
@@ -158,30 +195,33 @@ async def settle(call: Call) -> None:
     waves: dict[Hashable, list[Save[Any]]] = {}
     for save in postponed:
         waves.setdefault(save.key, []).append(save)
-    steps = [step for save in postponed for step in save.steps]
     try:
         for saves in waves.values():
             await Save.perform(saves)
     except Exception as error:
-        raise noted(error, "storing", steps)
+        steps = [step for save in postponed for step in save.steps]
+        noted(error, "storing", steps)
+        raise
 
 
 class FindOrSave(_OfSteps[M]):
     """Finds objects, or stores new ones; its result is a list of them.
 
     Args:
-        steps: As for any request.
+        target: As for any request.
+        steps: Likewise.
         lookups: For each step, the fields that identify its object, with their values.
         constructs: For each step, what makes the object.
     """
 
     def __init__(
         self,
+        target: Target,
         steps: Sequence[Step],
         lookups: Sequence[Mapping[str, Any]],
         constructs: Sequence[Callable[[], M]],
     ) -> None:
-        super().__init__(steps)
+        super().__init__(target, steps)
         self.wanted = [
             _Wanted(self, lookup, construct)
             for lookup, construct in zip(lookups, constructs, strict=True)
@@ -189,7 +229,8 @@ class FindOrSave(_OfSteps[M]):
 
     @classmethod
     async def _do(cls, requests: Sequence[FindOrSave[M]]) -> Sequence[Sequence[M]]:
-        search = _Search(requests[0].adapter, requests[0].model, requests[0].steps)
+        target = requests[0].target
+        search: _Search[M] = _Search(target.adapter, target.model, requests[0].steps)
         found = iter(await search.run([one for request in requests for one in request.wanted]))
         return [request._note([next(found) for _ in request.wanted]) for request in requests]
 
@@ -242,7 +283,7 @@ class _Search(Generic[M]):
         alike: dict[Hashable, set[int]] = {}
         answered_by: list[int] = []
         for one in wanted:
-            is_stored = one.request.call.is_stored
+            is_stored = one.request.target.call.is_stored
             values = list(one.lookup.values())
             place = places.setdefault(
                 tuple(strictly(value, is_stored) for value in values), len(distinct)
@@ -350,7 +391,7 @@ def _checked(
 def _counted(
     adapter: PersistenceAdapter[Any], method: str, answers: Sequence[R], expected: int
 ) -> Sequence[R]:
-    if isinstance(answers, list | Sequence) and len(answers) == expected:
+    if (type(answers) is list or isinstance(answers, Sequence)) and len(answers) == expected:
         return answers
     if isinstance(answers, Sequence):
         returned = f"{len(answers)} {'answers' if method == 'find_many' else 'instances'}"

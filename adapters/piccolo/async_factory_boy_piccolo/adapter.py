@@ -114,6 +114,7 @@ class PiccoloAdapter(PersistenceAdapter[M]):
         owner = type(self).__name__
         self.get_or_create = fields_option("get_or_create", get_or_create, owner=owner)
         self.prefetch = fields_option("prefetch", prefetch, owner=owner)
+        self.finishes = bool(self.prefetch)
 
     @classmethod
     def handles(cls, model: type) -> bool:
