@@ -16,7 +16,7 @@ import atexit
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
@@ -97,16 +97,13 @@ class Fiber(greenlet):
         Raises:
             RuntimeError: When its code catches `GreenletExit` and waits again.
         """
-        if not self:
-            return
-        if self.resume(None, GreenletExit()) is IDLE:  # the work is unwound
-            self.value = self.error = None
-            self.resume(None, GreenletExit())
+        self.resume(None, GreenletExit())
+        self.value = self.error = None
         if self:
             raise RuntimeError("synchronous code in a fiber ignored GreenletExit")
 
 
-def _live() -> NoReturn:
+def _live() -> None:
     # No local variable is the fiber: a greenlet that its own frame refers to is never collected.
     current: Callable[[], Any] = getcurrent
     while True:
@@ -116,6 +113,8 @@ def _live() -> NoReturn:
         except BaseException as error:
             current().error = error
         del work
+        if current().waves.is_over:
+            return
 
 
 class _Pool(threading.local):
@@ -209,18 +208,18 @@ def step_through(coroutine: Coroutine[Any, Any, T]) -> T:
         RuntimeError: When called outside of a fiber (see `in_fiber`).
         BaseException: What the coroutine raises, and the cancellation of the caller's task.
     """
-    fiber = current_fiber()
     step: Callable[[Any], Any] = coroutine.send
     argument: Any = None
     while True:
-        fiber.coroutine_task = _current_task()
+        # No local variable is the fiber, so that it is gone when it is dropped.
+        current_fiber().coroutine_task = _current_task()
         try:
             yielded = step(argument)
         except StopIteration as end:
             result: T = end.value
             return result
         finally:
-            fiber.coroutine_task = None
+            current_fiber().coroutine_task = None
             argument = None  # an error, which has this frame in its traceback
         try:
             argument = hand_over(_Yielded(yielded))
@@ -245,13 +244,11 @@ def in_coroutine() -> bool:
 
 def synchronously(function: Callable[[], T]) -> T:
     """Call a function as code of the fiber, which can `wait`, where `in_coroutine`."""
-    fiber = current_fiber()
-    task = fiber.coroutine_task
-    fiber.coroutine_task = None
+    task, current_fiber().coroutine_task = current_fiber().coroutine_task, None
     try:
         return function()
     finally:
-        fiber.coroutine_task = task
+        current_fiber().coroutine_task = task
 
 
 class _Yielded:
