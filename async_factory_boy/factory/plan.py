@@ -235,6 +235,15 @@ class Plan:
         take_turn(scope)
         return build_here(scope.plan.begin(scope, step, sequence))
 
+    def definitions(self, given: Mapping[str, Any]) -> Any:
+        """Return the declarations with the values that a call gives, for an error to show."""
+        pre, _ = builder.parse_declarations(
+            dict(given),
+            base_pre=self.meta.pre_declarations,
+            base_post=self.meta.post_declarations,
+        )
+        return pre
+
     @staticmethod
     def settle(call: Call) -> None:
         """Store what a call has postponed: somebody is about to look at it."""
@@ -1121,9 +1130,9 @@ class _RelatedSteps:
         self.is_single = is_single
 
     def page(self) -> range:
-        factory = self._part.factory
-        # A factory that is not ours has no such option.
-        size = min(self.rest, getattr(factory._meta, "batch_size", self.rest))
+        # A factory that is not ours has no such option; what is no factory, begin() refuses.
+        meta = getattr(self._part.factory, "_meta", None)
+        size = min(self.rest, getattr(meta, "batch_size", self.rest))
         self.rest -= size
         return range(size)
 
