@@ -364,8 +364,8 @@ class Waves:
     async def _next(self) -> None:
         """Do the next thing: begin another item, go on with a fiber, or perform a wave."""
         # What is only unwound comes first, so that nothing begins after a failure.
-        unwinds = self._ready and not self._ready[0].goes_on
-        loop = None if unwinds else self._innermost()
+        begins = not self._ready or self._ready[0].goes_on
+        loop = self._innermost() if begins else None
         if loop is not None:
             helper = take(self, loop.context.copy())
             helper.trail[:] = loop.base
@@ -413,6 +413,7 @@ class Waves:
         answers = iter(await _performed([request for *_, some in asked for request in some]))
         for _, fiber, requests in asked:
             self._go_on_later(fiber, [next(answers) for _ in requests])
+        del answers  # or the traceback of an error and this frame would keep each other alive
 
     def enter(self, loop: _Loop[Any, Any]) -> None:
         """Have fibers take items of a loop, when others wait."""
@@ -499,27 +500,30 @@ def _cancelled() -> BaseException:
 
 async def _performed(requests: Sequence[Request[Any]]) -> Sequence[Answer]:
     """Perform requests, those together that have the same key; return an answer for each."""
-    if len(requests) == 1:
-        (value,), error = await _performed_together(requests)
-        return [(value, error)]
-    waves: dict[Any, list[int]] = {}
-    for index, request in enumerate(requests):
-        waves.setdefault((type(request), request.key), []).append(index)
     answers: list[Answer] = [(None, None)] * len(requests)
-    error = None
-    for indices in waves.values():
-        values: Sequence[Any] = [None] * len(indices)
-        if isinstance(error, Exception | None):  # nothing begins after a cancellation
-            values, error = await _performed_together([requests[index] for index in indices])
-        for index, value in zip(indices, values, strict=True):
-            answers[index] = (value, error)
-    return answers
+    error: BaseException | None = None
+    try:
+        if len(requests) == 1:
+            (value,), error = await _performed_together(requests)
+            answers[0] = (value, error)
+            return answers
+        waves: dict[Any, list[int]] = {}
+        for index, request in enumerate(requests):
+            waves.setdefault((type(request), request.key), []).append(index)
+        for indices in waves.values():
+            values: Sequence[Any] = [None] * len(indices)
+            if isinstance(error, Exception | None):  # nothing begins after a cancellation
+                values, error = await _performed_together([requests[index] for index in indices])
+            for index, value in zip(indices, values, strict=True):
+                answers[index] = (value, error)
+        return answers
+    finally:
+        del answers, error  # or an error's traceback and this frame would keep each other alive
 
 
 async def _performed_together(
     requests: Sequence[Request[Any]],
 ) -> tuple[Sequence[Any], BaseException | None]:
-    # On its own, since an error keeps this frame alive, and what the local variables refer to.
     try:
         return await requests[0].perform(requests), None
     except GeneratorExit:
