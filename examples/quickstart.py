@@ -68,7 +68,6 @@ PRICES = {"apples": 3, "bread": 4, "cheese": 7, "dates": 9}
 
 class CustomerFactory(AsyncSQLAlchemyModelFactory[Customer]):
     class Meta:
-        model = Customer
         # The e-mail address is unique: a customer that has it is used again.
         sqlalchemy_get_or_create = ("email",)
 
@@ -78,7 +77,6 @@ class CustomerFactory(AsyncSQLAlchemyModelFactory[Customer]):
 
 class ProductFactory(AsyncSQLAlchemyModelFactory[Product]):
     class Meta:
-        model = Product
         sqlalchemy_get_or_create = ("name",)
 
     name = factory.Iterator(PRICES)
@@ -86,9 +84,6 @@ class ProductFactory(AsyncSQLAlchemyModelFactory[Product]):
 
 
 class OrderFactory(AsyncSQLAlchemyModelFactory[Order]):
-    class Meta:
-        model = Order
-
     customer = factory.SubFactory(CustomerFactory)
     products = factory.List([factory.SubFactory(ProductFactory) for _ in range(2)])
 

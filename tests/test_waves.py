@@ -120,7 +120,11 @@ async def test_batches_in_hooks(session: AsyncSession, statements: list[str], ki
 
     await (Sync if kind == "sync" else Async).create_batch_async(10)
     posts = 1 if kind == "sync" else 10
-    assert statements == ["INSERT INTO company", "INSERT INTO app_user", *["INSERT INTO post"] * posts]
+    assert statements == [
+        "INSERT INTO company",
+        "INSERT INTO app_user",
+        *["INSERT INTO post"] * posts,
+    ]
 
 
 async def test_a_wave_has_one_session(
@@ -134,9 +138,7 @@ async def test_a_wave_has_one_session(
             @factory.post_generation
             def second(company: Company, create: bool, extracted: Any, **kwargs: Any) -> Any:
                 one = sessions[int(company.name.removeprefix("company")) % 2]
-                second = CompanyFactory.create(
-                    name=f"of {company.name}", sqlalchemy_session=one
-                )
+                second = CompanyFactory.create(name=f"of {company.name}", sqlalchemy_session=one)
                 assert second in one
 
         Factory.reset_sequence(0, force=True)

@@ -552,7 +552,8 @@ def constructs_blindly(model: type[Any], names: Collection[str]) -> bool:
 
 
 def _constructs_blindly(mapper: Mapper[Any], names: Collection[str]) -> bool:
-    manager, model = mapper.class_manager, mapper.class_
+    manager = mapper.class_manager
+    model: Any = mapper.class_
     if (
         manager.original_init is not _default_constructor
         or model.__setattr__ is not object.__setattr__

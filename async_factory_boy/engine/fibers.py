@@ -58,12 +58,12 @@ class Fiber(greenlet):
     """While a coroutine runs inside of it (see `step_through`), the task of that coroutine."""
 
     value: Any
-    error: BaseException | None
+    raised: BaseException | None
     """What its last work has returned, or raised."""
 
     def __init__(self) -> None:
         super().__init__(_live)
-        self.waves = self.place = self.coroutine_task = self.value = self.error = None
+        self.waves = self.place = self.coroutine_task = self.value = self.raised = None
         self.trail, self.loops = [], []
 
     def resume(self, value: object, error: BaseException | None = None) -> Any:
@@ -82,8 +82,8 @@ class Fiber(greenlet):
 
     def outcome(self) -> Any:
         """Return what the work has returned, or raise what it has raised."""
-        value, error = self.value, self.error
-        self.value = self.error = None
+        value, error = self.value, self.raised
+        self.value = self.raised = None
         if error is not None:
             try:
                 raise error
@@ -98,7 +98,7 @@ class Fiber(greenlet):
             RuntimeError: When its code catches `GreenletExit` and waits again.
         """
         self.resume(None, GreenletExit())
-        self.value = self.error = None
+        self.value = self.raised = None
         if self:
             raise RuntimeError("synchronous code in a fiber ignored GreenletExit")
 
@@ -111,7 +111,7 @@ def _live() -> None:
         try:
             current().value = work()
         except BaseException as error:
-            current().error = error
+            current().raised = error
         del work
         if current().waves.is_over:
             return

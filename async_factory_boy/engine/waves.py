@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Hashable, Sequence
 from contextlib import ExitStack, suppress
 from contextvars import Context, copy_context
 from functools import partial
@@ -390,7 +390,11 @@ class Waves:
             value: Any = None
             error: BaseException | None = None
             try:
-                value = await waited_for
+                if fiber is self._main:
+                    value = await waited_for
+                else:
+                    # With what the item has set in its own context.
+                    value = await _InContext(cast("Context", fiber.gr_context), waited_for)
             except GeneratorExit:
                 raise
             except BaseException as raised:
@@ -492,6 +496,33 @@ def _end(fibers: Sequence[Fiber], execution: Execution[Any]) -> None:
 
 class _SiblingFailed(asyncio.CancelledError):
     """Is thrown into what works on an item, since another one has failed."""
+
+
+class _InContext:
+    """Awaits an awaitable in a context of its own, in the task of the caller."""
+
+    def __init__(self, context: Context, awaitable: Awaitable[Any]) -> None:
+        self._context = context
+        self._awaitable = awaitable
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        run = self._context.run
+        awaiting: Any = run(self._awaitable.__await__)
+        step: Callable[[Any], Any] = awaiting.send
+        argument: Any = None
+        while True:
+            try:
+                yielded = run(step, argument)
+            except StopIteration as end:
+                return end.value
+            finally:
+                argument = None  # an error, which has this frame in its traceback
+            try:
+                argument = yield yielded
+                step = awaiting.send
+            except BaseException as error:
+                argument = error
+                step = awaiting.throw
 
 
 def _cancelled() -> BaseException:

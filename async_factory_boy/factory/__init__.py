@@ -15,7 +15,7 @@ user = await UserFactory.create_async(sqlalchemy_session=session)
 The modules of this package hold a dedicated factory for each ORM, with its options in ``Meta``.
 """
 
-from async_factory_boy.factory.base import AsyncFactory, AsyncFactoryOptions
+from async_factory_boy.factory.base import AsyncFactory
 from async_factory_boy.factory.helpers import (
     build_async,
     build_batch_async,
@@ -25,6 +25,7 @@ from async_factory_boy.factory.helpers import (
     generate_batch_async,
     make_factory,
 )
+from async_factory_boy.factory.meta import AsyncFactoryOptions
 
 __all__ = [
     "AsyncFactory",

@@ -72,11 +72,11 @@ class AsyncFactoryMetaclass(base.FactoryMetaClass):
                 setattr(new, name, _waited_for(f"{class_name}.{name}", hook))
         return new
 
-    def __setattr__(cls, name: str, value: object) -> None:
+    def __setattr__(cls, name: str, value: object) -> None:  # noqa: N805
         super().__setattr__(name, value)
         forget_plans()  # which know what is overridden
 
-    def __delattr__(cls, name: str) -> None:
+    def __delattr__(cls, name: str) -> None:  # noqa: N805
         super().__delattr__(name)
         forget_plans()
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from factory import enums
 from greenlet import getcurrent
 
 from async_factory_boy import engine, options
-from async_factory_boy.factory import plan
+from async_factory_boy.factory import building, plan
 from async_factory_boy.factory.calls import Call, current_place
 from async_factory_boy.factory.requests import Settle
 from async_factory_boy.factory.step import Scope, Step
@@ -18,9 +19,7 @@ from async_factory_boy.factory.step import Scope, Step
 __tracebackhide__ = True
 
 
-async def generate(
-    factory: Any, strategy: str, size: int, keywords: dict[str, Any]
-) -> list[Any]:
+async def generate(factory: Any, strategy: str, size: int, keywords: dict[str, Any]) -> list[Any]:
     """Return objects of a factory, stored if the strategy says so.
 
     Args:
@@ -36,9 +35,7 @@ async def generate(
         options.put_in_force(before)
 
 
-def generate_here(
-    factory: Any, strategy: str, size: int, keywords: dict[str, Any]
-) -> list[Any]:
+def generate_here(factory: Any, strategy: str, size: int, keywords: dict[str, Any]) -> list[Any]:
     """Do what `generate` does from within synchronous code."""
     before, fiber = options.in_force(), getcurrent()
     place = getattr(fiber, "place", None)
@@ -58,8 +55,8 @@ def one_here(factory: Any, strategy: str, keywords: dict[str, Any]) -> Any:
     call, depth = _here()
     try:
         scope = plan.root_scope(factory, strategy, keywords, call, depth=depth)
-        plan.take_turn(scope)
-        return plan.build_here(scope.plan.begin(scope, None))
+        building.take_turn(scope)
+        return building.build_here(scope.plan.begin(scope, None))
     finally:
         options.put_in_force(before)
         if isinstance(fiber, engine.Fiber):
@@ -89,20 +86,17 @@ def _generated(
     if plan.generates_plainly(factory, strategy):
         scope = plan.root_scope(factory, strategy, keywords, call, size=size, depth=depth)
         if depth or call.within is not None:
-            plan.take_turn(scope)
+            building.take_turn(scope)
     made: list[Any] = []
     while len(made) < size:
         indices = range(len(made), min(size, len(made) + page))
         if scope is None:
-            method = getattr(factory, strategy)
-            made += engine.each(lambda _: method(**keywords), indices)
+            made += engine.each(partial(_by_method, factory, strategy, keywords), indices)
+        elif size == 1:
+            made += yield from building.build([scope.plan.begin(scope, None)])
         else:
-            begin, of = scope.plan.begin, scope
-            if size == 1:
-                steps = [begin(of, None)]
-            else:
-                steps = engine.each(lambda index: begin(of, None, None, index), indices)
-            made += yield from plan.build(steps)
+            steps = engine.each(partial(_begun, scope), indices)
+            made += yield from building.build(steps)
         if call.postponed and (progress is not None or len(made) < size):
             yield Settle(call)
         if progress is not None:
@@ -110,6 +104,14 @@ def _generated(
     if call.postponed:
         yield Settle(call)
     return made
+
+
+def _by_method(factory: Any, strategy: str, keywords: Mapping[str, Any], _: int) -> Any:
+    return getattr(factory, strategy)(**keywords)
+
+
+def _begun(scope: Scope, index: int) -> Step:
+    return scope.plan.begin(scope, None, None, index)
 
 
 def _progress(call: Call) -> Any:
@@ -125,9 +127,7 @@ def _progress(call: Call) -> Any:
 # What `_create()` calls.
 
 
-async def stored(
-    factory: Any, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> Any:
+async def stored(factory: Any, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Return an object that is constructed and stored now, for an async ``_create()``."""
     (instance,) = await engine.run(_stored(factory, model, args, kwargs))
     return instance
@@ -150,6 +150,9 @@ def _stored(
         scope = plan.root_scope(factory, enums.CREATE_STRATEGY, {}, call)
         step = Step(scope, None, 0, {})
     scope = step.scope.for_model(model)
-    own = step if scope is step.scope else Step(scope, step.parent, step.sequence, step.values)
-    instances: Sequence[Any] = yield plan.stored_with(scope, [own], [(tuple(args), dict(kwargs))])
+    if scope is not step.scope:
+        step = Step(scope, step.parent, step.sequence, step.values)
+    instances: Sequence[Any] = yield building.stored_with(
+        scope, [step], [(tuple(args), dict(kwargs))]
+    )
     return instances

@@ -89,12 +89,14 @@ class Call:
         within: The call that it is made in.
     """
 
+    is_over: bool = False
+    """Whether it has ended. A task that it has started may go on."""
+
     def __init__(self, within: Call | None = None) -> None:
         while within is not None and within.is_over:
             within = within.within  # a task has outlived what has started it
-        self.within = within
+        self.within: Call | None = within
         self.root: Call = self if within is None else within.root
-        self.is_over = False
         self.postponed: list[Save[Any]] = []
         """What is to be stored when somebody could tell, or the call ends."""
         self.progress: Callable[[int, int], object] | None = None
@@ -167,9 +169,7 @@ class Call:
                 if use.has("finish"):
                     await use.do(self, "finish")
                 # What the rest of the outer call does may leave its objects out of date again.
-                self.within.note(
-                    use.adapter, use.model, use.in_force, list(use.instances.values())
-                )
+                self.within.note(use.adapter, use.model, use.in_force, list(use.instances.values()))
             return
         for method in ("flush", "finish", "complete"):
             for use in self._uses:

@@ -11,6 +11,7 @@ from factory import base, builder, declarations
 from async_factory_boy import options
 from async_factory_boy.exceptions import OptionError
 
+
 def refuse_wrong_keywords(meta: Any, extras: Mapping[str, Any]) -> None:
     """Raise OptionError for keywords that look like call-time options, and are none."""
     for name, value in extras.items():

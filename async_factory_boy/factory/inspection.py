@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 from factory import base, declarations
 
+
 def exchange_counters(
     factory: type[base.BaseFactory[Any]], counters: Mapping[Any, Any]
 ) -> dict[Any, Any]:

@@ -54,7 +54,7 @@ def original_hook(factory: Any, name: str) -> Callable[..., Any]:
     """Return a hook as it was written: what is async in it has to be awaited."""
     method: Callable[..., Any] = getattr(factory, name)
     original = getattr(_function(method), "original", None)
-    return method if original is None else original.__get__(None, factory)  # type: ignore[no-any-return]
+    return method if original is None else original.__get__(None, factory)
 
 
 def _function(method: Any) -> Any:
@@ -333,8 +333,8 @@ class AsyncFactoryOptions(base.FactoryOptions):
             value = awaited_first_number(top.factory, top.factory._setup_next_sequence())
         super().reset_sequence(value, force)
 
-    # Called by factory_boy's builder, which builds objects of this factory where it stands below one
-    # that is not ours. Declarations are not awaited there, so their results are.
+    # Called by factory_boy's builder, which builds objects of this factory where it stands below
+    # one that is not ours. Declarations are not awaited there, so their results are.
 
     def prepare_arguments(
         self, attributes: Mapping[str, Any]
@@ -342,6 +342,9 @@ class AsyncFactoryOptions(base.FactoryOptions):
         attributes = {name: self._awaited(name, value) for name, value in attributes.items()}
         args, kwargs = super().prepare_arguments(attributes)
         return args, kwargs
+
+    def instantiate(self, step: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return self._awaited("_create", super().instantiate(step, args, kwargs))
 
     def use_postgeneration_results(
         self, step: Any, instance: Any, results: Mapping[str, Any]
@@ -362,7 +365,10 @@ class AsyncFactoryOptions(base.FactoryOptions):
         )
 
     def model_to_construct(self) -> Any:
-        """Return what objects are made of, once an object is asked for."""
+        """Return what objects are made of, once an object is asked for.
+
+        For dedicated factories to override, whose models may be given by name.
+        """
         return self.get_model_class()
 
     def constructor(self, model: Any, *, stores: bool) -> Constructor:
@@ -380,7 +386,7 @@ class AsyncFactoryOptions(base.FactoryOptions):
         return functools.partial(adapter.build, model)
 
     def _constructed_by_name(
-        self, model: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+        self, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Any:
         if self._adapter is not None:
             try:
@@ -466,5 +472,3 @@ def _of_another(option: str, known: Iterable[str]) -> str:
         f" Those that begin with {prefix}_ belong to {factory}: derive from that, or give the "
         "option to the constructor of the adapter that is set as Meta.adapter."
     )
-
-

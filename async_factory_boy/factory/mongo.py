@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TypeVar
 
 from async_factory_boy.adapters.mongo import MongoAdapter
-from async_factory_boy.factory.base import AsyncFactory, AsyncFactoryOptions
+from async_factory_boy.factory.base import AsyncFactory
+from async_factory_boy.factory.meta import AsyncFactoryOptions
 
 __all__ = ["AsyncMongoFactory", "AsyncMongoOptions"]
 

@@ -81,20 +81,24 @@ class _OfSteps(engine.Request[Any], Generic[M]):
 
     @classmethod
     async def perform(cls, requests: Sequence[Any]) -> Sequence[Any]:
-        target: Target = requests[0].target
         try:
-            found = await using(
-                target.call,
-                target.adapter,
-                target.connection,
-                target.in_force,
-                lambda: cls._watched(requests),
-                requests[0].steps[0],
-            )
+            return await cls.perform_quietly(requests)
         except Exception as error:
             noted(error, "storing", [step for request in requests for step in request.steps])
             raise
-        return found
+
+    @classmethod
+    async def perform_quietly(cls, requests: Sequence[Any]) -> Sequence[Any]:
+        """Perform requests, and leave it to the caller to say in an error where it is from."""
+        target: Target = requests[0].target
+        return await using(
+            target.call,
+            target.adapter,
+            target.connection,
+            target.in_force,
+            lambda: cls._watched(requests),
+            requests[0].steps[0],
+        )
 
     @classmethod
     async def _watched(cls, requests: Sequence[Any]) -> Sequence[Any]:
@@ -139,9 +143,7 @@ class Save(_OfSteps[M]):
         instances: The objects.
     """
 
-    def __init__(
-        self, target: Target, steps: Sequence[Step], instances: Sequence[M]
-    ) -> None:
+    def __init__(self, target: Target, steps: Sequence[Step], instances: Sequence[M]) -> None:
         super().__init__(target, steps)
         self.instances = instances
 
@@ -197,7 +199,7 @@ async def settle(call: Call) -> None:
         waves.setdefault(save.key, []).append(save)
     try:
         for saves in waves.values():
-            await Save.perform(saves)
+            await Save.perform_quietly(saves)
     except Exception as error:
         steps = [step for save in postponed for step in save.steps]
         noted(error, "storing", steps)

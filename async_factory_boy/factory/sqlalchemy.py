@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 from factory import base
 
 from async_factory_boy.adapters.sqlalchemy import SQLAlchemyAdapter
-from async_factory_boy.factory.base import AsyncFactory, AsyncFactoryOptions
+from async_factory_boy.factory.base import AsyncFactory
+from async_factory_boy.factory.meta import AsyncFactoryOptions
 
 __all__ = ["AsyncSQLAlchemyModelFactory", "AsyncSQLAlchemyOptions"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from factory import base, enums, errors
@@ -20,10 +20,20 @@ from async_factory_boy.exceptions import ConfigurationError, SyncCallError
 from async_factory_boy.factory.calls import Call, Place, at
 
 if TYPE_CHECKING:
-    from async_factory_boy.factory.plan import Part, Plan
+    from async_factory_boy.factory.evaluators import Part
+    from async_factory_boy.factory.plan import Plan
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
+
+
+# Values of these types are not awaitable. It takes less time to look a type up here than to ask.
+PLAIN = frozenset({str, int, float, bool, bytes, type(None), list, dict, tuple, set})
+
+
+def is_awaitable(value: object) -> bool:
+    """Return whether a value is an awaitable, and not a class of such."""
+    return hasattr(type(value), "__await__") and not isinstance(value, type)
 
 
 class Scope:
@@ -47,6 +57,8 @@ class Scope:
     )  # fmt: skip
 
     adapter: PersistenceAdapter[Any]
+    model: Any
+    construct: Callable[[Sequence[Any], Mapping[str, Any]], Any]
 
     def __init__(
         self,
@@ -81,7 +93,6 @@ class Scope:
         if scope is None:
             scope = self._children[part] = part.scope(self, extras)
         return scope
-
 
     def for_model(self, model: Any) -> Scope:
         """Return this scope, for objects that are made of a certain model."""
@@ -191,6 +202,10 @@ class Step:
             self.postponed = {name: value}
         else:
             self.postponed[name] = value
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a value already."""
+        return name in self.values or (self.postponed is not None and name in self.postponed)
 
     def read(self, name: str) -> Any:
         """Return a value, and evaluate it if it is not there yet.

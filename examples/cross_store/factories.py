@@ -7,7 +7,6 @@ from models import Customer, Visit
 
 class VisitFactory(AsyncMongoFactory[Visit]):
     class Meta:
-        model = Visit
         # The customer is there for its key only, and is no field of the document.
         exclude = ("customer",)
 
@@ -18,9 +17,6 @@ class VisitFactory(AsyncMongoFactory[Visit]):
 
 
 class CustomerFactory(AsyncSQLAlchemyModelFactory[Customer]):
-    class Meta:
-        model = Customer
-
     class Params:
         curious = factory.Trait(visits=factory.RelatedFactoryList(VisitFactory, "customer", size=3))
 

@@ -7,16 +7,12 @@ from models import Category, Product
 
 class CategoryFactory(AsyncBeanieDocumentFactory[Category]):
     class Meta:
-        model = Category
         beanie_get_or_create = ("name",)
 
     name = factory.Sequence(lambda n: f"category{n}")
 
 
 class ProductFactory(AsyncBeanieDocumentFactory[Product]):
-    class Meta:
-        model = Product
-
     class Params:
         sold_out = factory.Trait(stock=0)
 

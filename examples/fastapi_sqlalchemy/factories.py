@@ -5,24 +5,17 @@ from models import Article, Author, Comment
 
 
 class AuthorFactory(AsyncSQLAlchemyModelFactory[Author]):
-    class Meta:
-        model = Author
-
     name = factory.Faker("name")
     email = factory.Sequence(lambda n: f"author{n}@example.org")
 
 
 class CommentFactory(AsyncSQLAlchemyModelFactory[Comment]):
-    class Meta:
-        model = Comment
-
     text = factory.Faker("sentence")
     article = factory.SubFactory("factories.ArticleFactory")
 
 
 class ArticleFactory(AsyncSQLAlchemyModelFactory[Article]):
     class Meta:
-        model = Article
         sqlalchemy_load = ("comments",)
 
     class Params:

@@ -6,7 +6,6 @@ from models import Event, Guest, Seating
 
 class GuestFactory(AsyncTortoiseModelFactory[Guest]):
     class Meta:
-        model = Guest
         tortoise_get_or_create = ("email",)
 
     name = factory.Faker("name")
@@ -14,17 +13,11 @@ class GuestFactory(AsyncTortoiseModelFactory[Guest]):
 
 
 class SeatingFactory(AsyncTortoiseModelFactory[Seating]):
-    class Meta:
-        model = Seating
-
     event = factory.SubFactory("factories.EventFactory")
     guest = factory.SubFactory(GuestFactory)
 
 
 class EventFactory(AsyncTortoiseModelFactory[Event]):
-    class Meta:
-        model = Event
-
     class Params:
         sold_out = factory.Trait(
             seats=2, seatings=factory.RelatedFactoryList(SeatingFactory, "event", size=2)

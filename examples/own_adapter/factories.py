@@ -7,7 +7,6 @@ from sqlite_adapter import SqliteAdapter
 
 class AuthorFactory(AsyncFactory[Author]):
     class Meta:
-        model = Author
         adapter = SqliteAdapter()
 
     name = factory.Sequence(lambda n: f"author {n}")
@@ -21,7 +20,6 @@ class KnownAuthorFactory(AuthorFactory):
 
 class BookFactory(AsyncFactory[Book]):
     class Meta:
-        model = Book
         adapter = SqliteAdapter()
 
     class Params:

@@ -15,12 +15,13 @@ from types import CoroutineType, SimpleNamespace
 from typing import Any, TypeVar
 
 import pytest
-from factory import base, enums, helpers
+from factory import base, helpers
 
 from async_factory_boy import engine
 from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.factory import AsyncFactory
 from async_factory_boy.factory.base import AsyncFactoryMetaclass
+from async_factory_boy.factory.meta import note_own_hooks
 
 T = TypeVar("T")
 
@@ -73,7 +74,7 @@ class CompatMetaclass(AsyncFactoryMetaclass):
 
     def __call__(cls, **kwargs: Any) -> Any:
         made = super().__call__(**kwargs)
-        return made if engine.in_build() else _run(made)
+        return made if engine.in_fiber() else _run(made)
 
 
 class CompatFactory(AsyncFactory[T], metaclass=CompatMetaclass):
@@ -85,23 +86,27 @@ class CompatFactory(AsyncFactory[T], metaclass=CompatMetaclass):
 
     @classmethod
     def create(cls, **kwargs: Any) -> T:
-        return super().create(**kwargs) if engine.in_build() else _run(cls.create_async(**kwargs))
+        return super().create(**kwargs) if engine.in_fiber() else _run(cls.create_async(**kwargs))
 
     @classmethod
     def create_batch(cls, size: int, **kwargs: Any) -> list[T]:
-        if engine.in_build():
+        if engine.in_fiber():
             return super().create_batch(size, **kwargs)
         return _run(cls.create_batch_async(size, **kwargs))
 
     @classmethod
     def build(cls, **kwargs: Any) -> T:
-        return super().build(**kwargs) if engine.in_build() else _run(cls.build_async(**kwargs))
+        return super().build(**kwargs) if engine.in_fiber() else _run(cls.build_async(**kwargs))
 
     @classmethod
     def build_batch(cls, size: int, **kwargs: Any) -> list[T]:
-        if engine.in_build():
+        if engine.in_fiber():
             return super().build_batch(size, **kwargs)
         return _run(cls.build_batch_async(size, **kwargs))
+
+
+# Or objects of a batch would be created one by one, by methods of the user's.
+note_own_hooks(CompatFactory, ("build", "build_batch", "create", "create_batch"))
 
 
 def pytest_configure() -> None:
@@ -114,15 +119,6 @@ def pytest_configure() -> None:
         _patches.setattr(target, make_factory)
     for target in ("factory.base.Factory", "factory.Factory"):
         _patches.setattr(target, CompatFactory)
-
-    upstream_instantiate: Any = base.FactoryOptions.instantiate
-
-    def instantiate(self: Any, step: Any, args: Any, kwargs: Any) -> Any:
-        if step.builder.strategy == enums.CREATE_STRATEGY:
-            assert engine.in_build(), f"{self.factory} created an object synchronously"
-        return upstream_instantiate(self, step, args, kwargs)
-
-    _patches.setattr("factory.base.FactoryOptions.instantiate", instantiate)
 
     # Wherever this runs, `import django` fails, and the tests in LEFT_OUT skip themselves.
     _patches.setitem(sys.modules, "django", None)

@@ -45,17 +45,14 @@ class AsyncDjangoOptions(AsyncFactoryOptions):
         except (AppRegistryNotReady, ImproperlyConfigured):
             return self.model  # until an object is asked for, which may be after django.setup()
 
-    def check_create(self, extras: dict[str, Any]) -> None:
-        self._loaded_model()
-        super().check_create(extras)
+    def model_to_construct(self) -> Any:
+        """Return the model, once an object is asked for.
 
-    def instantiate(self, step: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        self._loaded_model()  # for build(), which nothing is checked for
-        return super().instantiate(step, args, kwargs)
-
-    def _loaded_model(self) -> None:
+        Raises:
+            ConfigurationError: When there is none of that name, or Django is not ready.
+        """
         try:
-            self._look_up_model()
+            return self._look_up_model()
         except ImproperlyConfigured as error:
             raise self._unusable_model(
                 f"cannot be looked up: {error} With pytest-django, set DJANGO_SETTINGS_MODULE in "

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from async_factory_boy.factory.base import AsyncFactory, AsyncFactoryOptions
+from async_factory_boy.factory.base import AsyncFactory
+from async_factory_boy.factory.meta import AsyncFactoryOptions
 from async_factory_boy_piccolo.adapter import PiccoloAdapter
 
 __all__ = ["AsyncPiccoloOptions", "AsyncPiccoloTableFactory"]

@@ -1,0 +1,376 @@
+"""Builds objects by their plan, side by side, and stores them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from factory import base, enums
+from greenlet import getcurrent
+
+from async_factory_boy import engine, observing, options
+from async_factory_boy.factory.calls import Call, current_place
+from async_factory_boy.factory.evaluators import Compiled, Evaluate, Value
+from async_factory_boy.factory.meta import original_hook
+from async_factory_boy.factory.notes import noted
+from async_factory_boy.factory.related import Hook, Related
+from async_factory_boy.factory.requests import FindOrSave, Save, Settle, TakeTurn, Target
+from async_factory_boy.factory.step import PLAIN, Scope, Step, is_awaitable
+
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+class Values:
+    """Declarations, up to the next part, that are evaluated one object after the other."""
+
+    def __init__(self) -> None:
+        self._evaluators: list[tuple[str, Evaluate, bool]] = []
+
+    def add(self, name: str, compiled: Compiled) -> None:
+        """Note a declaration."""
+        self._evaluators.append((name, compiled.evaluate, compiled.reads))
+
+    def evaluate(self, step: Step) -> None:
+        """Evaluate what is not there yet."""
+        enter(step)
+        values = step.values
+        try:
+            for name, evaluate, reads in self._evaluators:
+                if name not in values and not step.has(name):
+                    if reads:
+                        step.read(name)
+                    else:
+                        values[name] = evaluate(step)
+        except Exception as error:
+            noted(error, "building", [step])
+            raise
+
+
+class Parts(NamedTuple):
+    """A declaration that makes a part of each object."""
+
+    name: str
+    begin: Callable[[Step], Any]
+    """Returns the `Step` of the part; or a `Value`."""
+
+
+def take_turn(scope: Scope) -> None:
+    """Wait, so that siblings draw their sequence numbers in order.
+
+    One may come early to a factory, having had nothing to store on the way. Those that are built
+    side by side begin in order.
+    """
+    counter = getattr(scope.plan.meta, "counter_reference", None)
+    if not scope.depth:
+        place = current_place()
+        if place is not None:
+            engine.pass_by(place.path, counter)  # an async hook runs alone, and waits for nobody
+    else:
+        engine.take_turn(counter, scope.depth - 0.5)
+
+
+def build_here(step: Step) -> Any:
+    """Build one object within the calling code, which looks at it."""
+    (instance,) = engine.run_here(build([step]))
+    if step.scope.call.postponed:
+        settle_here(step.scope.call)
+    return instance
+
+
+def build(steps: Sequence[Step]) -> engine.Program[list[Any]]:
+    """Build objects of one scope side by side, and store them if the strategy says so.
+
+    Returns:
+        The objects, in order.
+    """
+    scope = steps[0].scope
+    plan, call = scope.plan, scope.call
+    instances: Sequence[Any]
+    for column in plan.columns:
+        if isinstance(column, Values):
+            _each(scope, column.evaluate, steps)
+        else:
+            yield from _built_parts(column, steps)
+    if scope.strategy == enums.CREATE_STRATEGY and plan.is_ours:
+        if plan.creates_itself:
+            if call.postponed:
+                yield Settle(call)
+            instances = _each(scope, _created, steps)
+        else:
+            instances = yield from _stored(scope, steps)
+    else:
+        instances = _each(scope, _instantiated, steps)
+    if plan.posts or plan.has_after:
+        yield from _finished(scope, steps, instances)
+    if observing.observer is not None and plan.has_options:
+        observing.observer.built(plan.factory, scope.strategy, len(steps))
+    for step in steps:
+        step._stub = step._builder = None  # each refers to the step
+    return list(instances)
+
+
+def _each(scope: Scope, function: Callable[[Any], Any], items: Sequence[Any]) -> list[Any]:
+    observer = observing.observer
+    if observer is None or not scope.plan.has_options:
+        return [function(items[0])] if len(items) == 1 else engine.each(function, items)
+    watch, factory = observer.building, scope.plan.factory
+
+    def watched(item: Any) -> Any:
+        with watch(factory):
+            return function(item)
+
+    return engine.each(watched, items)
+
+
+def settle_here(call: Call) -> None:
+    """Store what a call has postponed: somebody is about to look at it."""
+    if call.postponed:
+        engine.submit(Settle(call))
+
+
+def enter(step: Step) -> None:
+    """Have the code that follows be part of a step."""
+    fiber = getcurrent()
+    if type(fiber) is engine.Fiber:
+        fiber.place = step
+    if options.in_force() is not step.scope.in_force:
+        options.put_in_force(step.scope.in_force)
+
+
+def _arguments(step: Step) -> Arguments:
+    try:
+        return step.scope.plan.arguments(step)
+    except Exception as error:
+        noted(error, "building", [step])
+        raise
+
+
+def _constructed(one: tuple[Step, tuple[Any, ...], dict[str, Any]]) -> Any:
+    step, args, kwargs = one
+    enter(step)
+    try:
+        return step.scope.construct(args, kwargs)
+    except Exception as error:
+        noted(error, "building", [step])
+        raise
+
+
+def _stored(scope: Scope, steps: Sequence[Step]) -> engine.Program[Sequence[Any]]:
+    if scope.call.postponed and scope.plan.adjusts:
+        yield Settle(scope.call)
+    enter(steps[0])
+    arguments = _each(scope, _arguments, steps)
+    instances: Sequence[Any] = yield from stored_with(scope, steps, arguments, may_postpone=True)
+    return instances
+
+
+def stored_with(
+    scope: Scope,
+    steps: Sequence[Step],
+    arguments: Sequence[Arguments],
+    *,
+    may_postpone: bool = False,
+) -> engine.Program[Sequence[Any]]:
+    """Construct and store objects.
+
+    Args:
+        scope: What they have in common.
+        steps: What they are built by.
+        arguments: What the model is called with, for each.
+        may_postpone: Whether nobody looks at them yet.
+    """
+    plan, call, adapter = scope.plan, scope.call, scope.adapter
+    each_with_arguments = [
+        (step, args, kwargs) for step, (args, kwargs) in zip(steps, arguments, strict=True)
+    ]
+    if adapter.get_or_create:
+        if call.postponed:
+            yield Settle(call)
+            enter(steps[0])
+        lookups = [plan.meta.lookup(args, kwargs) for args, kwargs in arguments]
+        constructs = [partial(_constructed, one) for one in each_with_arguments]
+        found: Sequence[Any] = yield FindOrSave(Target.now(scope), steps, lookups, constructs)
+        return found
+    postpones = may_postpone and plan.postpones(scope, arguments)
+    if call.postponed and not postpones:
+        yield Settle(call)
+        enter(steps[0])
+    target = Target.now(scope)
+    while not target.is_free:
+        yield TakeTurn(target, steps)
+        enter(steps[0])
+    instances = _each(scope, _constructed, each_with_arguments)
+    save: Save[Any] = Save(target, steps, instances)
+    if postpones:
+        enter(steps[0])
+        adapter.add(instances)
+        call.postponed.append(save)
+        return instances
+    saved: Sequence[Any] = yield save
+    return saved
+
+
+def _created(step: Step) -> Any:
+    """Have an overridden ``_create()`` make the object."""
+    enter(step)
+    scope = step.scope
+    try:
+        args, kwargs = scope.plan.arguments(step)
+        return call_hook(step, "_create", scope.model, *args, **kwargs)
+    except Exception as error:
+        noted(error, "building", [step])
+        raise
+
+
+def _instantiated(step: Step) -> Any:
+    enter(step)
+    scope = step.scope
+    plan = scope.plan
+    try:
+        args, kwargs = plan.arguments(step)
+        if not plan.is_ours:
+            return plan.meta.instantiate(step, args, kwargs)
+        if scope.strategy == enums.STUB_STRATEGY:
+            return base.StubObject(**kwargs)
+        if plan.builds_itself:
+            return call_hook(step, "_build", scope.model, *args, **kwargs)
+        return scope.construct(args, kwargs)
+    except Exception as error:
+        noted(error, "building", [step])
+        raise
+
+
+def call_hook(step: Step, name: str, /, *args: Any, **kwargs: Any) -> Any:
+    """Call a hook of the factory, and return its result, awaited if it is async."""
+    factory = step.scope.plan.factory
+    result = original_hook(factory, name)(*args, **kwargs)
+    if type(result) in PLAIN or not is_awaitable(result):
+        return result
+    owner = next(one for one in factory.__mro__ if name in vars(one)).__name__
+    instead = f"await {factory.__name__}.create_async(...) or build_async(...)"
+    value = step.waited_for(result, f"{owner}.{name}", lambda: instead)
+    if inspect.iscoroutine(value):  # return super()._create(...) in an async _create
+        value = step.waited_for(value, f"{owner}.{name}", lambda: instead)
+    return value
+
+
+def _finished(
+    scope: Scope, steps: Sequence[Step], instances: Sequence[Any]
+) -> engine.Program[None]:
+    """Run what comes when the objects exist."""
+    plan, call = scope.plan, scope.call
+    results: list[dict[str, Any]] = [{} for _ in steps]
+    for post in plan.posts:
+        if isinstance(post, Related):
+            found = yield from _built_related(post, scope, steps, instances)
+        else:
+            if call.postponed:
+                yield Settle(call)
+            hook = partial(_hooked, post)
+            found = _each(scope, hook, list(zip(steps, instances, strict=True)))
+        for result, value in zip(results, found, strict=True):
+            result[post.name] = value
+    if plan.has_after:
+        if call.postponed:
+            yield Settle(call)
+        _each(scope, _after, list(zip(steps, instances, results, strict=True)))
+
+
+def _hooked(hook: Hook, one: tuple[Step, Any]) -> Any:
+    step, instance = one
+    enter(step)
+    try:
+        return hook.evaluate(step, instance)
+    except Exception as error:
+        noted(error, "building", [step])
+        raise
+
+
+def _after(one: tuple[Step, Any, dict[str, Any]]) -> None:
+    step, instance, results = one
+    enter(step)
+    creates = step.scope.strategy == enums.CREATE_STRATEGY
+    try:
+        call_hook(step, "_after_postgeneration", instance, create=creates, results=results)
+    except Exception as error:
+        noted(error, "building", [step])
+        raise
+
+
+def _built_parts(column: Parts, steps: Sequence[Step]) -> engine.Program[None]:
+    """Build the part that a declaration asks for, for each of some objects."""
+    name = column.name
+    waiting = [step for step in steps if not step.has(name)]
+    if not waiting:
+        return
+    begun = _each(waiting[0].scope, partial(_begun_part, column), waiting)
+    parts = yield from _built_each(begun)
+    for step, part in zip(waiting, parts, strict=True):
+        step.pending.remove(name)
+        step.receive(name, part)
+
+
+def _begun_part(column: Parts, step: Step) -> Any:
+    step.pending.append(column.name)
+    enter(step)
+    try:
+        return column.begin(step)
+    except Exception as error:
+        noted(error, "building", [step])
+        raise
+
+
+def _built_each(begun: Sequence[Any]) -> engine.Program[Sequence[Any]]:
+    """Build what was begun, those of one scope together; return them in order."""
+    groups: dict[int, list[int]] = {}
+    for index, one in enumerate(begun):
+        if type(one) is Step:
+            groups.setdefault(id(one.scope), []).append(index)
+    if len(groups) == 1 and len(begun) == len(next(iter(groups.values()))):
+        built: Sequence[Any] = yield build(begun)
+        return built
+    results = [one.value if type(one) is Value else None for one in begun]
+    programs = [build([begun[index] for index in indices]) for indices in groups.values()]
+    of_groups = yield programs
+    for indices, some in zip(groups.values(), of_groups, strict=True):
+        for index, instance in zip(indices, some, strict=True):
+            results[index] = instance
+    return results
+
+
+def _built_related(
+    related: Related, scope: Scope, steps: Sequence[Step], instances: Sequence[Any]
+) -> engine.Program[list[Any]]:
+    """Build what is related to each of some objects, page by page."""
+    begin = partial(_begun_related, related)
+    begun = _each(scope, begin, list(zip(steps, instances, strict=True)))
+    results: list[Any] = [one.value if type(one) is Value else [] for one in begun]
+    unfinished = [(index, one) for index, one in enumerate(begun) if type(one) is not Value]
+    while unfinished:
+        taken = [(index, _each(scope, one.begin, one.page())) for index, one in unfinished]
+        built = yield from _built_each([step for _, some in taken for step in some])
+        made = iter(built)
+        for index, some in taken:
+            results[index] += [next(made) for _ in some]
+        for index, one in unfinished:
+            if one.is_single:
+                (results[index],) = results[index]
+        unfinished = [(index, one) for index, one in unfinished if one.rest]
+        if unfinished and scope.call.postponed:
+            yield Settle(scope.call)
+    return results
+
+
+def _begun_related(related: Related, one: tuple[Step, Any]) -> Any:
+    step, instance = one
+    enter(step)
+    try:
+        return related.begin(step, instance)
+    except Exception as error:
+        noted(error, "building", [step])
+        raise

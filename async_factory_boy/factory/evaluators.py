@@ -1,0 +1,384 @@
+"""What declarations become in a plan: functions that return a value for a step.
+
+The declarations that factory_boy has are evaluated by rules of our own, if they are of exactly
+these types. Any other is asked for its value, as factory_boy asks.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from factory import declarations, enums
+from factory.faker import Faker
+
+from async_factory_boy.factory.faking import value_of
+from async_factory_boy.factory.step import PLAIN, Scope, Step, check_factory, is_awaitable
+
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
+Evaluate = Callable[[Step], Any]
+
+
+class Given(NamedTuple):
+    """Stands, in a plan, for a plain value that each call gives anew."""
+
+    key: str
+
+
+class Compiled(NamedTuple):
+    """What a declaration has become."""
+
+    evaluate: Evaluate
+    reads: bool = False
+    """Whether it may read other values, and so be part of a cycle."""
+    begin: Callable[[Step], Any] | None = None
+    """For a part: returns its `Step`, to be built with those of other objects; or a `Value`."""
+
+
+class Value(NamedTuple):
+    """What there is in place of a part that would have to be built."""
+
+    value: Any
+
+
+class Part:
+    """Makes the steps of the parts that a declaration asks for.
+
+    Args:
+        name: The declaration's name.
+        get_factory: Returns the factory of the parts.
+        extras: The keywords for them; a `Given` stands for what the call gives.
+        shares_sequence: Whether a part has the sequence number of the whole.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        get_factory: Callable[[], Any],
+        extras: Mapping[str, Any],
+        *,
+        shares_sequence: bool = False,
+    ) -> None:
+        self.name = name
+        self._get_factory = get_factory
+        self._extras = extras
+        self._shares_sequence = shares_sequence
+
+    def scope(self, parent: Scope, extras: Mapping[str, Any]) -> Scope:
+        """Return the scope of the parts of the objects of another."""
+        return parent.plan.part_scope(parent, self._get_factory(), dict(extras), self.name)
+
+    def begin(self, step: Step) -> Step:
+        """Return a new step, for the part of an object."""
+        check_factory(self._get_factory(), step)
+        scope = step.scope.child(self, self._extras)
+        return scope.plan.begin(scope, step, step.sequence if self._shares_sequence else None)
+
+    def evaluate(self, step: Step) -> Any:
+        """Build the part where something reads it before its turn."""
+        plan = step.scope.plan
+        plan.take_turn(step.scope.child(self, self._extras))
+        return plan.build_here(self.begin(step))
+
+
+def compiled(
+    name: str, declaration: Any, context: Mapping[str, Any], *, knows_types: bool = True
+) -> Compiled:
+    kind = type(declaration)
+    compile_known = KNOWN.get(kind) if knows_types else None
+    if compile_known is not None:
+        known = compile_known(name, declaration, context)
+        if known is not None:
+            return known
+    return unknown(name, declaration, context)
+
+
+def unknown(name: str, declaration: Any, context: Mapping[str, Any]) -> Compiled:
+    """Ask a declaration for its value, as factory_boy does."""
+    asked = with_awaited_parts(name, declaration)
+    is_factory = type(declaration) is declarations.SubFactory
+    unrolls = getattr(declaration, "UNROLL_CONTEXT_BEFORE_EVALUATION", False)
+
+    def evaluate(step: Step) -> Any:
+        if step.postponed:
+            plan = step.scope.plan
+            plan.settle(step.scope.call)
+        overrides = resolved(context, step.scope.given)
+        if unrolls:
+            for key, value in overrides.items():
+                overrides[key] = step.awaited(name, value)
+        value = asked.evaluate_pre(instance=step.stub, step=step, overrides=overrides)
+        # What a factory makes is no awaitable, though some models do have an __await__().
+        if type(value) in PLAIN or is_factory:
+            return value
+        return step.awaited(name, value, reads=True)
+
+    return Compiled(evaluate, reads=True)
+
+
+def resolved(context: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a context with the values that a call has given."""
+    return {
+        key: given[value.key] if type(value) is Given else value for key, value in context.items()
+    }
+
+
+def given_value(name: str, key: str) -> Evaluate:
+    return lambda step: step.awaited(name, step.scope.given[key])
+
+
+def _lazy_function(
+    name: str, declaration: declarations.LazyFunction, context: Mapping[str, Any]
+) -> Compiled | None:
+    if context:
+        return None
+    function = declaration.function
+
+    def evaluate(step: Step) -> Any:
+        value = function()
+        return value if type(value) in PLAIN else step.awaited(name, value)
+
+    return Compiled(evaluate)
+
+
+def _sequence(
+    name: str, declaration: declarations.Sequence, context: Mapping[str, Any]
+) -> Compiled | None:
+    if context:
+        return None
+    function = declaration.function
+
+    def evaluate(step: Step) -> Any:
+        value = function(int(step.sequence))
+        return value if type(value) in PLAIN else step.awaited(name, value)
+
+    return Compiled(evaluate)
+
+
+def _lazy_attribute(
+    name: str, declaration: declarations.LazyAttribute, context: Mapping[str, Any]
+) -> Compiled | None:
+    if context:
+        return None
+    function = declaration.function
+
+    def evaluate(step: Step) -> Any:
+        value = function(step.stub)
+        return value if type(value) in PLAIN else step.awaited(name, value, reads=True)
+
+    return Compiled(evaluate, reads=True)
+
+
+def _lazy_attribute_sequence(
+    name: str,
+    declaration: declarations.LazyAttributeSequence,
+    context: Mapping[str, Any],
+) -> Compiled | None:
+    if context:
+        return None
+    function = declaration.function
+
+    def evaluate(step: Step) -> Any:
+        value = function(step.stub, int(step.sequence))
+        return value if type(value) in PLAIN else step.awaited(name, value, reads=True)
+
+    return Compiled(evaluate, reads=True)
+
+
+def _container_attribute(
+    name: str,
+    declaration: declarations.ContainerAttribute,
+    context: Mapping[str, Any],
+) -> Compiled | None:
+    if context:
+        return None
+
+    def evaluate(step: Step) -> Any:
+        value = declaration.evaluate(step.stub, step, {})
+        return value if type(value) in PLAIN else step.awaited(name, value, reads=True)
+
+    return Compiled(evaluate, reads=True)
+
+
+def _self_attribute(
+    name: str, declaration: declarations.SelfAttribute, context: Mapping[str, Any]
+) -> Compiled | None:
+    if context:
+        return None
+    path, depth, default = declaration.attribute_name, declaration.depth, declaration.default
+    if "." in path or depth > 1 or default is not declarations._UNSPECIFIED:
+
+        def evaluate(step: Step) -> Any:
+            value = declaration.evaluate(step.stub, step, {})
+            return value if type(value) in PLAIN else step.awaited(name, value)
+
+    else:
+
+        def evaluate(step: Step) -> Any:
+            value = getattr(step.stub, path)
+            return value if type(value) in PLAIN else step.awaited(name, value)
+
+    return Compiled(evaluate, reads=True)
+
+
+def _iterator(
+    name: str, declaration: declarations.Iterator, context: Mapping[str, Any]
+) -> Compiled | None:
+    if context:
+        return None
+
+    def evaluate(step: Step) -> Any:
+        value = declaration.evaluate(None, None, {})
+        return value if type(value) in PLAIN else step.awaited(name, value)
+
+    return Compiled(evaluate)
+
+
+def _faker(name: str, declaration: Faker, context: Mapping[str, Any]) -> Compiled | None:
+    parameters = {**declaration._defaults, **context}
+    if any(map(is_declared, parameters.values())) or any(
+        type(value) is Given or is_awaitable(value) for value in parameters.values()
+    ):
+        return None
+    locale = parameters.pop("locale")
+    provider = declaration.provider
+
+    def evaluate(step: Step) -> Any:
+        value = value_of(provider, locale, parameters)
+        return value if type(value) in PLAIN else step.awaited(name, value)
+
+    return Compiled(evaluate)
+
+
+def _sub_factory(
+    name: str, declaration: declarations.SubFactory, context: Mapping[str, Any]
+) -> Compiled:
+    part = _GivenPart(
+        name,
+        declaration.get_factory,
+        {**declaration._defaults, **context},
+        shares_sequence=declaration.FORCE_SEQUENCE,
+    )
+    return Compiled(part.evaluate, reads=True, begin=part.begin)
+
+
+class _GivenPart(Part):
+    """A part some of whose keywords are given by the call."""
+
+    def scope(self, parent: Scope, extras: Mapping[str, Any]) -> Scope:
+        return super().scope(parent, resolved(extras, parent.given))
+
+
+def _maybe(name: str, declaration: declarations.Maybe, context: Mapping[str, Any]) -> Compiled:
+    decide = compiled(name, declaration.decider, {}).evaluate
+    yes = _branch(name, declaration.yes, context)
+    no = _branch(name, declaration.no, context)
+
+    def evaluate(step: Step) -> Any:
+        return (yes if decide(step) else no).evaluate(step)
+
+    if yes.begin is None and no.begin is None:
+        return Compiled(evaluate, reads=True)
+
+    def begin(step: Step) -> Any:
+        branch = yes if decide(step) else no
+        if branch.begin is not None:
+            return branch.begin(step)
+        return Value(branch.evaluate(step))
+
+    return Compiled(evaluate, reads=True, begin=begin)
+
+
+def _branch(name: str, branch: Any, context: Mapping[str, Any]) -> Compiled:
+    if isinstance(branch, declarations.BaseDeclaration):
+        return compiled(name, branch, context)
+    return Compiled(lambda step: step.awaited(name, branch))
+
+
+def _transformer(
+    name: str, declaration: declarations.Transformer, context: Mapping[str, Any]
+) -> Compiled:
+    context = dict(context)
+    value = context.pop("", declaration.default)
+    transform = declaration.transform
+    is_forced = isinstance(value, declarations.Transformer.Force)
+    if is_forced:
+        value = value.forced_value
+    if type(value) is Given:
+        evaluate_value: Evaluate = given_value(name, value.key)
+    else:
+        evaluate_value = _branch(name, value, context).evaluate
+    if is_forced:
+        return Compiled(evaluate_value, reads=True)
+
+    def evaluate(step: Step) -> Any:
+        return step.awaited(name, transform(evaluate_value(step)))
+
+    return Compiled(evaluate, reads=True)
+
+
+KNOWN: dict[type, Callable[[str, Any, Mapping[str, Any]], Compiled | None]] = {
+    declarations.ContainerAttribute: _container_attribute,
+    declarations.Dict: _sub_factory,
+    declarations.Iterator: _iterator,
+    declarations.LazyAttribute: _lazy_attribute,
+    declarations.LazyAttributeSequence: _lazy_attribute_sequence,
+    declarations.LazyFunction: _lazy_function,
+    declarations.List: _sub_factory,
+    declarations.Maybe: _maybe,
+    declarations.SelfAttribute: _self_attribute,
+    declarations.Sequence: _sequence,
+    declarations.SubFactory: _sub_factory,
+    declarations.Transformer: _transformer,
+    Faker: _faker,
+}
+
+
+class _Awaited(declarations.BaseDeclaration):
+    """Evaluates a declaration that is part of another, and awaits the result."""
+
+    def __init__(self, name: str, declaration: Any) -> None:
+        # Not super().__init__(): it would count this as one more declaration of the class body.
+        self._name = name
+        self._declaration = with_awaited_parts(name, declaration)
+        self.FACTORY_BUILDER_PHASE = declaration.FACTORY_BUILDER_PHASE
+        self.CAPTURE_OVERRIDES = getattr(declaration, "CAPTURE_OVERRIDES", False)
+
+    def evaluate_pre(self, instance: Any, step: Any, overrides: dict[str, Any]) -> Any:
+        value = self._declaration.evaluate_pre(instance=instance, step=step, overrides=overrides)
+        return step.awaited(self._name, value) if isinstance(step, Step) else value
+
+    def evaluate_post(self, instance: Any, step: Any, overrides: dict[str, Any]) -> Any:
+        value = self._declaration.evaluate_post(instance=instance, step=step, overrides=overrides)
+        return step.awaited(self._name, value) if isinstance(step, Step) else value
+
+    def __repr__(self) -> str:
+        return repr(self._declaration)
+
+
+def with_awaited_parts(name: str, declaration: Any) -> Any:
+    """Have a declaration that evaluates others see awaited values.
+
+    Without this, a subclass of ``Maybe`` would take a coroutine, which is true, for the decision.
+    The declaration is copied only if it has such parts: one that has none may keep state.
+    """
+    parts: dict[str, Any] = {
+        attribute: _Awaited(name, part)
+        for attribute, part in getattr(declaration, "__dict__", {}).items()
+        if isinstance(part, declarations.BaseDeclaration)
+    }
+    if not parts:
+        return declaration
+    declaration = copy.copy(declaration)
+    vars(declaration).update(parts)
+    return declaration
+
+
+def is_declared(value: object) -> bool:
+    """Return whether a value is evaluated, and not just given to the model."""
+    return enums.get_builder_phase(value) is not None or isinstance(
+        value, declarations.Transformer.Force
+    )
