@@ -10,7 +10,7 @@ import sys
 import textwrap
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any, ClassVar, TypeVar
 
@@ -143,8 +143,6 @@ async def test_errors_reach_the_fiber() -> None:
             engine.wait(fail())
         with pytest.raises(LookupError, match="refused"):
             engine.submit(Refused(1))
-        with pytest.raises(TypeError):
-            engine.wait(None)  # type: ignore[arg-type]
 
     await run(work)
 
@@ -213,6 +211,10 @@ async def test_awaitables_that_are_no_coroutines() -> None:
         def __await__(self) -> Generator[Any, Any, int]:
             return run(lambda: engine.submit(Doubling(2))).__await__()
 
+    class Done:
+        def __await__(self) -> Iterator[Any]:
+            return iter(())
+
     loop = asyncio.get_running_loop()
     done, failed = loop.create_future(), loop.create_future()
     loop.call_soon(done.set_result, 1)
@@ -221,6 +223,9 @@ async def test_awaitables_that_are_no_coroutines() -> None:
     def work(_: int) -> int:
         with pytest.raises(LookupError, match="lost"):
             engine.wait(failed)
+        with pytest.raises(TypeError):
+            engine.wait(None)  # type: ignore[arg-type]
+        assert engine.wait(Done()) is None
         return engine.wait(done) + engine.wait(Custom())
 
     assert await run_each(work, 3) == [5, 5, 5]
@@ -685,16 +690,23 @@ async def test_a_lock_across_a_request() -> None:
 
 
 async def test_what_an_item_sets() -> None:
-    """While an item waits, its context variables are not there for the others."""
+    """What an item sets is there for what it awaits, and not for items that run as it waits."""
     variable: ContextVar[object] = ContextVar("variable", default="caller")
 
-    def item(number: int) -> tuple[object, object]:
+    async def hook() -> object:
+        await asyncio.sleep(0)
         before = variable.get()
+        variable.set(f"hook {before}")
+        return before
+
+    def item(number: int) -> list[object]:
+        seen = [variable.get()]
         variable.set(number)
         engine.submit(Doubling(number))
-        return before, variable.get()
+        return [*seen, engine.wait(hook()), engine.submit(Doubling(number)), variable.get()]
 
-    assert await run_each(item, 3) == [("caller", 0), ("caller", 1), ("caller", 2)]
+    seen = await run_each(item, 3)
+    assert seen == [["caller", number, 2 * number, f"hook {number}"] for number in range(3)]
 
 
 async def test_order_of_waves() -> None:

@@ -507,7 +507,7 @@ class _InContext:
 
     def __await__(self) -> Generator[Any, Any, Any]:
         run = self._context.run
-        awaiting: Any = run(self._awaitable.__await__)
+        awaiting = _awaited(self._awaitable)  # what __await__() returns need have no send()
         step: Callable[[Any], Any] = awaiting.send
         argument: Any = None
         while True:
@@ -523,6 +523,10 @@ class _InContext:
             except BaseException as error:
                 argument = error
                 step = awaiting.throw
+
+
+async def _awaited(awaitable: Awaitable[T]) -> T:
+    return await awaitable
 
 
 def _cancelled() -> BaseException:
