@@ -19,27 +19,35 @@ import factory
 import pytest
 from factory import base, builder, declarations, enums, errors, helpers, utils
 
-from async_factory_boy.factory import AsyncFactory, meta, plan
-from async_factory_boy.factory.step import Builder, Step, Stub
-
-# The modules of ours that are named in the failures.
-PLAN = "async_factory_boy/factory/plan.py"
-STEP = "async_factory_boy/factory/step.py"
-META = "async_factory_boy/factory/meta.py"
-BASE = "async_factory_boy/factory/base.py"
-CHECKS = "async_factory_boy/factory/checks.py"
-INSPECTION = "async_factory_boy/factory/inspection.py"
+from async_factory_boy.factory import (
+    AsyncFactory,
+    batches,
+    building,
+    checks,
+    evaluators,
+    faking,
+    inspection,
+    meta,
+    plan,
+    related,
+    step,
+)
+from async_factory_boy.factory.base import AsyncFactoryMetaclass
 
 
 @contextmanager
-def seam(taken_for_granted: str, *, ours: str) -> Generator[None]:
-    """Turn whatever goes wrong inside into a failure that says what to look at."""
+def seam(taken_for_granted: str, *ours: Any) -> Generator[None]:
+    """Turn whatever goes wrong inside into a failure that says what of ours to look at."""
     try:
         yield
     except Exception as error:
+        names = [
+            one.__name__ if inspect.ismodule(one) else f"{one.__module__}.{one.__qualname__}"
+            for one in ours
+        ]
         pytest.fail(
             f"factory_boy {version('factory_boy')} does not do what it did: {taken_for_granted}. "
-            f"Look at {ours}. ({type(error).__name__}: {error})"
+            f"Look at {', '.join(names)}. ({type(error).__name__}: {error})"
         )
 
 
@@ -112,7 +120,10 @@ def test_a_declaration_set() -> None:
     with seam(
         "DeclarationSet has .declarations and .contexts, is filled by update(), copied by copy() "
         "and as_dict(), and names are parted at the first double underscore",
-        ours=f"Plan and _parsed in {PLAN}, refuse_wrong_keywords in {CHECKS}, {INSPECTION}",
+        plan.Plan,
+        plan._parsed,
+        checks.refuse_wrong_keywords,
+        inspection,
     ):
         values = {"a": 1, "b": 2, "b__c": 3, "b__d__e": 4}
         one = builder.DeclarationSet(values)
@@ -135,7 +146,7 @@ def test_order_of_declarations() -> None:
     """Values are evaluated in the order of the set, hooks in the order they were written in."""
     with seam(
         "BuildStep.resolve goes through the set, and StepBuilder.build through its .sorted()",
-        ours=f"Plan.names and Plan.posts in {PLAN}",
+        plan.Plan,
     ):
         order: list[str] = []
         x, y, z = (
@@ -154,17 +165,19 @@ def test_parsing_declarations() -> None:
     with seam(
         "parse_declarations(decls, base_pre, base_post) returns two new sets; what is given for a "
         "hook, or for a declaration with CAPTURE_OVERRIDES, is under the key '' of its context",
-        ours=f"_parsed, _transformer and _compiled_post in {PLAN}",
+        plan._parsed,
+        evaluators._transformer,
+        related.compiled_post,
     ):
         shout = factory.Transformer("x", transform=str.upper)
         pre = builder.DeclarationSet({"a": 1, "b": shout, "c": Constant(1)})
         post = builder.DeclarationSet({"hook": PostConstant(1), "hook__x": 1})
         new = PostConstant(2)
-        given_before = {"a": 2, "a__x": 3, "b": plan.Given("b"), "b__x": 4, "c": 5, "more": 8}
+        given_before = {"a": 2, "a__x": 3, "b": evaluators.Given("b"), "b__x": 4, "c": 5, "more": 8}
         given = {**given_before, "hook": 6, "hook__y": 7, "new": new}
         result = builder.parse_declarations(given, base_pre=pre, base_post=post)
         before, after = (one.as_dict() for one in result)
-        assert before == {**given_before, "b": shout, "b__": plan.Given("b")}
+        assert before == {**given_before, "b": shout, "b__": evaluators.Given("b")}
         assert list(result[0]) == ["a", "b", "c", "more"]
         hook = post.declarations["hook"]
         assert after == {"hook": hook, "hook__x": 1, "hook__": 6, "hook__y": 7, "new": new}
@@ -179,12 +192,14 @@ def test_phases() -> None:
     with seam(
         "there are the phases ATTRIBUTE_RESOLUTION and POST_INSTANTIATION, which "
         "get_builder_phase reads from an object of any class",
-        ours=f"Plan._add, _is_declared and _maybe_related in {PLAN}",
+        plan.Plan._add,
+        evaluators.is_declared,
+        related._maybe_related,
     ):
         phases = enums.BuilderPhase
         names = {name for name in vars(phases) if name.isupper()}
         assert names == {"ATTRIBUTE_RESOLUTION", "POST_INSTANTIATION"}
-        for value in (1, plan.Given("a"), factory.Transformer.Force(1), factory.Trait()):
+        for value in (1, evaluators.Given("a"), factory.Transformer.Force(1), factory.Trait()):
             assert enums.get_builder_phase(value) is None
         for one in (factory.LazyFunction(int), factory.Maybe("a", 1)):
             assert enums.get_builder_phase(one) == phases.ATTRIBUTE_RESOLUTION
@@ -261,7 +276,7 @@ def test_what_a_declaration_consists_of(one: Any, methods: str, attributes: str)
     """A method, a flag or an attribute that is new may change what a declaration evaluates to."""
     with seam(
         f"{type(one).__name__} defines {methods}, and holds {attributes}",
-        ours=f"the function that _KNOWN has for it in {PLAN}",
+        evaluators.KNOWN.get(type(one), related),
     ):
         assert members(type(one)) == {*methods.split()}
         assert vars(one).keys() == {"_creation_counter", "_defaults", *attributes.split()}
@@ -279,7 +294,7 @@ def test_every_declaration_is_known() -> None:
     """A kind of declaration that is new is noticed: it may be faster by a rule of our own."""
     with seam(
         "factory.declarations has no further class that evaluates to a value",
-        ours=f"_KNOWN in {PLAN}",
+        evaluators,
     ):
         every = {
             value
@@ -288,7 +303,7 @@ def test_every_declaration_is_known() -> None:
         }
         after = declarations.PostGenerationDeclaration
         before = {one for one in every if not issubclass(one, after)}
-        assert before == plan._KNOWN.keys() | NOT_KNOWN.keys()
+        assert before == evaluators.KNOWN.keys() | NOT_KNOWN.keys()
         assert every - before <= CLASSES
 
 
@@ -318,8 +333,7 @@ def test_every_declaration_is_known() -> None:
 )
 def test_what_a_declaration_reads(declaration: Any, replaced: Any, expected: Any) -> None:
     """What a rule of ours reads of a declaration is what its own evaluation reads."""
-    name = type(declaration).__name__
-    with seam(f"{name} evaluates by {sorted(replaced)}", ours=f"_KNOWN in {PLAN}"):
+    with seam(f"it evaluates by {sorted(replaced)}", evaluators.KNOWN[type(declaration)]):
         vars(declaration).update(replaced)
         value = made(a=declaration, other="other").build(__sequence="5").kwargs["a"]
         assert value == expected or type(value) is expected
@@ -347,8 +361,7 @@ def test_what_a_declaration_reads(declaration: Any, replaced: Any, expected: Any
 )
 def test_what_a_related_factory_reads(declaration: Any, replaced: Any, expected: Any) -> None:
     """What a rule of ours reads of a declaration is what its own evaluation reads."""
-    name = type(declaration).__name__
-    with seam(f"{name} evaluates by {sorted(replaced)}", ours=f"_compiled_related in {PLAN}"):
+    with seam(f"it evaluates by {sorted(replaced)}", related._compiled_related):
         vars(declaration).update(replaced)
         given = {} if replaced == {"name": "b"} else {"a__b": 2}
         (value,) = results_of(a=declaration, **given).values()
@@ -359,11 +372,11 @@ def test_values_in_place_of_related_objects() -> None:
     """A value that is given for a RelatedFactory is the result, for a list of them many times."""
     with seam(
         "RelatedFactory.call returns the value that is given in its place",
-        ours=f"_compiled_related in {PLAN}",
+        related._compiled_related,
     ):
-        related = factory.RelatedFactory(factory.DictFactory)
+        one = factory.RelatedFactory(factory.DictFactory)
         several = factory.RelatedFactoryList(factory.DictFactory, size=2)
-        results = results_of(a=related, b=several, a__="one", b__="two")
+        results = results_of(a=one, b=several, a__="one", b__="two")
         assert results == {"a": "one", "b": ["two", "two"]}
 
 
@@ -373,7 +386,9 @@ def test_evaluating_a_declaration() -> None:
         "evaluate_pre and evaluate_post take (instance, step, overrides), evaluate takes "
         "(instance, step, extra), call takes (instance, step, context), and BaseDeclaration counts "
         "its objects, and keeps their keywords in ._defaults",
-        ours=f"_unknown, _compiled_post and _Awaited in {PLAN}",
+        evaluators.unknown,
+        evaluators._Awaited,
+        related.compiled_post,
     ):
         base_declaration, post = declarations.BaseDeclaration, declarations.PostGeneration
         expected = ["self", "instance", "step", "overrides"]
@@ -393,7 +408,9 @@ def test_evaluating_with_no_step() -> None:
     with seam(
         "Iterator.evaluate needs neither instance nor step, SelfAttribute.evaluate and "
         "ContainerAttribute.evaluate only step.chain",
-        ours=f"_iterator, _self_attribute and _container_attribute in {PLAN}",
+        evaluators._iterator,
+        evaluators._self_attribute,
+        evaluators._container_attribute,
     ):
         iterator = factory.Iterator([1, 2], getter=str)
         assert iterator.iterator is None
@@ -406,16 +423,16 @@ def test_evaluating_with_no_step() -> None:
         with pytest.raises(StopIteration):
             ended.evaluate(None, None, {})
 
-        step: Any = type("OnlyChain", (), {"chain": (Model(), Model(x=Model(y=1)))})
+        only_chain: Any = type("OnlyChain", (), {"chain": (Model(), Model(x=Model(y=1)))})
         up = factory.SelfAttribute("..kwargs")
         assert (up.attribute_name, up.depth) == ("kwargs", 2)
-        assert up.evaluate(None, step, {}) is step.chain[1].kwargs
+        assert up.evaluate(None, only_chain, {}) is only_chain.chain[1].kwargs
         here = factory.SelfAttribute(".kwargs.a", default=3)
         assert (here.attribute_name, here.depth) == ("kwargs.a", 1)
-        assert here.evaluate(step.chain[0], step, {}) == 3
+        assert here.evaluate(only_chain.chain[0], only_chain, {}) == 3
         assert factory.SelfAttribute("a").default is declarations._UNSPECIFIED
         container = factory.ContainerAttribute(lambda stub, chain: (stub, chain))
-        assert container.evaluate("stub", step, {}) == ("stub", step.chain[1:])
+        assert container.evaluate("stub", only_chain, {}) == ("stub", only_chain.chain[1:])
 
 
 def test_nested_declarations() -> None:
@@ -423,7 +440,10 @@ def test_nested_declarations() -> None:
     with seam(
         "Maybe gives its overrides to a branch, and to the decider after the object is made only; "
         "Transformer takes the override '' out, and evaluates what is forced without transforming",
-        ours=f"_maybe, _branch, _transformer and _maybe_related in {PLAN}",
+        evaluators._maybe,
+        evaluators._branch,
+        evaluators._transformer,
+        related._maybe_related,
     ):
         decider, yes, after = Constant(1), Constant("yes"), PostConstant("after")
         made(a=factory.Maybe(decider, yes), a__x=1).build()
@@ -451,7 +471,11 @@ def test_contexts() -> None:
         "unroll_context evaluates declarations in a context by "
         "step.recurse(DictFactory, context, force_sequence=step.sequence), where "
         "UNROLL_CONTEXT_BEFORE_EVALUATION is set; SubFactory and RelatedFactory hand theirs on",
-        ours=f"_unknown, _faker, _sub_factory and _compiled_post in {PLAN}, Step.recurse in {STEP}",
+        evaluators.unknown,
+        evaluators._faker,
+        evaluators._sub_factory,
+        related.compiled_post,
+        step.Step.recurse,
     ):
         handing_on = {one for one in CLASSES if not getattr(one, UNROLLS)}
         assert handing_on == {
@@ -469,7 +493,7 @@ def test_contexts() -> None:
                 recursed.append((factory, dict(declarations), force_sequence))
                 return super().recurse(factory, declarations, force_sequence)
 
-        assert parameters(builder.BuildStep.recurse) == parameters(Step.recurse)
+        assert parameters(builder.BuildStep.recurse) == parameters(step.Step.recurse)
         zero = factory.LazyFunction(int)
         child = made()
         with pytest.MonkeyPatch.context() as patch:
@@ -497,7 +521,8 @@ def test_faker() -> None:
     with seam(
         "Faker keeps its locale and keywords in ._defaults, and calls "
         "_get_faker(locale).format(provider, **keywords)",
-        ours=f"_faker in {PLAN}, async_factory_boy/factory/faking.py",
+        evaluators._faker,
+        faking,
     ):
         one = factory.Faker("pyint", locale="de_DE", max_value=0)
         assert one._defaults == {"locale": "de_DE", "max_value": 0}
@@ -513,7 +538,7 @@ def test_traits_and_parameters() -> None:
     """A trait is a Maybe for each field that it overrides; parameters never reach the model."""
     with seam(
         "Trait keeps what it overrides in .overrides, Meta.parameters has all of Params by name",
-        ours=INSPECTION,
+        inspection,
     ):
         trait = factory.Trait(a=Constant(2))
         assert vars(trait).keys() == {"_creation_counter", "overrides"}
@@ -542,7 +567,8 @@ def test_what_declarations_ask_of_a_step() -> None:
     with seam(
         "declarations ask a step for its stub, chain, sequence, builder and recurse(), and the "
         "builder for its strategy",
-        ours=f"Step, Stub and Builder in {STEP}",
+        step.Step,
+        step.Builder,
     ):
         asked: set[tuple[str, str]] = set()
 
@@ -585,7 +611,7 @@ def test_what_declarations_ask_of_a_step() -> None:
         assert vars(one).keys() == {"attributes", "builder", "parent_step", "sequence", "stub"}
         assert members(type(one)) == {"__init__", "__repr__", "chain", "recurse", "resolve"}
         names = vars(one).keys() | {"chain", "recurse"}
-        assert not [name for name in names if not hasattr(Step, name)]
+        assert not [name for name in names if not hasattr(step.Step, name)]
 
 
 def test_step_builder() -> None:
@@ -594,18 +620,20 @@ def test_step_builder() -> None:
         "StepBuilder(factory_meta, extras, strategy) takes __sequence out of its extras, and has "
         "build(parent_step, force_sequence) and recurse(factory_meta, extras); a forced sequence "
         "goes before __sequence, and that before the next one",
-        ours=f"Builder in {STEP}, Plan.begin and Plan.recurse in {PLAN}",
+        step.Builder,
+        plan.Plan.begin,
+        plan.Plan.recurse,
     ):
         kind = builder.StepBuilder
         assert members(kind) == {"__init__", "__repr__", "build", "recurse"}
-        assert parameters(kind.build) == parameters(Builder.build)
-        assert parameters(kind.recurse) == parameters(Builder.recurse)
+        assert parameters(kind.build) == parameters(step.Builder.build)
+        assert parameters(kind.recurse) == parameters(step.Builder.recurse)
         counting = made(n=factory.Sequence(int))
         extras = {"__sequence": 3, "a": 1}
         one = kind(counting._meta, extras, enums.BUILD_STRATEGY)
         expected = {"factory_meta", "strategy", "extras", "force_init_sequence"}
         assert vars(one).keys() == expected
-        assert not [name for name in expected if name not in inspect.getsource(Builder)]
+        assert not [name for name in expected if name not in inspect.getsource(step.Builder)]
         assert (one.extras, one.force_init_sequence) == ({"a": 1}, 3)
         assert one.build().kwargs == {"n": 3, "a": 1}
         assert one.build(force_sequence=4).kwargs == {"n": 4, "a": 1}
@@ -618,11 +646,11 @@ def test_resolver() -> None:
     """What a LazyAttribute is given has the values, the stub above it, and nothing else."""
     with seam(
         "Resolver has factory_parent and the values, and cannot be assigned to",
-        ours=f"Stub in {STEP}",
+        step.Stub,
     ):
         names = {"__getattr__", "__init__", "__repr__", "__setattr__", "factory_parent"}
         assert {one for one in members(builder.Resolver) if one[:9] != "_Resolver"} == names
-        assert members(Stub) >= names
+        assert members(step.Stub) >= names
 
 
 # Errors and texts that we repeat.
@@ -658,7 +686,7 @@ def _cyclic() -> dict[str, Any]:
 @pytest.mark.parametrize("keywords", [{}, {"given": "value"}], ids=["declared", "given"])
 def test_errors(declared: Mapping[str, Any], keywords: Mapping[str, Any]) -> None:
     """An error of ours is factory_boy's: its class, and its text."""
-    with seam("it raises the same error as ours", ours=f"Step.read and check_factory in {STEP}"):
+    with seam("it raises the same error as ours", step.Step.read, step.check_factory):
         raised = []
         for kind in (factory.Factory, AsyncFactory):
             with pytest.raises(Exception) as caught:  # noqa: PT011 (it is compared)
@@ -673,7 +701,7 @@ def test_errors(declared: Mapping[str, Any], keywords: Mapping[str, Any]) -> Non
 )
 def test_errors_of_keywords(keywords: Mapping[str, Any]) -> None:
     """A keyword that factory_boy refuses is refused by ours, with the same words."""
-    with seam("it raises the same error as ours", ours=f"_parsed in {PLAN}"):
+    with seam("it raises the same error as ours", plan._parsed):
         raised = []
         for kind in (factory.Factory, AsyncFactory):
             with pytest.raises(errors.InvalidDeclarationError) as caught:
@@ -686,7 +714,7 @@ def test_logger() -> None:
     """What is evaluated is logged to one logger, which factory.debug() listens to."""
     with seam(
         "declarations log to 'factory.generate', at the level DEBUG",
-        ours=f"_log, by which plan_for knows whether to evaluate as factory_boy does, in {PLAN}",
+        plan.plan_for,
     ):
         assert declarations.logger is plan._log
         assert not plan._log.isEnabledFor(logging.DEBUG)
@@ -700,7 +728,9 @@ def test_logger() -> None:
 def test_what_options_consist_of() -> None:
     """A method or an attribute that is new may be one that a plan has to ask."""
     with seam(
-        "FactoryOptions has these methods and attributes, and these options", ours=f"{META}, {PLAN}"
+        "FactoryOptions has these methods and attributes, and these options",
+        meta.AsyncFactoryOptions,
+        plan.Plan,
     ):
         methods = """
             __init__ __repr__ __str__ _build_default_options _check_parameter_dependencies
@@ -728,7 +758,7 @@ def test_filling_in_options() -> None:
         "FactoryOptions.contribute_to_class sets .factory, then fills the options in by "
         "_fill_from_meta(meta, base_meta), which are those of _build_default_options, and at last "
         "sets .pre_declarations and .post_declarations; OptionDefault.apply asks its checker",
-        ours=f"AsyncFactoryOptions in {META}",
+        meta.AsyncFactoryOptions,
     ):
         calls: list[Any] = []
 
@@ -779,7 +809,7 @@ def test_arguments_of_the_model() -> None:
     with seam(
         "FactoryOptions.prepare_arguments adjusts, hides, renames and takes inline_args out, in "
         "this order, and leaves out what is SKIP",
-        ours=f"Plan.arguments in {PLAN}",
+        plan.Plan.arguments,
     ):
 
         class Made(factory.Factory):
@@ -807,7 +837,7 @@ def test_instantiating() -> None:
     with seam(
         "FactoryOptions.instantiate(step, args, kwargs) asks for step.builder.strategy, and calls "
         "_build or _create of the factory, or makes a StubObject",
-        ours=f"_instantiated in {PLAN}",
+        building._instantiated,
     ):
 
         class Made(factory.Factory):
@@ -819,11 +849,11 @@ def test_instantiating() -> None:
 
         assert parameters(base.FactoryOptions.instantiate) == ["self", "step", "args", "kwargs"]
         for strategy in (enums.BUILD_STRATEGY, enums.CREATE_STRATEGY):
-            step: Any = type("S", (), {"builder": type("B", (), {"strategy": strategy})})
+            built: Any = type("Step", (), {"builder": type("Builder", (), {"strategy": strategy})})
             expected = (strategy, (Model, 1), {"a": 2})
-            assert Made._meta.instantiate(step, (1,), {"a": 2}) == expected
-        step.builder.strategy = enums.STUB_STRATEGY
-        assert vars(Made._meta.instantiate(step, (), {"a": 2})) == {"a": 2}
+            assert Made._meta.instantiate(built, (1,), {"a": 2}) == expected
+        built.builder.strategy = enums.STUB_STRATEGY
+        assert vars(Made._meta.instantiate(built, (), {"a": 2})) == {"a": 2}
         assert Made._meta.get_model_class() is Made._meta.model is Model
 
 
@@ -832,7 +862,9 @@ def test_counting() -> None:
     with seam(
         "FactoryOptions has its counter in ._counter, makes it a _Counter in "
         "_initialize_counter() unless it is there, on the .counter_reference",
-        ours=f"Counter and AsyncFactoryOptions in {META}, exchange_counters in {INSPECTION}",
+        meta.Counter,
+        meta.AsyncFactoryOptions,
+        inspection.exchange_counters,
     ):
         assert members(base._Counter) == {"__init__", "next", "reset"}
         assert members(meta.Counter) == {"next"}
@@ -856,7 +888,7 @@ def test_counting() -> None:
 
 def test_what_a_factory_consists_of() -> None:
     """A class method that is new may be one that has to wait, and so has to be overridden."""
-    with seam("BaseFactory has these class methods, and Factory has no more", ours=BASE):
+    with seam("BaseFactory has these class methods, and Factory has no more", AsyncFactory):
         methods = """
             _adjust_kwargs _after_postgeneration _build _create _generate _setup_next_sequence
             build build_batch create create_batch generate generate_batch reset_sequence
@@ -874,7 +906,8 @@ def test_generating() -> None:
     with seam(
         "build, create and stub call cls._generate(strategy, params), their batches call these, "
         "and generate and its like call all of them by name",
-        ours=f"AsyncFactory in {BASE}, async_factory_boy/factory/batches.py",
+        AsyncFactory,
+        batches,
     ):
 
         class Made(factory.Factory):
@@ -898,7 +931,7 @@ def test_calling_a_factory() -> None:
     """A call of the class is dispatched by Meta.strategy, with nothing but keywords."""
     with seam(
         "FactoryMetaClass.__call__(**kwargs) dispatches to build, create or stub",
-        ours=f"AsyncFactoryMetaclass in {BASE}",
+        AsyncFactoryMetaclass,
     ):
         assert type(factory.Factory) is base.FactoryMetaClass
         assert members(base.FactoryMetaClass) == {"__call__", "__new__", "__str__"}
@@ -917,7 +950,7 @@ def test_making_a_factory_by_name() -> None:
     with seam(
         "helpers.make_factory calls FactoryMetaClass.__new__ by name, so that a metaclass of ours "
         "is entered a second time, with '_meta' in the body, and Meta and Params taken out of it",
-        ours=f"AsyncFactoryMetaclass.__new__ in {BASE}",
+        AsyncFactoryMetaclass.__new__,
     ):
         entered: list[Any] = []
 
@@ -946,7 +979,8 @@ def test_overridable_class_methods() -> None:
         "_setup_next_sequence(), _adjust_kwargs(**kwargs), _build or _create(model, *args, "
         "**kwargs) and _after_postgeneration(instance, create, results) are called on the class, "
         "the number being drawn before anything is evaluated",
-        ours=f"_MAY_BE_ASYNC in {BASE}, call_hook in {PLAN}",
+        AsyncFactory,
+        building.call_hook,
     ):
         calls: list[Any] = []
 
