@@ -1,4 +1,4 @@
-"""What async-factory-boy takes for granted of factory_boy's inside, one test for each thing.
+"""What async-factory-boy takes for granted of factory_boy's inside.
 
 None of it is documented by factory_boy, so any release may change it. A test that fails here names
 the place of ours that has to follow.
@@ -7,35 +7,61 @@ the place of ours that has to follow.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Generator
+import logging
+import sys
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 import factory
 import pytest
-from async_factory_boy.factory._factory_boy import AwaitingDeclarations
-from factory import base, builder, declarations, enums, errors, helpers
+from factory import base, builder, declarations, enums, errors, helpers, utils
 
-# The modules of ours that are named in the failures.
-FACTORY_BOY = "async_factory_boy/factory/_factory_boy.py"
-BASE = "async_factory_boy/factory/base.py"
+from async_factory_boy.factory import (
+    AsyncFactory,
+    batches,
+    building,
+    checks,
+    evaluators,
+    faking,
+    inspection,
+    meta,
+    plan,
+    related,
+    step,
+)
+from async_factory_boy.factory.base import AsyncFactoryMetaclass
 
 
 @contextmanager
-def seam(taken_for_granted: str, *, ours: str) -> Generator[None]:
-    """Turn whatever goes wrong inside into a failure that says what to look at."""
+def seam(taken_for_granted: str, *ours: Any) -> Generator[None]:
+    """Turn whatever goes wrong inside into a failure that says what of ours to look at."""
     try:
         yield
     except Exception as error:
+        names = [
+            one.__name__ if inspect.ismodule(one) else f"{one.__module__}.{one.__qualname__}"
+            for one in ours
+        ]
         pytest.fail(
             f"factory_boy {version('factory_boy')} does not do what it did: {taken_for_granted}. "
-            f"Look at {ours}. ({type(error).__name__}: {error})"
+            f"Look at {', '.join(names)}. ({type(error).__name__}: {error})"
         )
 
 
 def parameters(function: Any) -> list[str]:
     return list(inspect.signature(function).parameters)
+
+
+def members(cls: type) -> set[str]:
+    """Return what a class defines itself, without what every class has."""
+    every = {"__module__", "__doc__", "__dict__", "__weakref__", "__qualname__"}
+    every |= {"__parameters__", "__orig_bases__", "__static_attributes__", "__firstlineno__"}
+    every |= {"__annotations__", "__annotate_func__", "__annotate__", "__annotations_cache__"}
+    every |= {"_creation_counter"}
+    return vars(cls).keys() - every
 
 
 class Model:
@@ -65,439 +91,665 @@ class PostConstant(Constant):
     FACTORY_BUILDER_PHASE = enums.BuilderPhase.POST_INSTANTIATION
 
 
-# DeclarationSet
+def made(**declared: Any) -> Any:
+    """Return a factory of factory_boy's."""
+    return helpers.make_factory(Model, **declared)
 
 
-def test_attributes_of_a_declaration_set() -> None:
-    """A set is two dicts, and nothing else that a copy would have to take along."""
+def results_of(**declared: Any) -> dict[str, Any]:
+    """Return what the declarations evaluate to that run after the object is made."""
+    seen: dict[str, Any] = {}
+
+    class Noting(factory.Factory):
+        class Meta:
+            model = Model
+
+        @classmethod
+        def _after_postgeneration(cls, instance: Any, create: bool, results: Any = None) -> None:
+            seen.update(results)
+
+    helpers.make_factory(Model, FACTORY_CLASS=Noting, **declared).build()
+    return seen
+
+
+# Sets of declarations.
+
+
+def test_a_declaration_set() -> None:
+    """A set is two dicts: declarations, and what is given to them under longer names."""
     with seam(
-        "DeclarationSet has its values in .declarations and .contexts, and no other attribute",
-        ours=f"AwaitingDeclarations.copy in {FACTORY_BOY}",
-    ):
-        one = builder.DeclarationSet({"a": 1, "b": 2, "b__c": 3, "b__d__e": 4})
-        assert vars(one).keys() == {"declarations", "contexts"}
-        assert one.declarations == {"a": 1, "b": 2}
-        assert {k: v for k, v in one.contexts.items() if v} == {"b": {"c": 3, "d__e": 4}}
-        assert one.contexts["unknown"] == {}
-
-
-def test_copying_a_declaration_set() -> None:
-    """Our copy, made for each object, is what factory_boy's own would be."""
-    with seam(
-        "DeclarationSet.copy makes an independent set of the same values",
-        ours=f"AwaitingDeclarations.copy in {FACTORY_BOY}",
+        "DeclarationSet has .declarations and .contexts, is filled by update(), copied by copy() "
+        "and as_dict(), and names are parted at the first double underscore",
+        plan.Plan,
+        plan._parsed,
+        checks.refuse_wrong_keywords,
+        inspection,
     ):
         values = {"a": 1, "b": 2, "b__c": 3, "b__d__e": 4}
-        copies = [kind(values).copy() for kind in (builder.DeclarationSet, AwaitingDeclarations)]
-        for one in copies:
-            one.update({"a": 5, "b__c": 6, "f": 7, "f__g": 8})
-        assert copies[0].declarations == copies[1].declarations
-        assert copies[0].contexts == copies[1].contexts
-        assert copies[0].as_dict() == copies[1].as_dict()
-        assert type(copies[1]) is AwaitingDeclarations
-
-
-def test_updating_a_declaration_set() -> None:
-    """Everything that gets into a set gets there by update(), also what it is made with."""
-    with seam(
-        "DeclarationSet takes its initial values, and a call's overrides, by update(values)",
-        ours=f"AwaitingDeclarations.update in {FACTORY_BOY}",
-    ):
-
-        class Noting(builder.DeclarationSet):
-            updates: list[Any] = []
-
-            def update(self, values: Any) -> None:
-                self.updates.append(dict(values))
-                super().update(values)
-
-        first = Noting({"a": 1})
-        overridden, _ = builder.parse_declarations({"a": 2, "a__b": 3}, base_pre=first)
-        assert Noting.updates == [{"a": 1}, {"a": 1}, {"a": 2, "a__b": 3}]
-        assert type(overridden) is Noting
-        assert first.as_dict() == {"a": 1}
-
-
-def test_declarations_handed_out() -> None:
-    """What is evaluated is what the set hands out for a name, before and after generation."""
-    with seam(
-        "the builder gets each declaration by DeclarationSet.__getitem__, as a "
-        "DeclarationWithContext",
-        ours=f"AwaitingDeclarations.__getitem__ in {FACTORY_BOY}",
-    ):
-        handed_out = {"a": Constant("handed out"), "b": PostConstant("handed out")}
-
-        class HandingOut(builder.DeclarationSet):
-            def __getitem__(self, key: str) -> Any:
-                context = super().__getitem__(key).context
-                return builder.DeclarationWithContext(
-                    name=key, declaration=handed_out[key], context=context
-                )
-
-        seen: list[Any] = []
-
-        class Made(factory.Factory):
-            class Meta:
-                model = Model
-
-            a = factory.LazyFunction(str)
-            b = factory.PostGeneration(print)
-
-            @classmethod
-            def _after_postgeneration(
-                cls, instance: Any, create: bool, results: Any = None
-            ) -> None:
-                seen.append(results)
-
-        meta = Made._meta
-        meta.pre_declarations = HandingOut(meta.pre_declarations.as_dict())
-        meta.post_declarations = HandingOut(meta.post_declarations.as_dict())
-        assert Made.build(a__x=1, b__x=2).kwargs == {"a": "handed out"}
-        assert seen == [{"b": "handed out"}]
-        assert handed_out["a"].asked == [("pre", {"x": 1})]
-        assert handed_out["b"].asked == [("post", {"x": 2})]
-
-
-def test_order_of_hooks() -> None:
-    """Hooks run in the order they were declared in, which is a number on the declaration."""
-    with seam(
-        "DeclarationSet.sorted reads the order off .declarations, not off what it hands out",
-        ours=f"_Awaiting, which has no number, in {FACTORY_BOY}",
-    ):
-        first, second = PostConstant(1), PostConstant(2)
-        mixed = AwaitingDeclarations({"second": second, "first": first})
-        assert list(mixed) == ["second", "first"]
-        assert mixed.sorted() == ["first", "second"]
-
-
-def test_splitting_names() -> None:
-    """The first double underscore parts a field from what is meant for its declaration."""
-    with seam(
-        "DeclarationSet.split parts a keyword at the first double underscore",
-        ours=f"_refuse_wrong_options in {FACTORY_BOY}",
-    ):
+        one = builder.DeclarationSet(values)
+        assert vars(one).keys() == {"declarations", "contexts"}
+        assert one.declarations == {"a": 1, "b": 2}
+        assert one.contexts == {"b": {"c": 3, "d__e": 4}}
+        assert one.contexts.get("a") is None
+        assert ("a" in one, "c" in one, list(one)) == (True, False, ["a", "b"])
+        assert (one.as_dict(), repr(one)) == (values, f"<DeclarationSet: {values!r}>")
+        other = one.copy()
+        other.update({"b": 5, "b__c": 6, "f": 7})
+        assert other.as_dict() == {"a": 1, "b": 5, "b__c": 6, "b__d__e": 4, "f": 7}
+        assert one.as_dict() == values
+        assert one.filter(["a", "a__x", "b__c", "c", "c__b"]) == ["a", "a__x", "b__c"]
         assert tuple(builder.DeclarationSet.split("a__b__c")) == ("a", "b__c")
         assert tuple(builder.DeclarationSet.split("a")) == ("a", None)
 
 
-# Declarations
-
-
-def test_evaluating_a_declaration() -> None:
-    """A declaration has one method for each phase, and says which phase is its own."""
+def test_order_of_declarations() -> None:
+    """Values are evaluated in the order of the set, hooks in the order they were written in."""
     with seam(
-        "BaseDeclaration.evaluate_pre and evaluate_post take (instance, step, overrides)",
-        ours=f"_Awaiting in {FACTORY_BOY}",
+        "BuildStep.resolve goes through the set, and StepBuilder.build through its .sorted()",
+        plan.Plan,
     ):
-        expected = ["self", "instance", "step", "overrides"]
-        assert parameters(declarations.BaseDeclaration.evaluate_pre) == expected
-        assert parameters(declarations.PostGenerationDeclaration.evaluate_post) == expected
-        phases = enums.BuilderPhase
-        assert factory.LazyFunction.FACTORY_BUILDER_PHASE == phases.ATTRIBUTE_RESOLUTION
-        assert factory.PostGeneration.FACTORY_BUILDER_PHASE == phases.POST_INSTANTIATION
+        order: list[str] = []
+        x, y, z = (
+            factory.PostGeneration(lambda *_, name=name: order.append(name)) for name in "xyz"
+        )
+        a, b, c, given = (
+            factory.LazyFunction(partial(order.append, name)) for name in ("a", "b", "c", "given")
+        )
+        made(y=y, x=x, b=b, a=a).build(z=z, c=c, a=given)
+        assert order == ["b", "given", "c", "x", "y", "z"]
+        assert builder.DeclarationSet({"y": y, "x": x}).sorted() == ["x", "y"]
+
+
+def test_parsing_declarations() -> None:
+    """The keywords of a call are put among what the factory declares, before or after."""
+    with seam(
+        "parse_declarations(decls, base_pre, base_post) returns two new sets; what is given for a "
+        "hook, or for a declaration with CAPTURE_OVERRIDES, is under the key '' of its context",
+        plan._parsed,
+        evaluators._transformer,
+        related.compiled_post,
+    ):
+        shout = factory.Transformer("x", transform=str.upper)
+        pre = builder.DeclarationSet({"a": 1, "b": shout, "c": Constant(1)})
+        post = builder.DeclarationSet({"hook": PostConstant(1), "hook__x": 1})
+        new = PostConstant(2)
+        given_before = {"a": 2, "a__x": 3, "b": evaluators.Given("b"), "b__x": 4, "c": 5, "more": 8}
+        given = {**given_before, "hook": 6, "hook__y": 7, "new": new}
+        result = builder.parse_declarations(given, base_pre=pre, base_post=post)
+        before, after = (one.as_dict() for one in result)
+        assert before == {**given_before, "b": shout, "b__": evaluators.Given("b")}
+        assert list(result[0]) == ["a", "b", "c", "more"]
+        hook = post.declarations["hook"]
+        assert after == {"hook": hook, "hook__x": 1, "hook__": 6, "hook__y": 7, "new": new}
+        assert (len(pre.as_dict()), len(post.as_dict())) == (3, 2)
+        for wrong in ({"a": new}, {"gone__x": 1}):
+            with pytest.raises(errors.InvalidDeclarationError):
+                builder.parse_declarations(wrong, base_pre=pre, base_post=post)
 
 
 def test_phases() -> None:
-    """There are two phases; whatever else answers to the attribute's name is a plain value."""
+    """What says of a phase that it is its own is a declaration; anything else is a plain value."""
     with seam(
-        "BuilderPhase has ATTRIBUTE_RESOLUTION and POST_INSTANTIATION, and get_builder_phase "
-        "returns one of them for a declaration",
-        ours=f"_awaiting in {FACTORY_BOY}",
+        "there are the phases ATTRIBUTE_RESOLUTION and POST_INSTANTIATION, which "
+        "get_builder_phase reads from an object of any class",
+        plan.Plan._add,
+        evaluators.is_declared,
+        related._maybe_related,
     ):
-        names = {name for name in vars(enums.BuilderPhase) if name.isupper()}
+        phases = enums.BuilderPhase
+        names = {name for name in vars(phases) if name.isupper()}
         assert names == {"ATTRIBUTE_RESOLUTION", "POST_INSTANTIATION"}
-        assert enums.get_builder_phase(1) is None
-        constant = factory.LazyFunction(str)
-        assert enums.get_builder_phase(constant) == enums.BuilderPhase.ATTRIBUTE_RESOLUTION
+        for value in (1, evaluators.Given("a"), factory.Transformer.Force(1), factory.Trait()):
+            assert enums.get_builder_phase(value) is None
+        for one in (factory.LazyFunction(int), factory.Maybe("a", 1)):
+            assert enums.get_builder_phase(one) == phases.ATTRIBUTE_RESOLUTION
+        for one in (factory.PostGeneration(int), factory.Maybe("a", PostConstant(1))):
+            assert enums.get_builder_phase(one) == phases.POST_INSTANTIATION
+        odd = type("Odd", (), {"FACTORY_BUILDER_PHASE": phases.ATTRIBUTE_RESOLUTION})()
+        odd.evaluate_pre = lambda instance, step, overrides: "evaluated"
+        assert made(a=odd).build().kwargs == {"a": "evaluated"}
 
 
-def test_captured_overrides() -> None:
-    """A Transformer gets the value that a call gives in its place, to transform it."""
+# Declarations.
+
+PHASE, UNROLLS = "FACTORY_BUILDER_PHASE", "UNROLL_CONTEXT_BEFORE_EVALUATION"
+
+# A declaration of each class, with what the class defines, and what the object holds.
+DECLARATIONS = [
+    (
+        declarations.BaseDeclaration(),
+        f"{PHASE} {UNROLLS} CAPTURE_OVERRIDES __init__ _unwrap_evaluate_pre evaluate evaluate_pre "
+        "unroll_context",
+        "",
+    ),
+    (factory.ContainerAttribute(int), "__init__ evaluate", "function strict"),
+    (factory.Dict({}), "FORCE_SEQUENCE __init__", "factory_wrapper"),
+    (
+        factory.Faker("name"),
+        "_DEFAULT_LOCALE _FAKER_REGISTRY __init__ _get_faker add_provider evaluate "
+        "override_default_locale",
+        "provider",
+    ),
+    (factory.Iterator([]), "__init__ evaluate reset", "getter iterator iterator_builder"),
+    (factory.LazyAttribute(str), "__init__ evaluate", "function"),
+    (factory.LazyAttributeSequence(str), "evaluate", "function"),
+    (factory.LazyFunction(int), "__init__ evaluate", "function"),
+    (factory.List([]), "FORCE_SEQUENCE __init__", "factory_wrapper"),
+    (factory.Maybe("a"), "__init__ __repr__ evaluate_post evaluate_pre", f"{PHASE} decider no yes"),
+    (factory.PostGeneration(int), "__init__ call", "function"),
+    (
+        factory.PostGenerationMethodCall("a"),
+        "__init__ call",
+        "method_arg method_kwargs method_name",
+    ),
+    (declarations.PostGenerationDeclaration(), f"{PHASE} call evaluate_post", ""),
+    (
+        factory.RelatedFactory("a.B"),
+        f"{UNROLLS} __init__ call get_factory",
+        "defaults factory_wrapper name",
+    ),
+    (
+        factory.RelatedFactoryList("a.B"),
+        "__init__ call",
+        "defaults factory_wrapper name size",
+    ),
+    (factory.SelfAttribute("a"), "__init__ __repr__ evaluate", "attribute_name default depth"),
+    (factory.Sequence(int), "__init__ evaluate", "function"),
+    (
+        factory.SubFactory("a.B"),
+        f"FORCE_SEQUENCE {UNROLLS} __init__ evaluate get_factory",
+        "factory_wrapper",
+    ),
+    (
+        factory.Transformer(1, transform=str),
+        f"CAPTURE_OVERRIDES Force {UNROLLS} __init__ evaluate_pre",
+        "default transform",
+    ),
+]
+CLASSES = {type(one) for one, _, _ in DECLARATIONS}
+
+
+@pytest.mark.parametrize(
+    ("one", "methods", "attributes"), DECLARATIONS, ids=lambda value: type(value).__name__
+)
+def test_what_a_declaration_consists_of(one: Any, methods: str, attributes: str) -> None:
+    """A method, a flag or an attribute that is new may change what a declaration evaluates to."""
     with seam(
-        "a declaration with CAPTURE_OVERRIDES, such as Transformer, is given the override under "
-        "the key '' of its context",
-        ours=f"_Awaiting.evaluate_pre in {FACTORY_BOY}",
+        f"{type(one).__name__} defines {methods}, and holds {attributes}",
+        evaluators.KNOWN.get(type(one), related),
     ):
-
-        class Capturing(Constant):
-            CAPTURE_OVERRIDES = True
-
-        assert factory.Transformer.CAPTURE_OVERRIDES is True
-        assert factory.LazyFunction.CAPTURE_OVERRIDES is False
-        capturing = Capturing("captured")
-        made = factory.make_factory(Model, a=capturing).build(a=1, a__b=2)
-        assert made.kwargs == {"a": "captured"}
-        assert capturing.asked == [("pre", {"": 1, "b": 2})]
-        shout = factory.Transformer("default", transform=str.upper)
-        overrides = {"": "given"}
-        assert shout.evaluate_pre(instance=None, step=None, overrides=overrides) == "GIVEN"
+        assert members(type(one)) == {*methods.split()}
+        assert vars(one).keys() == {"_creation_counter", "_defaults", *attributes.split()}
 
 
-def test_value_given_for_a_hook() -> None:
-    """What a call gives for a hook's name reaches the hook as the value extracted."""
+# Why a declaration that evaluates to a value is not among those with rules of our own.
+NOT_KNOWN = {
+    declarations.BaseDeclaration: "is abstract",
+    declarations.OrderedDeclaration: "is abstract, an old name of BaseDeclaration",
+    declarations.ParameteredAttribute: "is abstract",
+}
+
+
+def test_every_declaration_is_known() -> None:
+    """A kind of declaration that is new is noticed: it may be faster by a rule of our own."""
     with seam(
-        "the value given for a post-generation declaration is under the key '' of its context",
-        ours=f"_Awaiting.evaluate_post in {FACTORY_BOY}",
+        "factory.declarations has no further class that evaluates to a value",
+        evaluators,
     ):
-        hook = PostConstant(None)
-        factory.make_factory(Model, hook=hook).build(hook="given", hook__a=1)
-        assert hook.asked == [("post", {"": "given", "a": 1})]
+        every = {
+            value
+            for value in [*vars(declarations).values(), *vars(factory).values()]
+            if isinstance(value, type) and issubclass(value, declarations.BaseDeclaration)
+        }
+        after = declarations.PostGenerationDeclaration
+        before = {one for one in every if not issubclass(one, after)}
+        assert before == evaluators.KNOWN.keys() | NOT_KNOWN.keys()
+        assert every - before <= CLASSES
 
 
-def test_forced_values() -> None:
-    """What is forced past a Transformer may be a declaration, which has to be awaited."""
+@pytest.mark.parametrize(
+    ("declaration", "replaced", "expected"),
+    [
+        (factory.LazyFunction(int), {"function": lambda: "new"}, "new"),
+        (factory.LazyAttribute(str), {"function": lambda stub: stub.other}, "other"),
+        (factory.Sequence(int), {"function": lambda n: (n, type(n))}, (5, int)),
+        (
+            factory.LazyAttributeSequence(str),
+            {"function": lambda stub, n: (stub.other, n, type(n))},
+            ("other", 5, int),
+        ),
+        (factory.SelfAttribute("gone"), {"attribute_name": "other"}, "other"),
+        (factory.SelfAttribute("gone"), {"default": "new"}, "new"),
+        (factory.Faker("name"), {"provider": "pyint", "_defaults": {"locale": None}}, int),
+        (factory.Faker("pyint"), {"_defaults": {"locale": None, "max_value": 0}}, 0),
+        (factory.Transformer("a", transform=str), {"default": "b", "transform": str.upper}, "B"),
+        (factory.Transformer(Constant("a"), transform=str), {"default": Constant("b")}, "b"),
+        (factory.Maybe("gone"), {"decider": Constant(1), "yes": "yes"}, "yes"),
+        (factory.Maybe("gone"), {"decider": Constant(0), "no": Constant("no")}, "no"),
+        (factory.SubFactory("a.B"), {"get_factory": lambda: factory.DictFactory}, {}),
+        (factory.SubFactory(factory.DictFactory), {"_defaults": {"a": 1}}, {"a": 1}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_a_declaration_reads(declaration: Any, replaced: Any, expected: Any) -> None:
+    """What a rule of ours reads of a declaration is what its own evaluation reads."""
+    with seam(f"it evaluates by {sorted(replaced)}", evaluators.KNOWN[type(declaration)]):
+        vars(declaration).update(replaced)
+        value = made(a=declaration, other="other").build(__sequence="5").kwargs["a"]
+        assert value == expected or type(value) is expected
+
+
+@pytest.mark.parametrize(
+    ("declaration", "replaced", "expected"),
+    [
+        (
+            factory.RelatedFactory("a.B"),
+            {"get_factory": lambda: factory.DictFactory, "defaults": {"a": 1, "b": 1}},
+            {"a": 1, "b": 2},
+        ),
+        (factory.RelatedFactory(factory.ListFactory, "a"), {"name": "b"}, [Model]),
+        (factory.RelatedFactoryList(factory.DictFactory), {"size": 3}, [{"b": 2}] * 3),
+        (factory.RelatedFactoryList(factory.DictFactory), {"size": lambda: 1}, [{"b": 2}]),
+        (
+            factory.Maybe("gone", PostConstant(1)),
+            {"decider": Constant(1), "yes": PostConstant(2)},
+            2,
+        ),
+        (factory.Maybe("gone", PostConstant(1)), {"no": "no"}, "no"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_a_related_factory_reads(declaration: Any, replaced: Any, expected: Any) -> None:
+    """What a rule of ours reads of a declaration is what its own evaluation reads."""
+    with seam(f"it evaluates by {sorted(replaced)}", related._compiled_related):
+        vars(declaration).update(replaced)
+        given = {} if replaced == {"name": "b"} else {"a__b": 2}
+        (value,) = results_of(a=declaration, **given).values()
+        assert value == expected or [type(one) for one in value] == expected
+
+
+def test_values_in_place_of_related_objects() -> None:
+    """A value that is given for a RelatedFactory is the result, for a list of them many times."""
     with seam(
-        "Transformer.Force keeps what it is given in .forced_value",
-        ours=f"_awaiting in {FACTORY_BOY}",
+        "RelatedFactory.call returns the value that is given in its place",
+        related._compiled_related,
     ):
-        assert factory.Transformer.Force(1).forced_value == 1
-        shout = factory.Transformer("default", transform=str.upper)
-        force = factory.Transformer.Force(Constant("forced"))
-        assert shout.evaluate_pre(instance=None, step=None, overrides={"": force}) == "forced"
+        one = factory.RelatedFactory(factory.DictFactory)
+        several = factory.RelatedFactoryList(factory.DictFactory, size=2)
+        results = results_of(a=one, b=several, a__="one", b__="two")
+        assert results == {"a": "one", "b": ["two", "two"]}
 
 
-def test_declarations_within_declarations() -> None:
-    """Maybe and Transformer evaluate what they hold in attributes, by calling evaluate_*."""
+def test_evaluating_a_declaration() -> None:
+    """Declarations are asked by keyword, have their context as `overrides`, and return a value."""
     with seam(
-        "Maybe has its parts in .decider, .yes and .no, and Transformer in .default; they "
-        "evaluate what is there, and nothing else",
-        ours=f"_with_awaiting_parts in {FACTORY_BOY}",
+        "evaluate_pre and evaluate_post take (instance, step, overrides), evaluate takes "
+        "(instance, step, extra), call takes (instance, step, context), and BaseDeclaration counts "
+        "its objects, and keeps their keywords in ._defaults",
+        evaluators.unknown,
+        evaluators._Awaited,
+        related.compiled_post,
     ):
-        maybe = factory.Maybe(Constant(0), Constant("yes"), Constant("no"))
-        transformer = factory.Transformer(Constant("default"), transform=str.upper)
-        held = [
-            {name for name, part in vars(one).items() if isinstance(part, Constant)}
-            for one in (maybe, transformer)
+        base_declaration, post = declarations.BaseDeclaration, declarations.PostGeneration
+        expected = ["self", "instance", "step", "overrides"]
+        assert parameters(base_declaration.evaluate_pre) == expected
+        assert parameters(post.evaluate_post) == parameters(factory.Maybe.evaluate_post) == expected
+        assert parameters(base_declaration.evaluate) == ["self", "instance", "step", "extra"]
+        assert parameters(factory.RelatedFactory.call) == ["self", "instance", "step", "context"]
+        assert vars(base_declaration(a=1)).keys() == {"_creation_counter", "_defaults"}
+        before, after = Constant("before"), PostConstant("after")
+        assert results_of(a=before, a__x=1, b=after, b__x=2, b__=3) == {"b": "after"}
+        assert before.asked == [("pre", {"x": 1})]
+        assert after.asked == [("post", {"x": 2, "": 3})]
+
+
+def test_evaluating_with_no_step() -> None:
+    """What a rule of ours evaluates by the declaration itself asks for no more than it is given."""
+    with seam(
+        "Iterator.evaluate needs neither instance nor step, SelfAttribute.evaluate and "
+        "ContainerAttribute.evaluate only step.chain",
+        evaluators._iterator,
+        evaluators._self_attribute,
+        evaluators._container_attribute,
+    ):
+        iterator = factory.Iterator([1, 2], getter=str)
+        assert iterator.iterator is None
+        assert [iterator.evaluate(None, None, {}) for _ in range(3)] == ["1", "2", "1"]
+        assert isinstance(iterator.iterator, utils.ResetableIterator)
+        iterator.evaluate(None, None, {})
+        iterator.reset()
+        assert iterator.evaluate(None, None, {}) == "1"
+        ended = factory.Iterator([], cycle=False)
+        with pytest.raises(StopIteration):
+            ended.evaluate(None, None, {})
+
+        only_chain: Any = type("OnlyChain", (), {"chain": (Model(), Model(x=Model(y=1)))})
+        up = factory.SelfAttribute("..kwargs")
+        assert (up.attribute_name, up.depth) == ("kwargs", 2)
+        assert up.evaluate(None, only_chain, {}) is only_chain.chain[1].kwargs
+        here = factory.SelfAttribute(".kwargs.a", default=3)
+        assert (here.attribute_name, here.depth) == ("kwargs.a", 1)
+        assert here.evaluate(only_chain.chain[0], only_chain, {}) == 3
+        assert factory.SelfAttribute("a").default is declarations._UNSPECIFIED
+        container = factory.ContainerAttribute(lambda stub, chain: (stub, chain))
+        assert container.evaluate("stub", only_chain, {}) == ("stub", only_chain.chain[1:])
+
+
+def test_nested_declarations() -> None:
+    """Maybe and Transformer hand their overrides on, and evaluate nothing but declarations."""
+    with seam(
+        "Maybe gives its overrides to a branch, and to the decider after the object is made only; "
+        "Transformer takes the override '' out, and evaluates what is forced without transforming",
+        evaluators._maybe,
+        evaluators._branch,
+        evaluators._transformer,
+        related._maybe_related,
+    ):
+        decider, yes, after = Constant(1), Constant("yes"), PostConstant("after")
+        made(a=factory.Maybe(decider, yes), a__x=1).build()
+        results_of(a=factory.Maybe(decider, after), a__x=2)
+        assert (decider.asked, yes.asked) == ([("pre", {}), ("pre", {"x": 2})], [("pre", {"x": 1})])
+        assert after.asked == [("post", {"x": 2})]
+
+        shout = made(a=factory.Transformer("default", transform=str.upper))
+        forced, given = Constant("forced"), Constant("given")
+        force = factory.Transformer.Force
+        assert (force(1).forced_value, repr(force(1))) == (1, "Transformer.Force(1)")
+        assert [
+            shout.build(**keywords).kwargs["a"]
+            for keywords in ({}, {"a": given, "a__x": 1}, {"a": force(forced), "a__x": 1})
+        ] == ["DEFAULT", "GIVEN", "forced"]
+        assert forced.asked == given.asked == [("pre", {"x": 1})]
+        # A rule of ours evaluates a branch if it is a BaseDeclaration, whatever its phase.
+        phase_only = type("PhaseOnly", (), {PHASE: enums.BuilderPhase.ATTRIBUTE_RESOLUTION})()
+        assert made(a=factory.Maybe(Constant(1), phase_only)).build().kwargs == {"a": phase_only}
+
+
+def test_contexts() -> None:
+    """Keywords of a declaration are its defaults and what is given; some evaluate them first."""
+    with seam(
+        "unroll_context evaluates declarations in a context by "
+        "step.recurse(DictFactory, context, force_sequence=step.sequence), where "
+        "UNROLL_CONTEXT_BEFORE_EVALUATION is set; SubFactory and RelatedFactory hand theirs on",
+        evaluators.unknown,
+        evaluators._faker,
+        evaluators._sub_factory,
+        related.compiled_post,
+        step.Step.recurse,
+    ):
+        handing_on = {one for one in CLASSES if not getattr(one, UNROLLS)}
+        assert handing_on == {
+            factory.Dict, factory.List, factory.RelatedFactory, factory.RelatedFactoryList,
+            factory.SubFactory, factory.Transformer,
+        }  # fmt: skip
+        assert {one for one in CLASSES if one.CAPTURE_OVERRIDES} == {factory.Transformer}
+        forcing = {one for one in CLASSES if getattr(one, "FORCE_SEQUENCE", False)}
+        assert forcing == {factory.Dict, factory.List}
+
+        recursed: list[Any] = []
+
+        class Noting(builder.BuildStep):
+            def recurse(self, factory: Any, declarations: Any, force_sequence: Any = None) -> Any:
+                recursed.append((factory, dict(declarations), force_sequence))
+                return super().recurse(factory, declarations, force_sequence)
+
+        assert parameters(builder.BuildStep.recurse) == parameters(step.Step.recurse)
+        zero = factory.LazyFunction(int)
+        child = made()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(builder, "BuildStep", Noting)
+            made(
+                a=factory.Faker("pyint", max_value=zero, min_value=0),
+                b=factory.Dict({"c": zero}),
+                c=factory.SubFactory(child, x=zero, y=1),
+                d=factory.RelatedFactory(child, "owner", x=zero),
+                e=factory.PostGeneration(lambda *_, **given: None),
+            ).build(__sequence=5, c__y=2, e__x=zero)
+        owner = recursed[3][1].pop("owner")
+        assert isinstance(owner, Model)
+        assert recursed == [
+            (factory.DictFactory, {"locale": None, "max_value": zero, "min_value": 0}, 5),
+            (factory.DictFactory, {"c": zero}, 5),
+            (child, {"x": zero, "y": 2}, None),
+            (child, {"x": zero}, None),
+            (factory.DictFactory, {"x": zero}, 5),
         ]
-        assert held == [{"decider", "yes", "no"}, {"default"}]
-        vars(maybe).update(decider=Constant(1), yes=Constant("replaced"))
-        vars(transformer).update(default=Constant("replaced"))
-        replaced = factory.make_factory(Model, a=maybe, b=transformer).build()
-        assert replaced.kwargs == {"a": "replaced", "b": "REPLACED"}
-        after = factory.Maybe(Constant(1), PostConstant("yes"), PostConstant("no"))
-        vars(after).update(yes=PostConstant("replaced"))
-        evaluated = after.evaluate_post(
-            instance=None, step=builder.BuildStep(None, 0), overrides={}
-        )
-        assert evaluated == "replaced"
 
 
-def test_size_of_a_related_factory_list() -> None:
-    """The size may be a function, which is called for each object without arguments."""
+def test_faker() -> None:
+    """A Faker has one generator for each locale, the default one found when it is evaluated."""
     with seam(
-        "RelatedFactoryList keeps its size in .size, calls it if it is no int, and makes so many "
-        "objects, each by RelatedFactory.call(instance, step, context)",
-        ours=f"_with_awaiting_parts and _ForkingRelatedFactoryList in {FACTORY_BOY}",
+        "Faker keeps its locale and keywords in ._defaults, and calls "
+        "_get_faker(locale).format(provider, **keywords)",
+        evaluators._faker,
+        faking,
     ):
-        expected = ["self", "instance", "step", "context"]
-        assert parameters(declarations.RelatedFactory.call) == expected
-        assert parameters(declarations.RelatedFactoryList.call) == expected
-        related = factory.RelatedFactoryList(factory.DictFactory, size=4)
-        assert related.size == 4
-        related.size = lambda: 3
-        seen: list[Any] = []
+        one = factory.Faker("pyint", locale="de_DE", max_value=0)
+        assert one._defaults == {"locale": "de_DE", "max_value": 0}
+        assert factory.Faker("name")._defaults == {"locale": None}
+        german = factory.Faker._get_faker("de_DE")
+        with factory.Faker.override_default_locale("de_DE"):
+            assert factory.Faker._DEFAULT_LOCALE == "de_DE"
+            assert factory.Faker._get_faker(None) is factory.Faker._get_faker() is german
+        assert factory.Faker._get_faker() is not german
+
+
+def test_traits_and_parameters() -> None:
+    """A trait is a Maybe for each field that it overrides; parameters never reach the model."""
+    with seam(
+        "Trait keeps what it overrides in .overrides, Meta.parameters has all of Params by name",
+        inspection,
+    ):
+        trait = factory.Trait(a=Constant(2))
+        assert vars(trait).keys() == {"_creation_counter", "overrides"}
 
         class Made(factory.Factory):
             class Meta:
                 model = Model
 
-            list = related
+            class Params:
+                t = trait
+                p = 1
 
-            @classmethod
-            def _after_postgeneration(
-                cls, instance: Any, create: bool, results: Any = None
-            ) -> None:
-                seen.append(results)
+            a = 1
 
-        Made.build()
-        assert seen == [{"list": [{}, {}, {}]}]
+        assert Made._meta.parameters.keys() == {"p", "t"}
+        assert Made._meta.parameters["t"] is trait
+        assert type(Made._meta.pre_declarations.declarations["a"]) is factory.Maybe
+        assert (Made.build().kwargs, Made.build(t=True).kwargs) == ({"a": 1}, {"a": 2})
 
 
-def test_who_unrolls_its_context() -> None:
-    """SubFactory and RelatedFactory hand their overrides on; the others evaluate them first."""
+# The step.
+
+
+def test_what_declarations_ask_of_a_step() -> None:
+    """The step that we hand to declarations has all that those of factory_boy ask of theirs."""
     with seam(
-        "UNROLL_CONTEXT_BEFORE_EVALUATION is false for those that hand their overrides on",
-        ours=f"_Awaiting._uses_overrides in {FACTORY_BOY}",
+        "declarations ask a step for its stub, chain, sequence, builder and recurse(), and the "
+        "builder for its strategy",
+        step.Step,
+        step.Builder,
     ):
-        handing_on = [factory.SubFactory, factory.RelatedFactory, factory.Dict, factory.List]
-        evaluating = [factory.LazyFunction, factory.PostGeneration, factory.Faker]
-        evaluating += [factory.PostGenerationMethodCall, factory.Sequence]
-        assert [one.UNROLL_CONTEXT_BEFORE_EVALUATION for one in handing_on] == [False] * 4
-        assert [one.UNROLL_CONTEXT_BEFORE_EVALUATION for one in evaluating] == [True] * 5
+        asked: set[tuple[str, str]] = set()
 
+        def noting(kind: type, name: str) -> type:
+            def ask(self: Any, attribute: str) -> Any:
+                module = sys._getframe(1).f_globals["__name__"]
+                if module in ("factory.declarations", "factory.faker"):
+                    asked.add((name, attribute))
+                return object.__getattribute__(self, attribute)
 
-def test_declarations_in_a_context() -> None:
-    """Declarations given to a declaration are evaluated by a DictFactory, in the same builder."""
-    with seam(
-        "a context with declarations is unrolled by step.recurse(DictFactory), and DictFactory "
-        "and ListFactory derive from BaseDictFactory and BaseListFactory",
-        ours=f"AsyncStepBuilder, which treats those two apart, in {FACTORY_BOY}",
-    ):
-        recursed = []
+            return type(kind.__name__, (kind,), {"__getattribute__": ask})
 
-        class Noting(builder.StepBuilder):
-            def __init__(self, factory_meta: Any, extras: Any, strategy: Any) -> None:
-                recursed.append(factory_meta.factory)
-                super().__init__(factory_meta, extras, strategy)
-
-        made = factory.make_factory(
-            Model, a=factory.Faker("pyint", min_value=factory.LazyFunction(int), max_value=0)
+        child = made(
+            up=factory.SelfAttribute("..other"),
+            container=factory.ContainerAttribute(lambda stub, chain: None),
         )
-        Noting(made._meta, {}, enums.BUILD_STRATEGY).build()
-        assert recursed == [made, factory.DictFactory]
-        assert issubclass(factory.DictFactory, base.BaseDictFactory)
-        assert issubclass(factory.ListFactory, base.BaseListFactory)
+        step_builder = noting(builder.StepBuilder, "builder")
+        parent = made(
+            other=1,
+            sub=factory.SubFactory(child),
+            dictionary=factory.Dict({"a": factory.SelfAttribute("..other")}),
+            iterator=factory.Iterator([1]),
+            attribute=factory.LazyAttribute(lambda stub: None),
+            function=factory.LazyFunction(int),
+            maybe=factory.Maybe("other", factory.Sequence(int)),
+            sequence=factory.LazyAttributeSequence(lambda stub, n: n),
+            transformer=factory.Transformer(1, transform=str),
+            faker=factory.Faker("pyint", max_value=factory.LazyFunction(int), min_value=0),
+            after=factory.Maybe("other", factory.PostGeneration(lambda *args, **kwargs: None)),
+            call=factory.PostGenerationMethodCall("__str__"),
+            related=factory.RelatedFactoryList(factory.DictFactory, size=1),
+        )
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(builder, "BuildStep", noting(builder.BuildStep, "step"))
+            step_builder(parent._meta, {}, enums.BUILD_STRATEGY).build()
+        expected = {"builder", "chain", "recurse", "sequence", "stub"}
+        assert asked == {("step", name) for name in expected} | {("builder", "strategy")}
+
+        one = builder.BuildStep(None, 0)
+        assert vars(one).keys() == {"attributes", "builder", "parent_step", "sequence", "stub"}
+        assert members(type(one)) == {"__init__", "__repr__", "chain", "recurse", "resolve"}
+        names = vars(one).keys() | {"chain", "recurse"}
+        assert not [name for name in names if not hasattr(step.Step, name)]
 
 
-# StepBuilder
-
-
-def test_making_a_step_builder() -> None:
-    """A builder is made of a factory's options, keywords and a strategy, and takes __sequence."""
+def test_step_builder() -> None:
+    """A builder has what its part is made of, and makes builders of its own class for parts."""
     with seam(
-        "StepBuilder(factory_meta, extras, strategy) keeps the three, and takes __sequence out of "
-        "the extras that it was given",
-        ours=f"AsyncStepBuilder.__init__ in {FACTORY_BOY}",
+        "StepBuilder(factory_meta, extras, strategy) takes __sequence out of its extras, and has "
+        "build(parent_step, force_sequence) and recurse(factory_meta, extras); a forced sequence "
+        "goes before __sequence, and that before the next one",
+        step.Builder,
+        plan.Plan.begin,
+        plan.Plan.recurse,
     ):
-        expected = ["self", "factory_meta", "extras", "strategy"]
-        assert parameters(builder.StepBuilder.__init__) == expected
-        meta = factory.make_factory(Model)._meta
+        kind = builder.StepBuilder
+        assert members(kind) == {"__init__", "__repr__", "build", "recurse"}
+        assert parameters(kind.build) == parameters(step.Builder.build)
+        assert parameters(kind.recurse) == parameters(step.Builder.recurse)
+        counting = made(n=factory.Sequence(int))
         extras = {"__sequence": 3, "a": 1}
-        one = builder.StepBuilder(meta, extras, enums.BUILD_STRATEGY)
-        assert one.extras is extras
-        assert extras == {"a": 1}
-        assert (one.factory_meta, one.strategy) == (meta, enums.BUILD_STRATEGY)
+        one = kind(counting._meta, extras, enums.BUILD_STRATEGY)
+        expected = {"factory_meta", "strategy", "extras", "force_init_sequence"}
+        assert vars(one).keys() == expected
+        assert not [name for name in expected if name not in inspect.getsource(step.Builder)]
+        assert (one.extras, one.force_init_sequence) == ({"a": 1}, 3)
+        assert one.build().kwargs == {"n": 3, "a": 1}
+        assert one.build(force_sequence=4).kwargs == {"n": 4, "a": 1}
+        part = one.recurse(counting._meta, {"__sequence": 6})
+        assert (type(part), part.strategy, part.build().kwargs) == (kind, one.strategy, {"n": 6})
+        assert counting.build().kwargs == {"n": 0}
 
 
-def test_building_with_a_step_builder() -> None:
-    """build() is asked for the root and, through recurse(), for everything below it."""
+def test_resolver() -> None:
+    """What a LazyAttribute is given has the values, the stub above it, and nothing else."""
     with seam(
-        "StepBuilder.build(parent_step, force_sequence) builds, and StepBuilder.recurse makes "
-        "builders of its own class for what is below",
-        ours=f"AsyncStepBuilder.build in {FACTORY_BOY}",
+        "Resolver has factory_parent and the values, and cannot be assigned to",
+        step.Stub,
     ):
-        expected = ["self", "parent_step", "force_sequence"]
-        assert parameters(builder.StepBuilder.build) == expected
-        steps = []
-
-        class Noting(builder.StepBuilder):
-            def build(self, parent_step: Any = None, force_sequence: Any = None) -> Any:
-                steps.append((self.factory_meta.factory, parent_step, force_sequence))
-                return super().build(parent_step, force_sequence)
-
-        child = factory.make_factory(Model, n=factory.Sequence(int))
-        made = factory.make_factory(
-            Model,
-            a=factory.SubFactory(child),
-            b=factory.Dict({}),
-            c=factory.RelatedFactory(child),
-        )
-        Noting(made._meta, {"__sequence": 5}, enums.BUILD_STRATEGY).build()
-        assert [(one, force) for one, _, force in steps] == [
-            (made, None),
-            (child, None),
-            (factory.DictFactory, 5),
-            (child, None),
-        ]
-        assert steps[0][1] is None
-        for _, parent, _ in steps[1:]:
-            assert isinstance(parent, builder.BuildStep)
-            assert isinstance(parent.builder, Noting)
-            assert parent.builder.factory_meta.factory is made
-            assert parent.parent_step is None
+        names = {"__getattr__", "__init__", "__repr__", "__setattr__", "factory_parent"}
+        assert {one for one in members(builder.Resolver) if one[:9] != "_Resolver"} == names
+        assert members(step.Stub) >= names
 
 
-def test_options_read_by_a_step_builder() -> None:
-    """A builder reads the declarations off the options that it was made with."""
+# Errors and texts that we repeat.
+
+
+def _cyclic() -> dict[str, Any]:
+    return {
+        "a": factory.LazyAttribute(lambda stub: stub.b),
+        "b": factory.LazyAttribute(lambda stub: stub.c),
+        "c": factory.SelfAttribute("b"),
+    }
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        _cyclic(),
+        {"x": 1, "a": factory.LazyAttribute(lambda stub: (stub.x, stub.gone)), "y": 2},
+        {"x": 1, "a": factory.SelfAttribute("gone")},
+        {"a": factory.LazyAttribute(lambda stub: setattr(stub, "b", 1))},
+        {"a": factory.LazyAttribute(lambda stub: stub.factory_parent.x)},
+        {"a": factory.ContainerAttribute(lambda stub, chain: None)},
+        {"a": factory.SubFactory(int)},
+        {"a": factory.RelatedFactory(int)},
+        {"a": factory.Iterator([], cycle=False)},
+        {"a": factory.LazyAttribute(lambda stub: int(repr(stub)))},
+    ],
+    ids=[
+        "cycle", "unknown", "unknown_path", "assigned", "no_parent", "no_container", "sub_factory",
+        "related_factory", "iterator", "repr",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("keywords", [{}, {"given": "value"}], ids=["declared", "given"])
+def test_errors(declared: Mapping[str, Any], keywords: Mapping[str, Any]) -> None:
+    """An error of ours is factory_boy's: its class, and its text."""
+    with seam("it raises the same error as ours", step.Step.read, step.check_factory):
+        raised = []
+        for kind in (factory.Factory, AsyncFactory):
+            with pytest.raises(Exception) as caught:  # noqa: PT011 (it is compared)
+                helpers.make_factory(Model, FACTORY_CLASS=kind, **declared).build(**keywords)
+            text = str(caught.value).replace("AsyncFactoryOptions", "FactoryOptions")
+            raised.append((caught.type, text))
+        assert raised[0] == raised[1]
+
+
+@pytest.mark.parametrize(
+    "keywords", [{"gone__x": 1}, {"a": factory.PostGeneration(int)}], ids=["unknown", "shadowing"]
+)
+def test_errors_of_keywords(keywords: Mapping[str, Any]) -> None:
+    """A keyword that factory_boy refuses is refused by ours, with the same words."""
+    with seam("it raises the same error as ours", plan._parsed):
+        raised = []
+        for kind in (factory.Factory, AsyncFactory):
+            with pytest.raises(errors.InvalidDeclarationError) as caught:
+                helpers.make_factory(Model, FACTORY_CLASS=kind, a=1).build(b=2, **keywords)
+            raised.append(str(caught.value))
+        assert raised[0] == raised[1]
+
+
+def test_logger() -> None:
+    """What is evaluated is logged to one logger, which factory.debug() listens to."""
     with seam(
-        "StepBuilder.build reads pre_declarations and post_declarations of the factory_meta it "
-        "was given, which need not be a FactoryOptions",
-        ours=f"_AwaitingMeta in {FACTORY_BOY}",
+        "declarations log to 'factory.generate', at the level DEBUG",
+        plan.plan_for,
     ):
-
-        class Proxy:
-            def __init__(self, meta: Any, replaced: Any) -> None:
-                self.meta = meta
-                self.pre_declarations = builder.DeclarationSet(replaced)
-                self.post_declarations = builder.DeclarationSet()
-
-            def __getattr__(self, name: str) -> Any:
-                return getattr(self.meta, name)
-
-        made = factory.make_factory(Model, a=1, hook=factory.PostGeneration(int))
-        proxy = Proxy(made._meta, {"a": Constant("replaced")})
-        built = builder.StepBuilder(proxy, {}, enums.BUILD_STRATEGY).build()
-        assert built.kwargs == {"a": "replaced"}
+        assert declarations.logger is plan._log
+        assert not plan._log.isEnabledFor(logging.DEBUG)
+        with helpers.debug():
+            assert plan._log.isEnabledFor(logging.DEBUG)
 
 
-# Factory, its options and its metaclass
+# The options of a factory.
 
 
-def test_generating() -> None:
-    """build, create and stub are all _generate(strategy, params)."""
+def test_what_options_consist_of() -> None:
+    """A method or an attribute that is new may be one that a plan has to ask."""
     with seam(
-        "BaseFactory.build, create and stub call cls._generate(strategy, params)",
-        ours=f"AsyncFactory._generate in {BASE}",
+        "FactoryOptions has these methods and attributes, and these options",
+        meta.AsyncFactoryOptions,
+        plan.Plan,
     ):
-
-        class Made(factory.Factory):
-            class Meta:
-                model = Model
-
-            @classmethod
-            def _generate(cls, strategy: str, params: Any) -> Any:
-                return strategy, params
-
-        assert Made.build(a=1) == ("build", {"a": 1})
-        assert Made.create(a=1) == ("create", {"a": 1})
-        assert Made.stub(a=1) == ("stub", {"a": 1})
-        assert Made.create_batch(2, a=1) == [("create", {"a": 1})] * 2
-        assert Made.generate("create", a=1) == ("create", {"a": 1})
-
-
-def test_calling_a_factory() -> None:
-    """A call of the class is dispatched by Meta.strategy, with nothing but keywords."""
-    with seam(
-        "FactoryMetaClass.__call__(**kwargs) dispatches to build, create or stub",
-        ours=f"AsyncFactoryMetaclass.__call__ in {BASE}",
-    ):
-        assert type(factory.Factory) is base.FactoryMetaClass
-        assert parameters(base.FactoryMetaClass.__call__) == ["cls", "kwargs"]
-        for strategy, kind in [("build", Model), ("create", Model), ("stub", base.StubObject)]:
-            made = factory.make_factory(Model)
-            made._meta.strategy = strategy
-            assert type(made(a=1)) is kind
-        made._meta.strategy = "unknown"
-        with pytest.raises(errors.UnknownStrategy):
-            made()
-
-
-def test_making_a_factory_by_name() -> None:
-    """make_factory calls FactoryMetaClass.__new__, whatever metaclass FACTORY_CLASS has."""
-    with seam(
-        "helpers.make_factory calls FactoryMetaClass.__new__ by name, so that a metaclass of ours "
-        "is entered a second time, with '_meta' in the body, and Meta and Params taken out of it",
-        ours=f"AsyncFactoryMetaclass.__new__ in {BASE}",
-    ):
-        entered: list[Any] = []
-
-        class Metaclass(base.FactoryMetaClass):
-            def __new__(mcs, class_name: str, bases: Any, attrs: Any) -> Any:
-                entered.append(dict(attrs))
-                if isinstance(attrs.get("_meta"), base.FactoryOptions):
-                    return type.__new__(mcs, class_name, bases, attrs)
-                return super().__new__(mcs, class_name, bases, attrs)
-
-        class Made(factory.Factory, metaclass=Metaclass):
-            pass
-
-        entered.clear()
-        made = helpers.make_factory(Model, FACTORY_CLASS=Made, a=1)
-        assert type(made) is Metaclass
-        assert len(entered) == 1
-        assert entered[0].keys() >= {"_meta", "a"}
-        assert not entered[0].keys() & {"Meta", "Params"}
-        assert made.build().kwargs == {"a": 1}
+        methods = """
+            __init__ __repr__ __str__ _build_default_options _check_parameter_dependencies
+            _fill_from_meta _get_counter_reference _initialize_counter _is_declaration
+            contribute_to_class declarations get_model_class instantiate next_sequence
+            prepare_arguments reset_sequence use_postgeneration_results
+        """
+        attributes = """
+            _counter base_declarations base_factory counter_reference factory parameters
+            parameters_dependencies post_declarations pre_declarations
+        """
+        one = base.FactoryOptions()
+        assert members(type(one)) == {*methods.split()}
+        assert vars(one).keys() == {*attributes.split()}
+        names = {option.name for option in one._build_default_options()}
+        assert names == {"abstract", "exclude", "inline_args", "model", "rename", "strategy"}
+        options = made()._meta
+        values = (options.exclude, options.inline_args, options.rename, options.abstract)
+        assert values == ((), (), {}, False)
 
 
 def test_filling_in_options() -> None:
@@ -505,16 +757,19 @@ def test_filling_in_options() -> None:
     with seam(
         "FactoryOptions.contribute_to_class sets .factory, then fills the options in by "
         "_fill_from_meta(meta, base_meta), which are those of _build_default_options, and at last "
-        "sets .pre_declarations and .post_declarations",
-        ours=f"AsyncFactoryOptions in {BASE}",
+        "sets .pre_declarations and .post_declarations; OptionDefault.apply asks its checker",
+        meta.AsyncFactoryOptions,
     ):
         calls: list[Any] = []
 
         class Options(base.FactoryOptions):
             def _build_default_options(self) -> Any:
+                def check(meta: Any, value: Any) -> None:
+                    calls.append(value)
+
                 return [
                     *super()._build_default_options(),
-                    base.OptionDefault("adapter", "default", inherit=True),
+                    base.OptionDefault("adapter", "default", inherit=True, checker=check),
                 ]
 
             def _fill_from_meta(self, meta: Any, base_meta: Any) -> None:
@@ -541,74 +796,191 @@ def test_filling_in_options() -> None:
         class Derived(Made):
             b = 2
 
-        assert calls == [("Made", "Meta"), ["a", "hook"], ("Derived", None), ["a", "b", "hook"]]
+        assert calls == [
+            ("Made", "Meta"), "given", ["a", "hook"],
+            ("Derived", None), "given", ["a", "b", "hook"],
+        ]  # fmt: skip
         assert type(Derived._meta) is Options
         assert Derived._meta.adapter == "given"
-        assert {option.name for option in Made._meta._build_default_options()} == {
-            "model",
-            "abstract",
-            "strategy",
-            "inline_args",
-            "exclude",
-            "rename",
-            "adapter",
-        }
-        assert (Made._meta.rename, Made._meta.inline_args) == ({}, ())
 
 
-def test_inheriting_declarations() -> None:
-    """A factory derives from what its base declares, not from the sets made of that."""
+def test_arguments_of_the_model() -> None:
+    """The model is called with what is not hidden, under its new name, and by position first."""
     with seam(
-        "contribute_to_class takes inherited declarations from base_declarations, so that the "
-        "sets may be replaced",
-        ours=f"AsyncFactoryOptions.contribute_to_class in {BASE}",
+        "FactoryOptions.prepare_arguments adjusts, hides, renames and takes inline_args out, in "
+        "this order, and leaves out what is SKIP",
+        plan.Plan.arguments,
     ):
-        made = factory.make_factory(Model, a=Constant("declared"))
-        made._meta.pre_declarations = builder.DeclarationSet({"a": Constant("replaced")})
 
-        class Derived(made):  # type: ignore[valid-type, misc]
-            pass
+        class Made(factory.Factory):
+            class Meta:
+                model = Model
+                exclude = ("hidden", "given")
+                rename = {"a": "renamed", "gone": "x", "hidden": "y"}
+                inline_args = ("renamed", "adjusted")
 
-        assert made.build().kwargs == {"a": "replaced"}
-        assert Derived.build().kwargs == {"a": "declared"}
+            class Params:
+                parameter = 1
+
+            @classmethod
+            def _adjust_kwargs(cls, **kwargs: Any) -> Any:
+                assert kwargs["parameter"] == 1
+                return {**kwargs, "adjusted": 2, "given": 3}
+
+        attributes = {"a": 1, "b": declarations.SKIP, "c": 4, "hidden": 5, "parameter": 1}
+        assert Made._meta.prepare_arguments(attributes) == ((1, 2), {"c": 4})
+        assert not declarations.SKIP
 
 
 def test_instantiating() -> None:
-    """The options make the object, and see which keywords it was asked for with."""
+    """Options of a factory that is not ours make the object by what the step's builder says."""
     with seam(
-        "FactoryOptions.instantiate(step, args, kwargs) is called for each object, and "
-        "step.builder.extras are the keywords it was asked for with",
-        ours=f"AsyncFactoryOptions.instantiate in {BASE}",
+        "FactoryOptions.instantiate(step, args, kwargs) asks for step.builder.strategy, and calls "
+        "_build or _create of the factory, or makes a StubObject",
+        building._instantiated,
     ):
-        assert parameters(base.FactoryOptions.instantiate) == ["self", "step", "args", "kwargs"]
-        extras: list[Any] = []
 
-        class Options(base.FactoryOptions):
-            def instantiate(self, step: Any, args: Any, kwargs: Any) -> Any:
-                extras.append((dict(step.builder.extras), args, kwargs))
-                return super().instantiate(step, args, kwargs)
-
-        class Root(factory.Factory):
-            _options_class = Options  # for those that derive from it
-
-        class Made(Root):
+        class Made(factory.Factory):
             class Meta:
                 model = Model
-                inline_args = ("b",)
 
-            a = 1
-            b = 2
+            _build = classmethod(lambda cls, *args, **kwargs: ("build", args, kwargs))
+            _create = classmethod(lambda cls, *args, **kwargs: ("create", args, kwargs))
 
-        assert type(Made.build(a=3, a__x=4)) is Model
-        assert extras == [({"a": 3, "a__x": 4}, (2,), {"a": 3})]
+        assert parameters(base.FactoryOptions.instantiate) == ["self", "step", "args", "kwargs"]
+        for strategy in (enums.BUILD_STRATEGY, enums.CREATE_STRATEGY):
+            built: Any = type("Step", (), {"builder": type("Builder", (), {"strategy": strategy})})
+            expected = (strategy, (Model, 1), {"a": 2})
+            assert Made._meta.instantiate(built, (1,), {"a": 2}) == expected
+        built.builder.strategy = enums.STUB_STRATEGY
+        assert vars(Made._meta.instantiate(built, (), {"a": 2})) == {"a": 2}
+        assert Made._meta.get_model_class() is Made._meta.model is Model
+
+
+def test_counting() -> None:
+    """A counter is made when it is first needed, on the options of the topmost factory."""
+    with seam(
+        "FactoryOptions has its counter in ._counter, makes it a _Counter in "
+        "_initialize_counter() unless it is there, on the .counter_reference",
+        meta.Counter,
+        meta.AsyncFactoryOptions,
+        inspection.exchange_counters,
+    ):
+        assert members(base._Counter) == {"__init__", "next", "reset"}
+        assert members(meta.Counter) == {"next"}
+        top = made(n=factory.Sequence(int))
+        derived = helpers.make_factory(Model, FACTORY_CLASS=top)
+        assert top._meta._counter is derived._meta._counter is None
+        assert top._meta.counter_reference is derived._meta.counter_reference is top._meta
+        top._meta._counter = base._Counter(7)
+        derived._meta._initialize_counter()
+        assert derived._meta._counter is top._meta._counter
+        assert (derived.build().kwargs, top._meta.next_sequence()) == ({"n": 7}, 8)
+        assert parameters(base.FactoryOptions.reset_sequence) == ["self", "value", "force"]
+        derived._meta.reset_sequence(3, force=True)
+        assert top.build().kwargs == {"n": 3}
+        top._meta._counter = derived._meta._counter = None
+        assert derived.build().kwargs == {"n": 0}
+
+
+# Factories.
+
+
+def test_what_a_factory_consists_of() -> None:
+    """A class method that is new may be one that has to wait, and so has to be overridden."""
+    with seam("BaseFactory has these class methods, and Factory has no more", AsyncFactory):
+        methods = """
+            _adjust_kwargs _after_postgeneration _build _create _generate _setup_next_sequence
+            build build_batch create create_batch generate generate_batch reset_sequence
+            simple_generate simple_generate_batch stub stub_batch
+        """
+        inside = vars(base.BaseFactory).items()
+        assert {name for name, one in inside if type(one) is classmethod} == {*methods.split()}
+        assert members(factory.Factory) == {"AssociatedClassError", "_meta"}
+        assert issubclass(factory.DictFactory, base.BaseDictFactory)
+        assert issubclass(factory.ListFactory, base.BaseListFactory)
+
+
+def test_generating() -> None:
+    """Each of the methods that make objects ends up in _generate(strategy, params)."""
+    with seam(
+        "build, create and stub call cls._generate(strategy, params), their batches call these, "
+        "and generate and its like call all of them by name",
+        AsyncFactory,
+        batches,
+    ):
+
+        class Made(factory.Factory):
+            class Meta:
+                model = Model
+
+            @classmethod
+            def _generate(cls, strategy: str, params: Any) -> Any:
+                return strategy, params
+
+        for strategy in ("build", "create", "stub"):
+            one = (strategy, {"a": 1})
+            assert getattr(Made, strategy)(a=1) == Made.generate(strategy, a=1) == one
+            assert getattr(Made, f"{strategy}_batch")(2, a=1) == [one, one]
+            assert Made.generate_batch(strategy, 2, a=1) == [one, one]
+        assert Made.simple_generate(True, a=1) == ("create", {"a": 1})
+        assert Made.simple_generate_batch(False, 1, a=1) == [("build", {"a": 1})]
+
+
+def test_calling_a_factory() -> None:
+    """A call of the class is dispatched by Meta.strategy, with nothing but keywords."""
+    with seam(
+        "FactoryMetaClass.__call__(**kwargs) dispatches to build, create or stub",
+        AsyncFactoryMetaclass,
+    ):
+        assert type(factory.Factory) is base.FactoryMetaClass
+        assert members(base.FactoryMetaClass) == {"__call__", "__new__", "__str__"}
+        assert parameters(base.FactoryMetaClass.__call__) == ["cls", "kwargs"]
+        for strategy, kind in [("build", Model), ("create", Model), ("stub", base.StubObject)]:
+            one = made()
+            one._meta.strategy = strategy
+            assert type(one(a=1)) is kind
+        one._meta.strategy = "unknown"
+        with pytest.raises(errors.UnknownStrategy):
+            one()
+
+
+def test_making_a_factory_by_name() -> None:
+    """make_factory calls FactoryMetaClass.__new__, whatever metaclass FACTORY_CLASS has."""
+    with seam(
+        "helpers.make_factory calls FactoryMetaClass.__new__ by name, so that a metaclass of ours "
+        "is entered a second time, with '_meta' in the body, and Meta and Params taken out of it",
+        AsyncFactoryMetaclass.__new__,
+    ):
+        entered: list[Any] = []
+
+        class Metaclass(base.FactoryMetaClass):
+            def __new__(mcs, class_name: str, bases: Any, attrs: Any) -> Any:
+                entered.append(dict(attrs))
+                if isinstance(attrs.get("_meta"), base.FactoryOptions):
+                    return type.__new__(mcs, class_name, bases, attrs)
+                return super().__new__(mcs, class_name, bases, attrs)
+
+        class Made(factory.Factory, metaclass=Metaclass):
+            pass
+
+        entered.clear()
+        one = helpers.make_factory(Model, FACTORY_CLASS=Made, a=1)
+        assert type(one) is Metaclass
+        assert len(entered) == 1
+        assert entered[0].keys() >= {"_meta", "a"}
+        assert not entered[0].keys() & {"Meta", "Params"}
+        assert one.build().kwargs == {"a": 1}
 
 
 def test_overridable_class_methods() -> None:
     """The class methods that may be async are called on the factory, and their results used."""
     with seam(
         "_setup_next_sequence(), _adjust_kwargs(**kwargs), _build or _create(model, *args, "
-        "**kwargs) and _after_postgeneration(instance, create, results) are called on the class",
-        ours=f"_HOOKS in {BASE}",
+        "**kwargs) and _after_postgeneration(instance, create, results) are called on the class, "
+        "the number being drawn before anything is evaluated",
+        AsyncFactory,
+        building.call_hook,
     ):
         calls: list[Any] = []
 
@@ -619,43 +991,23 @@ def test_overridable_class_methods() -> None:
 
             return classmethod(hook)
 
-        made = helpers.make_factory(
-            Model,
-            a=1,
+        one = made(
+            a=factory.LazyFunction(lambda: calls.append("evaluated")),
             _setup_next_sequence=noting("_setup_next_sequence", 0),
             _adjust_kwargs=noting("_adjust_kwargs", {"b": 2}),
             _build=noting("_build", "built"),
             _create=noting("_create", "created"),
             _after_postgeneration=noting("_after_postgeneration", None),
         )
-        assert (made.build(), made.create()) == ("built", "created")
+        assert (one.build(), one.create()) == ("built", "created")
         assert calls == [
             ("_setup_next_sequence", (), {}),
-            ("_adjust_kwargs", (), {"a": 1}),
+            "evaluated",
+            ("_adjust_kwargs", (), {"a": None}),
             ("_build", (Model,), {"b": 2}),
             ("_after_postgeneration", ("built",), {"create": False, "results": {}}),
-            ("_adjust_kwargs", (), {"a": 1}),
+            "evaluated",
+            ("_adjust_kwargs", (), {"a": None}),
             ("_create", (Model,), {"b": 2}),
             ("_after_postgeneration", ("created",), {"create": True, "results": {}}),
         ]
-        assert all(isinstance(vars(base.BaseFactory)[name], classmethod) for name, _, _ in calls)
-
-
-def test_counting() -> None:
-    """A counter is made when it is first needed, on the options of the topmost factory."""
-    with seam(
-        "FactoryOptions has its counter in ._counter, makes it a _Counter in "
-        "_initialize_counter() unless it is there, on the .counter_reference",
-        ours=f"AsyncFactoryOptions._initialize_counter and reset_sequence in {BASE}",
-    ):
-        made = factory.make_factory(Model, n=factory.Sequence(int))
-        derived = factory.make_factory(Model, FACTORY_CLASS=made)
-        assert made._meta._counter is derived._meta._counter is None
-        assert made._meta.counter_reference is derived._meta.counter_reference is made._meta
-        made._meta._counter = base._Counter(7)
-        derived._meta._initialize_counter()
-        assert derived._meta._counter is made._meta._counter
-        assert derived.build().kwargs == {"n": 7}
-        assert parameters(base.FactoryOptions.reset_sequence) == ["self", "value", "force"]
-        derived._meta.reset_sequence(3, force=True)
-        assert made.build().kwargs == {"n": 3}

@@ -97,24 +97,24 @@ class Fiber(greenlet):
         Raises:
             RuntimeError: When its code catches `GreenletExit` and waits again.
         """
-        if not self:
-            return
-        if self.resume(None, GreenletExit()) is IDLE:  # the work is unwound
-            self.value = self.raised = None
-            self.resume(None, GreenletExit())
+        self.resume(None, GreenletExit())
+        self.value = self.raised = None
         if self:
             raise RuntimeError("synchronous code in a fiber ignored GreenletExit")
 
 
-def _live(work: Callable[[], object] | None) -> None:
-    fiber: Any = getcurrent()
-    while work is not None:
+def _live() -> None:
+    # No local variable is the fiber: a greenlet that its own frame refers to is never collected.
+    current: Callable[[], Any] = getcurrent
+    while True:
+        work = current().parent.switch(IDLE)  # the driver may be in another greenlet each time
         try:
-            fiber.value = work()
+            current().value = work()
         except BaseException as error:
-            fiber.raised = error
-        work = None
-        work = fiber.parent.switch(IDLE)  # the driver may be in another greenlet each time
+            current().raised = error
+        del work
+        if current().waves.is_over:
+            return
 
 
 class _Pool(threading.local):
@@ -130,7 +130,11 @@ _pool = _Pool()
 def take(waves: Waves, context: Context | None) -> Fiber:
     """Return an idle fiber, which is to run in a context."""
     idle = _pool.idle
-    fiber = idle.pop() if idle else Fiber()
+    if idle:
+        fiber = idle.pop()
+    else:
+        fiber = Fiber()
+        fiber.switch()  # without work: greenlet keeps what one is first switched to with
     fiber.waves = waves
     fiber.gr_context = context
     return fiber
@@ -141,6 +145,7 @@ def give_back(fiber: Fiber) -> None:
     if not fiber:
         return  # it has been ended
     fiber.waves = fiber.place = fiber.gr_context = None
+    fiber.trail, fiber.loops = [], []
     if len(_pool.idle) < _POOL_SIZE:
         _pool.idle.append(fiber)
     else:
@@ -203,18 +208,18 @@ def step_through(coroutine: Coroutine[Any, Any, T]) -> T:
         RuntimeError: When called outside of a fiber (see `in_fiber`).
         BaseException: What the coroutine raises, and the cancellation of the caller's task.
     """
-    fiber = current_fiber()
     step: Callable[[Any], Any] = coroutine.send
     argument: Any = None
     while True:
-        fiber.coroutine_task = _current_task()
+        # No local variable is the fiber, so that it is gone when it is dropped.
+        current_fiber().coroutine_task = _current_task()
         try:
             yielded = step(argument)
         except StopIteration as end:
             result: T = end.value
             return result
         finally:
-            fiber.coroutine_task = None
+            current_fiber().coroutine_task = None
             argument = None  # an error, which has this frame in its traceback
         try:
             argument = hand_over(_Yielded(yielded))
@@ -239,13 +244,11 @@ def in_coroutine() -> bool:
 
 def synchronously(function: Callable[[], T]) -> T:
     """Call a function as code of the fiber, which can `wait`, where `in_coroutine`."""
-    fiber = current_fiber()
-    task = fiber.coroutine_task
-    fiber.coroutine_task = None
+    task, current_fiber().coroutine_task = current_fiber().coroutine_task, None
     try:
         return function()
     finally:
-        fiber.coroutine_task = task
+        current_fiber().coroutine_task = task
 
 
 class _Yielded:

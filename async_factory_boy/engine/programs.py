@@ -44,6 +44,8 @@ class Request(ABC, Generic[R]):
 
 Answer = tuple[Any, BaseException | None]
 
+_EXHAUSTED = ("generator raised StopIteration",)
+
 
 class Execution(Generic[T]):
     """A program on its way, with the programs that it has yielded."""
@@ -107,9 +109,9 @@ class Execution(Generic[T]):
         except StopIteration as end:
             self._ended(frame, end.value, None)
         except BaseException as raised:
-            cause = raised.__cause__
             # A generator cannot let StopIteration out; PEP 479 has Python raise this in its place.
-            if type(raised) is RuntimeError and isinstance(cause, StopIteration):
+            cause = raised.__cause__
+            if raised.args == _EXHAUSTED and isinstance(cause, StopIteration):
                 self._ended(frame, None, cause)
             else:
                 self._ended(frame, None, raised)

@@ -14,10 +14,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Generator, Hashable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from contextvars import Context, copy_context
 from functools import partial
-from typing import Any, Generic, TypeVar, cast
+from heapq import heappop, heappush
+from itertools import count
+from operator import itemgetter
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from greenlet import getcurrent
 
@@ -39,6 +42,9 @@ __tracebackhide__ = True
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741 (the type of an item)
 
+Trail = tuple[int, ...]
+"""The index of the item that a fiber works on, for each loop; it orders them as one loop would."""
+
 # No coroutine can raise StopIteration: Python would say no more than that.
 EXHAUSTED = (
     "StopIteration in a build: an iterator that it read has come to its end, such as that of an "
@@ -56,9 +62,10 @@ async def run(program: Program[T]) -> T:
         BaseException: What the program raises.
         RuntimeError: When it raises StopIteration, which no coroutine can.
     """
+    execution = Execution(program)
+    await Waves().run(execution)
     try:
-        result: T = await Waves().run(Execution(program))
-        return result
+        return execution.result()
     except StopIteration as error:
         raise RuntimeError(EXHAUSTED) from error
 
@@ -76,10 +83,17 @@ def run_here(program: Program[T]) -> T:
     execution = Execution(program)
     requests = execution.advance()
     while requests:
-        answers: Sequence[Answer] = hand_over(_Asked(current_fiber(), requests))
-        execution.answer(answers)
+        execution.answer(_answers(requests))
         requests = execution.advance()
     return execution.result()
+
+
+def _answers(requests: Sequence[Request[Any]]) -> Sequence[Answer]:
+    try:
+        answers: Sequence[Answer] = hand_over(_Asked(requests))
+    except BaseException as error:  # a cancellation, which each program is to see
+        return [(None, error)] * len(requests)
+    return answers
 
 
 def submit(request: Request[T]) -> T:
@@ -89,7 +103,7 @@ def submit(request: Request[T]) -> T:
         RuntimeError: When called outside of a fiber.
         BaseException: What performing it raises, and the cancellation of the caller's task.
     """
-    ((value, error),) = hand_over(_Asked(current_fiber(), [request]))
+    ((value, error),) = hand_over(_Asked([request]))
     if error is not None:
         try:
             raise error
@@ -108,10 +122,10 @@ def each(function: Callable[[I], T], items: Sequence[I]) -> list[T]:
             and are unwound if they have; so is every other, if it is no `Exception`, but a
             cancellation, say.
     """
-    fiber = getcurrent()
-    if len(items) < 2 or not isinstance(fiber, Fiber) or fiber.waves is None:
+    waves = getattr(getcurrent(), "waves", None)
+    if len(items) < 2 or waves is None:
         return [function(item) for item in items]
-    return _Loop(function, items, fiber, fiber.waves).run()
+    return _Loop(function, items, waves).run()
 
 
 def take_turn(place: Hashable, rank: float) -> None:
@@ -174,21 +188,16 @@ class _Turn(Request[None]):
         return [None] * len(requests)
 
 
-class _Asked:
-    """Requests that a fiber waits for, all of the same rank."""
+class _Asked(NamedTuple):
+    """Says that a fiber waits for requests, all of the same rank."""
 
-    __slots__ = ("answers", "fiber", "requests", "trail")
-
-    def __init__(self, fiber: Fiber, requests: Sequence[Request[Any]]) -> None:
-        self.fiber = fiber
-        self.requests = requests
-        self.answers: list[Answer | None] = [None] * len(requests)
-        self.trail = tuple(fiber.trail)
-        """Orders what is asked for as a loop would ask."""
+    requests: Sequence[Request[Any]]
 
 
-class _Join:
-    """Says that a fiber waits for the other fibers of its loop."""
+class _Join(NamedTuple):
+    """Says that a fiber waits for the others that work on the items of a loop."""
+
+    loop: _Loop[Any, Any]
 
 
 class _Loop(Generic[I, T]):
@@ -197,18 +206,16 @@ class _Loop(Generic[I, T]):
     Args:
         function: What is called with each item.
         items: The items.
-        owner: The fiber that has called `each`. It goes on when all items are done.
-        waves: What drives it.
+        waves: What drives the calling fiber, which goes on when all items are done.
     """
 
     __slots__ = (
         "_function", "_items", "_limit", "_next", "_results", "_running", "_waves", "base",
-        "context", "error", "failed_at", "is_joined", "loops", "owner", "passed", "size",
+        "context", "error", "failed_at", "outer", "passed", "size",
     )  # fmt: skip
 
-    def __init__(
-        self, function: Callable[[I], T], items: Sequence[I], owner: Fiber, waves: Waves
-    ) -> None:
+    def __init__(self, function: Callable[[I], T], items: Sequence[I], waves: Waves) -> None:
+        fiber = current_fiber()
         self._function = function
         self._items = items
         self._waves = waves
@@ -219,15 +226,12 @@ class _Loop(Generic[I, T]):
         self.passed: dict[Hashable, int] = {}
         """For a place, how many items have been there, each after all before it."""
         self._results: list[Any] = [None] * len(items)
-        self.owner = owner
-        self.base = tuple(owner.trail)
-        self.loops = [*owner.loops, self]
+        self.base = tuple(fiber.trail)
+        self.outer = fiber.loops
         # What one item sets, while it waits, must not be there for the others.
         self.context = copy_context()
         self.failed_at = 0
         self.error: BaseException | None = None
-        self.is_joined = False
-        """Whether the owner waits for the others."""
 
     @property
     def has_more(self) -> bool:
@@ -236,27 +240,25 @@ class _Loop(Generic[I, T]):
 
     def run(self) -> list[T]:
         """Work on the items, and wait for those that others have taken."""
-        self._waves.loops.append(self)
+        self._waves.enter(self)
         try:
-            self.work(self.owner)
-            if self._running:
-                self.is_joined = True
-                hand_over(_Join())
+            self.work()
+            if self._running and not self._waves.is_over:
+                hand_over(_Join(self))
+            if self.error is not None:
+                raise self.error
         finally:
-            self._waves.loops.remove(self)
-        error, self.error = self.error, None
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error, self  # or the traceback and this frame would keep each other alive
+            self._waves.leave(self)
+            self.error = None  # or the traceback and this object would keep each other alive
         return self._results
 
-    def work(self, fiber: Fiber) -> None:
+    def work(self) -> None:
         """Work on one item after the other, until all are taken."""
-        trail, function, items, results = fiber.trail, self._function, self._items, self._results
+        function, items, results = self._function, self._items, self._results
+        # No local variable is the fiber, so that it is gone when it is dropped.
+        trail = current_fiber().trail
         trail.append(0)
-        loops, fiber.loops = fiber.loops, self.loops
+        current_fiber().loops = [*self.outer, self]
         self._running += 1
         try:
             while self._next < self._limit:
@@ -268,10 +270,10 @@ class _Loop(Generic[I, T]):
                     self._fail(index, error)
         finally:
             trail.pop()
-            fiber.loops = loops
+            current_fiber().loops = self.outer
             self._running -= 1
-        if not self._running and self.is_joined:
-            self._waves.go_on_later(self.owner)
+        if not self._running:
+            self._waves.go_on_later(self)
 
     def _fail(self, index: int, error: BaseException) -> None:
         if isinstance(error, _SiblingFailed) and self.error is not None:
@@ -296,14 +298,35 @@ class _Loop(Generic[I, T]):
 Path = Sequence[tuple[_Loop[Any, Any], int]]
 
 
+class _Ready(NamedTuple):
+    """A fiber that can go on, among others in the order in which they do."""
+
+    goes_on: bool
+    """False where it is only unwound, which comes first."""
+    trail: Trail
+    number: int
+    """Tells those apart that have the same trail."""
+    fiber: Fiber
+    value: Any
+    error: BaseException | None
+
+
 class Waves:
     """Drives a program, and the fibers that it takes."""
 
     def __init__(self) -> None:
-        self.loops: list[_Loop[Any, Any]] = []
-        """Those under way, the innermost last."""
-        self._asked: list[_Asked] = []
-        self._ready: list[tuple[tuple[int, ...], Fiber, Any, BaseException | None]] = []
+        self._loops: set[_Loop[Any, Any]] = set()
+        """Those under way."""
+        self._open: list[_Loop[Any, Any]] = []
+        """Those that may have items which nobody has taken, the innermost last."""
+        self._asked: list[tuple[Trail, Fiber, Sequence[Request[Any]]]] = []
+        self._joined: dict[_Loop[Any, Any], Fiber] = {}
+        """The fibers that wait for the others of a loop."""
+        self._ready: list[_Ready] = []
+        """A heap of what can go on."""
+        self._numbers = count()
+        self.is_over = False
+        """Whether fibers are only unwound, and not used again."""
         self._busy: set[Fiber] = set()
         self._thread = threading.get_ident()
         self._loop = asyncio._get_running_loop()
@@ -311,7 +334,7 @@ class Waves:
         self._main: Fiber | None = None
         """The fiber that the program runs in."""
 
-    async def run(self, execution: Execution[T]) -> T:
+    async def run(self, execution: Execution[Any]) -> None:
         """Run a program to its end."""
         # It shares the context variables of the caller, both ways, as a plain call does.
         self._context = getcurrent().gr_context
@@ -336,24 +359,23 @@ class Waves:
         finally:
             if self._busy:
                 self._end_all(execution)
-            elif self._thread == threading.get_ident():
+            elif not self.is_over:
                 give_back(main)
-        return execution.result()
 
     async def _next(self) -> None:
         """Do the next thing: begin another item, go on with a fiber, or perform a wave."""
-        loop = next((loop for loop in reversed(self.loops) if loop.has_more), None)
+        # What is only unwound comes first, so that nothing begins after a failure.
+        begins = not self._ready or self._ready[0].goes_on
+        loop = self._innermost() if begins else None
         if loop is not None:
             helper = take(self, loop.context.copy())
             helper.trail[:] = loop.base
-            helper.loops = loop.loops[:-1]
+            helper.loops = loop.outer
             self._busy.add(helper)
-            await self._go_on(helper, helper.resume(partial(loop.work, helper)))
+            await self._go_on(helper, helper.resume(loop.work))
         elif self._ready:
-            first = min(self._ready, key=lambda one: one[0])
-            self._ready.remove(first)
-            _, fiber, value, error = first
-            await self._go_on(fiber, fiber.resume(value, error))
+            one = heappop(self._ready)
+            await self._go_on(one.fiber, one.fiber.resume(one.value, one.error))
         else:
             await self._perform()
 
@@ -361,9 +383,10 @@ class Waves:
         """Give a fiber what it waits for until it is done, or waits for others."""
         while waited_for is not IDLE:
             if type(waited_for) is _Asked:
-                self._asked.append(waited_for)
+                self._asked.append((tuple(fiber.trail), fiber, waited_for.requests))
                 return
             if type(waited_for) is _Join:
+                self._joined[waited_for.loop] = fiber
                 return
             value: Any = None
             error: BaseException | None = None
@@ -383,54 +406,93 @@ class Waves:
                 del value, error  # or the frames of an exception would keep all that alive
         self._busy.discard(fiber)
         if fiber is not self._main:
-            fiber.trail.clear()
             fiber.outcome()
             give_back(fiber)
 
     async def _perform(self) -> None:
         """Perform the requests of the highest rank; the fibers that made them go on."""
-        rank = max(asked.requests[0].rank for asked in self._asked)
-        asked = sorted(
-            (one for one in self._asked if one.requests[0].rank == rank), key=lambda one: one.trail
-        )
-        self._asked = [one for one in self._asked if one.requests[0].rank != rank]
-        answers = iter(await _performed([request for one in asked for request in one.requests]))
-        for one in asked:
-            self._ready.append((one.trail, one.fiber, [next(answers) for _ in one.requests], None))
+        rank = max(requests[0].rank for _, _, requests in self._asked)
+        asked = [one for one in self._asked if one[2][0].rank == rank]
+        asked.sort(key=itemgetter(0))
+        self._asked = [one for one in self._asked if one[2][0].rank != rank]
+        answers = iter(await _performed([request for *_, some in asked for request in some]))
+        for _, fiber, requests in asked:
+            self._go_on_later(fiber, [next(answers) for _ in requests])
+        del answers  # or the traceback of an error and this frame would keep each other alive
 
-    def go_on_later(self, fiber: Fiber) -> None:
-        """Have a fiber go on that has waited for the others of its loop."""
-        self._ready.append((tuple(fiber.trail), fiber, None, None))
+    def enter(self, loop: _Loop[Any, Any]) -> None:
+        """Have fibers take items of a loop, when others wait."""
+        self._loops.add(loop)
+        self._open.append(loop)
 
-    def cancel(self, base: tuple[int, ...], first: int) -> None:
+    def leave(self, loop: _Loop[Any, Any]) -> None:
+        """Note that all items of a loop are done."""
+        self._loops.discard(loop)
+        self._innermost()
+
+    def _innermost(self) -> _Loop[Any, Any] | None:
+        """Return the innermost loop with items that nobody has taken."""
+        while self._open and not self._open[-1].has_more:
+            self._open.pop()
+        return self._open[-1] if self._open else None
+
+    def go_on_later(self, loop: _Loop[Any, Any]) -> None:
+        """Have the fiber go on that waits for the others of a loop, if one does."""
+        fiber = self._joined.pop(loop, None)
+        if fiber is not None:
+            self._go_on_later(fiber, error=loop.error)
+
+    def _go_on_later(
+        self, fiber: Fiber, value: Any = None, error: BaseException | None = None
+    ) -> None:
+        trail, number = tuple(fiber.trail), next(self._numbers)
+        heappush(self._ready, _Ready(error is None, trail, number, fiber, value, error))
+
+    def cancel(self, base: Trail, first: int) -> None:
         """Unwind what works on items of a loop, from the one with index `first` on."""
         depth = len(base)
 
-        def is_meant(trail: tuple[int, ...]) -> bool:
+        def is_meant(trail: Trail) -> bool:
             return trail[:depth] == base and len(trail) > depth and trail[depth] >= first
 
-        for loop in self.loops:
+        for loop in self._loops:
             if is_meant(loop.base) and loop.error is None:
                 loop.give_up(_cancelled())
-        for index, (trail, fiber, _, error) in enumerate(self._ready):
-            if error is None and is_meant(trail) and not _is_joined(fiber, self.loops):
-                self._ready[index] = (trail, fiber, None, _cancelled())
-        for asked in [asked for asked in self._asked if is_meant(asked.trail)]:
-            self._asked.remove(asked)
-            self._ready.append((asked.trail, asked.fiber, None, _cancelled()))
+        ready, self._ready = self._ready, []
+        for one in ready:
+            if one.error is None and is_meant(one.trail):
+                self._go_on_later(one.fiber, error=_cancelled())
+            else:
+                heappush(self._ready, one)
+        asked, self._asked = self._asked, []
+        for trail, fiber, requests in asked:
+            if is_meant(trail):
+                self._go_on_later(fiber, error=_cancelled())
+            else:
+                self._asked.append((trail, fiber, requests))
 
     def _end_all(self, execution: Execution[Any]) -> None:
         """Unwind all fibers, each in its own thread, or drop them where that is over."""
-        if self._thread != threading.get_ident():
+        fibers = sorted(self._busy, key=lambda fiber: fiber.trail)
+        self.is_over = True
+        # Their frames refer to this object. When they are dropped, nothing may refer to them.
+        self._main = None
+        for some in (self._busy, self._asked, self._joined, self._ready):
+            some.clear()
+        if self._thread == threading.get_ident():
+            _end(fibers, execution)
+        elif self._loop is not None:
             # The garbage collector of another thread closes the coroutine.
             with suppress(RuntimeError):  # the loop is closed
-                if self._loop is not None:
-                    self._loop.call_soon_threadsafe(self._end_all, execution)
-            return
-        for fiber in sorted(self._busy, key=lambda fiber: fiber.trail, reverse=True):
-            fiber.end()
-        self._busy.clear()
-        execution.close()
+                self._loop.call_soon_threadsafe(_end, fibers, execution)
+
+
+def _end(fibers: Sequence[Fiber], execution: Execution[Any]) -> None:
+    """Unwind fibers, the last one first, and close the program."""
+    with ExitStack() as stack:  # which goes on when one of them refuses, and raises that then
+        stack.callback(execution.close)
+        for fiber in fibers:
+            stack.callback(fiber.end)
 
 
 class _SiblingFailed(asyncio.CancelledError):
@@ -446,7 +508,7 @@ class _InContext:
 
     def __await__(self) -> Generator[Any, Any, Any]:
         run = self._context.run
-        awaiting: Any = run(self._awaitable.__await__)
+        awaiting = _awaited(self._awaitable)  # what __await__() returns need have no send()
         step: Callable[[Any], Any] = awaiting.send
         argument: Any = None
         while True:
@@ -464,42 +526,43 @@ class _InContext:
                 step = awaiting.throw
 
 
+async def _awaited(awaitable: Awaitable[T]) -> T:
+    return await awaitable
+
+
 def _cancelled() -> BaseException:
     return _SiblingFailed("another object of the batch has failed")
 
 
-def _is_joined(fiber: Fiber, loops: Sequence[_Loop[Any, Any]]) -> bool:
-    # It goes on to raise what its loop has failed with.
-    return any(loop.owner is fiber and loop.is_joined for loop in loops)
-
-
 async def _performed(requests: Sequence[Request[Any]]) -> Sequence[Answer]:
     """Perform requests, those together that have the same key; return an answer for each."""
-    if len(requests) == 1:
-        (request,) = requests
-        try:
-            (value,) = await request.perform(requests)
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            return [(None, error)]
-        return [(value, None)]
-    waves: dict[Any, list[int]] = {}
-    for index, request in enumerate(requests):
-        waves.setdefault((type(request), request.key), []).append(index)
     answers: list[Answer] = [(None, None)] * len(requests)
-    for indices in waves.values():
-        wave = [requests[index] for index in indices]
-        try:
-            values = await wave[0].perform(wave)
-        except GeneratorExit:
-            raise
-        except BaseException as error:
-            for index in indices:
-                answers[index] = (None, error)
-            if not isinstance(error, Exception):  # a cancellation: nothing begins after it
-                return [answer if answer != (None, None) else (None, error) for answer in answers]
-        else:
+    error: BaseException | None = None
+    try:
+        if len(requests) == 1:
+            (value,), error = await _performed_together(requests)
+            answers[0] = (value, error)
+            return answers
+        waves: dict[Any, list[int]] = {}
+        for index, request in enumerate(requests):
+            waves.setdefault((type(request), request.key), []).append(index)
+        for indices in waves.values():
+            values: Sequence[Any] = [None] * len(indices)
+            if isinstance(error, Exception | None):  # nothing begins after a cancellation
+                values, error = await _performed_together([requests[index] for index in indices])
             for index, value in zip(indices, values, strict=True):
-                answers[index] = (value, None)
-    return answers
+                answers[index] = (value, error)
+        return answers
+    finally:
+        del answers, error  # or an error's traceback and this frame would keep each other alive
+
+
+async def _performed_together(
+    requests: Sequence[Request[Any]],
+) -> tuple[Sequence[Any], BaseException | None]:
+    try:
+        return await requests[0].perform(requests), None
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        return [None] * len(requests), error

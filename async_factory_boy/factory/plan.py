@@ -223,6 +223,15 @@ class Plan:
         building.take_turn(scope)
         return building.build_here(scope.plan.begin(scope, step, sequence))
 
+    def definitions(self, given: Mapping[str, Any]) -> Any:
+        """Return the declarations with the values that a call gives, for an error to show."""
+        pre, _ = builder.parse_declarations(
+            dict(given),
+            base_pre=self.meta.pre_declarations,
+            base_post=self.meta.post_declarations,
+        )
+        return pre
+
     # What evaluators do by way of the plan, which knows how objects are built.
 
     def part_scope(self, parent: Scope, factory: Any, keywords: dict[str, Any], name: str) -> Scope:

@@ -59,9 +59,9 @@ class RelatedSteps:
         self.is_single = is_single
 
     def page(self) -> range:
-        factory = self._part.factory
-        # A factory that is not ours has no such option.
-        size = min(self.rest, getattr(factory._meta, "batch_size", self.rest))
+        # A factory that is not ours has no such option; what is no factory, begin() refuses.
+        meta = getattr(self._part.factory, "_meta", None)
+        size = min(self.rest, getattr(meta, "batch_size", self.rest))
         self.rest -= size
         return range(size)
 

@@ -231,8 +231,9 @@ class Step:
         evaluate = self.scope.plan.evaluators.get(name)
         if evaluate is None:
             raise AttributeError(
-                f"The parameter {name!r} is unknown. Evaluated attributes are {values!r}, "
-                f"definitions are {self.scope.plan.pre!r}."
+                f"The parameter {name!r} is unknown. Evaluated attributes are "
+                f"{self._evaluated()!r}, "
+                f"definitions are {self.scope.plan.definitions(self.scope.given)!r}."
             )
         self.pending.append(name)
         try:
@@ -241,6 +242,17 @@ class Step:
             self.pending.pop()
         values[name] = value
         return value
+
+    def _evaluated(self) -> dict[str, Any]:
+        """Return what factory_boy would have evaluated by now: no constants further down."""
+        names = self.scope.plan.names
+        before = names[: names.index(self.pending[0])] if self.pending else names
+        constants = self.scope.constants
+        return {
+            name: value
+            for name, value in self.values.items()
+            if name in before or name not in constants
+        }
 
     def awaited(self, name: str, value: Any, *, reads: bool = False) -> Any:
         """Return what an awaitable evaluates to, or the value itself if it is none.
