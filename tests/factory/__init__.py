@@ -1,0 +1,1 @@
+"""What calls of factories do: batches, hooks, tasks, cancellation."""

@@ -1,0 +1,34 @@
+"""Time limits, so that a test of what hangs fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+LIMIT = 10.0
+"""Seconds after which a call counts as one that hangs."""
+
+
+async def ended(task: asyncio.Task[Any], limit: float = LIMIT) -> bool:
+    """Wait for a task, and tell whether it ends in time; if it does not, end it by force.
+
+    ``asyncio.wait_for`` cancels once, and then waits for ever for what goes on nevertheless.
+    """
+    await asyncio.wait([task], timeout=limit)
+    in_time = task.done()
+    for _ in range(10_000):
+        if task.done():
+            break
+        task.cancel()
+        await asyncio.sleep(0.001)
+    return in_time
+
+
+async def within_limit(call: Coroutine[Any, Any, T]) -> T:
+    """Await a call, in a task of its own, and fail if it hangs."""
+    task = asyncio.create_task(call)
+    assert await ended(task), "the call hangs"
+    return await task
