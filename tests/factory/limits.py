@@ -32,3 +32,13 @@ async def within_limit(call: Coroutine[Any, Any, T]) -> T:
     task = asyncio.create_task(call)
     assert await ended(task), "the call hangs"
     return await task
+
+
+async def until(event: asyncio.Event, task: asyncio.Task[Any]) -> None:
+    """Wait for an event that a task sets; if it does not, end the task, and fail."""
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait([waiting, task], timeout=LIMIT, return_when=asyncio.FIRST_COMPLETED)
+    if not event.is_set():
+        waiting.cancel()
+        await ended(task, limit=0)
+        raise AssertionError("the task does not come to where it waits for ever")
