@@ -42,3 +42,12 @@ async def until(event: asyncio.Event, task: asyncio.Task[Any]) -> None:
         waiting.cancel()
         await ended(task, limit=0)
         raise AssertionError("the task does not come to where it waits for ever")
+
+
+async def all_of(*calls: Coroutine[Any, Any, T]) -> list[T]:
+    """Await calls beside each other; if one fails, raise its error when the others are over."""
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [result for result in results if not isinstance(result, BaseException)]

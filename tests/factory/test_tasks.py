@@ -15,7 +15,7 @@ from greenlet import getcurrent
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from tests.factory.limits import within_limit
+from tests.factory.limits import all_of, within_limit
 from tests.stores import sqlalchemy
 from tests.stores.base import Store, params
 from tests.stores.every import STORES
@@ -238,16 +238,12 @@ async def test_gathered_calls_lose_no_change(store: SQLAlchemyStore, kind: str) 
     """What the hooks of gathered calls change is in the database when they return, all of it."""
     changed = changing(kind)
 
-    async def create() -> Any:
-        return await asyncio.gather(
-            *(changed.create_async(name=f"single {n}") for n in range(20)),
-            *(
-                changed.create_batch_async(3, name=factory.Iterator([f"{n}a", f"{n}b", f"{n}c"]))
-                for n in range(5)
-            ),
-        )
-
-    await within_limit(create())
+    singles = [changed.create_async(name=f"single {n}") for n in range(20)]
+    batches = [
+        changed.create_batch_async(3, name=factory.Iterator([f"{n}a", f"{n}b", f"{n}c"]))
+        for n in range(5)
+    ]
+    await within_limit(all_of(*singles, *batches))
     made = [f"single {n}" for n in range(20)]
     made += [f"{n}{letter}" for n in range(5) for letter in "abc"]
     expected = [[f"of {name}", f"of {name} once", f"{name} once twice"] for name in made]
@@ -267,13 +263,9 @@ async def test_gathered_calls_change_one_object(store: SQLAlchemyStore) -> None:
             await CompanyFactory.create_async()
             tally.size = size + 1
 
-    async def create() -> None:
-        await asyncio.gather(
-            *(Counting.create_async() for _ in range(10)),
-            *(Counting.create_batch_async(3) for _ in range(5)),
-        )
-
-    await within_limit(create())
+    singles = [Counting.create_async() for _ in range(10)]
+    batches = [Counting.create_batch_async(3) for _ in range(5)]
+    await within_limit(all_of(*singles, *batches))
     (stored,) = [row for row in await store.rows(CompanyFactory) if row["name"] == "tally"]
     assert stored["size"] == 25
 
@@ -286,9 +278,7 @@ async def test_two_sessions_in_opposite_order(store: SQLAlchemyStore, call: str,
     async with AsyncSession(store.engine) as other:
         sessions = [store.session, other]
 
-        def create(
-            name: str, first: AsyncSession, second: AsyncSession
-        ) -> Coroutine[Any, Any, Any]:
+        def create(first: AsyncSession, second: AsyncSession) -> Coroutine[Any, Any, Any]:
             class Async(CompanyFactory):
                 @factory.post_generation
                 async def hook(company: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
@@ -307,10 +297,7 @@ async def test_two_sessions_in_opposite_order(store: SQLAlchemyStore, call: str,
                 return chosen.create_async(sqlalchemy_session=first)
             return chosen.create_batch_async(3, sqlalchemy_session=first)
 
-        async def both() -> None:
-            await asyncio.gather(create("a", *sessions), create("b", *reversed(sessions)))
-
-        await within_limit(both())
+        await within_limit(all_of(create(*sessions), create(*reversed(sessions))))
         size = 1 if call == "create" else 3
         for session in sessions:
             count = await session.scalar(select(func.count()).select_from(Company))
