@@ -49,6 +49,15 @@ async def cancelled(batch: asyncio.Task[Any]) -> bool:
     return await ended(batch) and batch.cancelled()
 
 
+@each_place
+async def test_the_collector_is_on(place: str) -> None:
+    """The garbage collector is on while a batch waits."""
+    batch = await begin(Watched(place))
+    collects = gc.isenabled()
+    await cancelled(batch)
+    assert collects
+
+
 # --- cancelled ---------------------------------------------------------------------------------
 
 
@@ -57,7 +66,6 @@ async def test_one_cancellation(place: str) -> None:
     """One cancellation ends a batch wherever it waits, and nothing of it begins afterwards."""
     watched = Watched(place)
     batch = await begin(watched)
-    assert gc.isenabled()
     begun = [*watched.begun]
     assert await cancelled(batch)
     assert watched.begun == begun
@@ -274,7 +282,6 @@ def run_and_leave(watched: Watched) -> None:
     loop.call_later(LIMIT, loop.stop)
     loop.run_forever()
     loop.close()
-    assert gc.isenabled()
     assert watched.reached.is_set()
     assert not tasks[0].done()
 

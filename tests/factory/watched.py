@@ -94,6 +94,8 @@ class Watched:
 
             return Factory
 
+        nested, in_a_hook = creating("nested save"), creating("save in a hook")
+
         class Watching(creating("save")):  # type: ignore[misc]
             number = factory.Sequence(lambda n: n)
             part = factory.SubFactory(creating("part"))
@@ -104,7 +106,7 @@ class Watched:
             def plain(thing: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
                 watched.begun.append(f"plain {thing.number}")
                 try:
-                    creating("nested save").create_batch(2)
+                    nested.create_batch(2)
                 finally:
                     watched.left.append(f"plain {thing.number}")
                     watched.left_in.add(threading.get_ident())
@@ -114,7 +116,7 @@ class Watched:
                 watched.begun.append(f"async {thing.number}")
                 try:
                     await watched.step("hook")
-                    await creating("save in a hook").create_async()
+                    await in_a_hook.create_async()
                 finally:
                     if watched.awaits_at_the_end:
                         await asyncio.sleep(0)
