@@ -1,1 +1,0 @@
-"""What calls of factories do: batches, hooks, tasks, cancellation."""
