@@ -15,6 +15,7 @@ import asyncio
 import atexit
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import suppress
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -117,19 +118,42 @@ def _live() -> None:
             return
 
 
-class _Pool(threading.local):
-    """The idle fibers of a thread. They end with it, as greenlets cannot change threads."""
+class _OfThread:
+    """The fibers of a thread. They end with it, as greenlets cannot change threads."""
 
     def __init__(self) -> None:
         self.idle: list[Fiber] = []
+        self.under_way: set[Waves] = set()
+        """What drives the busy ones. A loop may be closed without a word to its tasks."""
+
+    def end_all(self) -> None:
+        """Unwind the busy fibers, and end the idle ones."""
+        with suppress(RuntimeError):  # code that ignores its end
+            while self.under_way:
+                self.under_way.pop().end()
+            while self.idle:
+                self.idle.pop().end()
+
+    def __del__(self) -> None:
+        self.end_all()
+
+
+class _Pool(threading.local):
+    def __init__(self) -> None:
+        self.of_thread = _OfThread()
 
 
 _pool = _Pool()
 
 
+def under_way() -> set[Waves]:
+    """Return what drives the busy fibers of this thread."""
+    return _pool.of_thread.under_way
+
+
 def take(waves: Waves, context: Context | None) -> Fiber:
     """Return an idle fiber, which is to run in a context."""
-    idle = _pool.idle
+    idle = _pool.of_thread.idle
     if idle:
         fiber = idle.pop()
     else:
@@ -146,16 +170,16 @@ def give_back(fiber: Fiber) -> None:
         return  # it has been ended
     fiber.waves = fiber.place = fiber.gr_context = None
     fiber.trail, fiber.loops = [], []
-    if len(_pool.idle) < _POOL_SIZE:
-        _pool.idle.append(fiber)
+    idle = _pool.of_thread.idle
+    if len(idle) < _POOL_SIZE:
+        idle.append(fiber)
     else:
         fiber.end()
 
 
 @atexit.register
-def _end_idle_fibers() -> None:
-    while _pool.idle:
-        _pool.idle.pop().end()
+def _end_all() -> None:
+    _pool.of_thread.end_all()
 
 
 def in_fiber() -> bool:

@@ -96,7 +96,8 @@ class Execution(Generic[T]):
         """Close all generators, as nothing will be answered any more."""
         for frame in [*self._ready, *(frame for frame, _ in self._asking), *self._asked]:
             while frame is not None:
-                frame.program.close()
+                if not frame.program.gi_running:  # in a fiber that has refused to end
+                    frame.program.close()
                 frame = frame.parent  # type: ignore[assignment]
 
     def _step(self, frame: _Frame) -> None:

@@ -33,6 +33,7 @@ from async_factory_boy.engine.fibers import (
     in_coroutine,
     synchronously,
     take,
+    under_way,
 )
 from async_factory_boy.engine.programs import Answer, Execution, Program, Request
 
@@ -331,11 +332,17 @@ class Waves:
         self._thread = threading.get_ident()
         self._loop = asyncio._get_running_loop()
         self._context: Context | None = None
+        self._execution: Execution[Any] | None = None
         self._main: Fiber | None = None
         """The fiber that the program runs in."""
 
     async def run(self, execution: Execution[Any]) -> None:
         """Run a program to its end."""
+        self._execution = execution
+        live = under_way()
+        for left in [waves for waves in live if waves.is_left]:
+            left.end()
+        live.add(self)
         # It shares the context variables of the caller, both ways, as a plain call does.
         self._context = getcurrent().gr_context
         main = self._main = take(self, self._context)
@@ -357,6 +364,7 @@ class Waves:
             self._end_all(execution)
             raise
         finally:
+            live.discard(self)
             if self._busy:
                 self._end_all(execution)
             elif not self.is_over:
@@ -471,10 +479,23 @@ class Waves:
             else:
                 self._asked.append((trail, fiber, requests))
 
+    @property
+    def is_left(self) -> bool:
+        """Whether nothing can drive it any more, since its loop is closed."""
+        return self._loop is not None and self._loop.is_closed()
+
+    def end(self) -> None:
+        """Unwind all that it drives."""
+        if self._execution is not None:
+            self._end_all(self._execution)
+
     def _end_all(self, execution: Execution[Any]) -> None:
         """Unwind all fibers, each in its own thread, or drop them where that is over."""
-        fibers = sorted(self._busy, key=lambda fiber: fiber.trail)
+        joined = set(self._joined.values())
+        # In order; those that wait for others come after these.
+        fibers = sorted(self._busy, key=lambda fiber: (fiber in joined, fiber.trail))
         self.is_over = True
+        under_way().discard(self)
         # Their frames refer to this object. When they are dropped, nothing may refer to them.
         self._main = None
         for some in (self._busy, self._asked, self._joined, self._ready):
@@ -488,10 +509,10 @@ class Waves:
 
 
 def _end(fibers: Sequence[Fiber], execution: Execution[Any]) -> None:
-    """Unwind fibers, the last one first, and close the program."""
+    """Unwind fibers, in order, and close the program."""
     with ExitStack() as stack:  # which goes on when one of them refuses, and raises that then
         stack.callback(execution.close)
-        for fiber in fibers:
+        for fiber in reversed(fibers):
             stack.callback(fiber.end)
 
 
