@@ -492,8 +492,10 @@ class Waves:
     def _end_all(self, execution: Execution[Any]) -> None:
         """Unwind all fibers, each in its own thread, or drop them where that is over."""
         joined = set(self._joined.values())
-        # In order; those that wait for others come after these.
+        # In order; those that wait for others come after these, and what is idle last.
         fibers = sorted(self._busy, key=lambda fiber: (fiber in joined, fiber.trail))
+        if self._main is not None and self._main not in self._busy:
+            fibers.append(self._main)
         self.is_over = True
         under_way().discard(self)
         # Their frames refer to this object. When they are dropped, nothing may refer to them.
