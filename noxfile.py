@@ -62,10 +62,11 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def nightly(session: nox.Session) -> None:
-    """Compare batches with loops for 500 random graphs of each store, not 50."""
+    """Compare batches with loops, and factories with factory_boy's, in 500 cases, not 50."""
     session.install(*PROJECT, "--group", "test")
-    graphs = {"GRAPHS": "500", **CACHED}
-    session.run(*PYTEST, "tests/test_equality.py", *session.posargs, env=graphs)
+    files = ("tests/test_equality.py", "tests/factory/test_fidelity.py")
+    cases = {"GRAPHS": "500", "FIDELITY": "500", **CACHED}
+    session.run(*PYTEST, *files, *session.posargs, env=cases)
 
 
 @nox.session
