@@ -62,10 +62,12 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def nightly(session: nox.Session) -> None:
-    """Compare batches with loops for 500 random graphs of each store, and all of Faker."""
+    """Compare with loops, with factory_boy and with Faker: 500 cases of each, and all values."""
     session.install(*PROJECT, "--group", "test")
-    more = {"GRAPHS": "500", "FAKER_LOCALES": "all", **CACHED}
-    files = ["tests/test_equality.py", "tests/factory/test_faking.py"]
+    more = {"GRAPHS": "500", "FIDELITY": "500", "FAKER_LOCALES": "all", **CACHED}
+    files = [
+        "tests/test_equality.py", "tests/factory/test_fidelity.py", "tests/factory/test_faking.py",
+    ]  # fmt: skip
     session.run(*PYTEST, *files, *session.posargs, env=more)
 
 
