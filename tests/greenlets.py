@@ -18,8 +18,5 @@ def suspended_greenlets() -> list[greenlet]:
     idle = set(fibers._pool.idle)
     # Not isinstance(): it asks a weakref.proxy for the class of what may be gone.
     every = [one for one in gc.get_objects() if issubclass(type(one), greenlet)]
-    return [
-        one
-        for one in every
-        if one.gr_frame is not None and one.parent is not None and one not in idle
-    ]
+    suspended = [one for one in every if one.gr_frame is not None and one.parent is not None]
+    return [one for one in suspended if one not in idle]

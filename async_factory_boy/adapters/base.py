@@ -268,6 +268,18 @@ class PersistenceAdapter(ABC, Generic[M]):
         """
         return in_force().is_of_call
 
+    def takes(self, model: type[M], name: str) -> bool | None:
+        """Return whether an object can be constructed with a name, or ``None`` if that is unknown.
+
+        Asked about a name that only a call has, where the constructor takes any: so that one which
+        is misspelt is refused before anything is stored. Default: ``None``.
+
+        Args:
+            model: The factory's ``Meta.model``.
+            name: The name of the keyword.
+        """
+        return None
+
     def postpones(self, model: type[M], names: Collection[str]) -> bool:
         """Return whether new objects of a model may be stored together with what comes later.
 
@@ -282,6 +294,18 @@ class PersistenceAdapter(ABC, Generic[M]):
                 given objects that are not stored yet, so it must not look at their values.
         """
         return False
+
+    def concerns(self, error: Exception, model: type[M]) -> bool:
+        """Return whether an error may be about objects of a model. Default: ``True``.
+
+        Asked when objects that `postpones` have been refused together, to say in a note which
+        factories it may be from.
+
+        Args:
+            error: What `save` or `save_many` has raised.
+            model: The class of some of the objects.
+        """
+        return True
 
     def add(self, instances: Sequence[M], /) -> None:
         """Take new objects, without any I/O, that `save` or `save_many` is to store later.
@@ -360,6 +384,8 @@ _PARAMETERS = {
     "find_winner": ["model", "lookup"],
     "save_new": ["build"],
     "complete": [],
+    "concerns": ["error", "model"],
+    "takes": ["model", "name"],
     "flush": [],
     "postpones": ["model", "names"],
     "add": ["instances"],
@@ -375,7 +401,8 @@ _PARAMETERS = {
 _ENTERED = {"exclusive", "rolled_back"}
 _IS_GENERATOR = "is a generator, and has to return an async context manager"
 _NOT_AWAITED = {
-    "add", "ambient", "build", "check", "handles", "postpones", "stored_through", *_ENTERED,
+    "add", "ambient", "build", "check", "concerns", "handles", "postpones", "stored_through",
+    "takes", *_ENTERED,
 }  # fmt: skip
 
 

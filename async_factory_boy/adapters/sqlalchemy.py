@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import (
     AsyncGenerator,
     Awaitable,
@@ -60,6 +61,9 @@ M = TypeVar("M")
 
 AnyAsyncSession = AsyncSession | async_scoped_session[AsyncSession]
 Persistence = Literal["flush", "commit"] | None
+
+# The table of a statement, whatever quotes its name, without its schema.
+_INTO = re.compile(r"\s*INSERT INTO (?:\S+\.)?[\"`\[]?(\w+)", re.IGNORECASE)
 
 # Rows per SELECT when many objects are loaded again: every database takes so many parameters.
 _PAGE = 500
@@ -249,6 +253,17 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
 
     def postpones(self, model: type[M], names: Collection[str]) -> bool:
         return self.persistence is not None and constructs_blindly(model, names)
+
+    def takes(self, model: type[M], name: str) -> bool | None:
+        mapper = cast("Mapper[M]", inspect(model))
+        if mapper.class_manager.original_init is not _default_constructor:
+            return None
+        return hasattr(model, name)
+
+    def concerns(self, error: Exception, model: type[M]) -> bool:
+        found = _INTO.match(getattr(error, "statement", None) or "")
+        tables = cast("Mapper[M]", inspect(model)).tables
+        return found is None or found[1] in {getattr(table, "name", None) for table in tables}
 
     def add(self, data: Sequence[M]) -> None:
         self.session().add_all(data)

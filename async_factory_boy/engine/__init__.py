@@ -19,12 +19,11 @@ from async_factory_boy.engine.fibers import (
     synchronously,
     wait,
 )
-from async_factory_boy.engine.programs import Program, Request
+from async_factory_boy.engine.programs import Request
 from async_factory_boy.engine.waves import each, pass_by, path, run, run_here, submit, take_turn
 
 __all__ = [
     "Fiber",
-    "Program",
     "Request",
     "current_fiber",
     "each",

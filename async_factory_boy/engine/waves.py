@@ -78,7 +78,8 @@ def run_here(program: Program[T]) -> T:
         RuntimeError: When it makes a request, and the calling code is in no fiber.
     """
     if in_coroutine():
-        return synchronously(partial(run_here, program))
+        result: T = synchronously(partial(run_here, program))
+        return result
     execution = Execution(program)
     requests = execution.advance()
     while requests:

@@ -10,6 +10,7 @@ from factory import enums
 from greenlet import getcurrent
 
 from async_factory_boy import engine, options
+from async_factory_boy.engine.programs import Program
 from async_factory_boy.factory import building, plan
 from async_factory_boy.factory.calls import Call, current_place
 from async_factory_boy.factory.requests import Settle
@@ -30,7 +31,9 @@ async def generate(factory: Any, strategy: str, size: int, keywords: dict[str, A
     """
     call, before = Call.here(), options.in_force()
     try:
-        return await call.run(_generated(factory, strategy, size, keywords, call))
+        place = current_place()
+        above = None if place is None else place.step
+        return await call.run(_generated(factory, strategy, size, keywords, call, above))
     finally:
         options.put_in_force(before)
 
@@ -39,9 +42,9 @@ def generate_here(factory: Any, strategy: str, size: int, keywords: dict[str, An
     """Do what `generate` does from within synchronous code."""
     before, fiber = options.in_force(), getcurrent()
     place = getattr(fiber, "place", None)
-    call, depth = _here()
+    call, above = _here()
     try:
-        return engine.run_here(_generated(factory, strategy, size, keywords, call, depth))
+        return engine.run_here(_generated(factory, strategy, size, keywords, call, above))
     finally:
         options.put_in_force(before)
         if isinstance(fiber, engine.Fiber):
@@ -52,9 +55,9 @@ def one_here(factory: Any, strategy: str, keywords: dict[str, Any]) -> Any:
     """Return one object, whatever methods of the factory are overridden."""
     before, fiber = options.in_force(), getcurrent()
     place = getattr(fiber, "place", None)
-    call, depth = _here()
+    call, above = _here()
     try:
-        scope = plan.root_scope(factory, strategy, keywords, call, depth=depth)
+        scope = plan.root_scope(factory, strategy, keywords, call, above=above)
         building.take_turn(scope)
         return building.build_here(scope.plan.begin(scope, None))
     finally:
@@ -63,12 +66,12 @@ def one_here(factory: Any, strategy: str, keywords: dict[str, Any]) -> Any:
             fiber.place = place
 
 
-def _here() -> tuple[Call, int]:
-    """Return the call that synchronous code is part of, and how deep it is in the graph."""
+def _here() -> tuple[Call, Step | None]:
+    """Return the call that synchronous code is part of, and the object that it is for."""
     place = current_place() if engine.in_fiber() or engine.in_coroutine() else None
     if place is None:
-        return Call(), 0
-    return place.call, 0 if place.step is None else place.step.scope.depth + 1
+        return Call(), None
+    return place.call, place.step
 
 
 def _generated(
@@ -77,15 +80,15 @@ def _generated(
     size: int,
     keywords: dict[str, Any],
     call: Call,
-    depth: int = 0,
-) -> engine.Program[list[Any]]:
+    above: Step | None = None,
+) -> Program[list[Any]]:
     progress = _progress(call)
     call.progress = progress
     page = factory._meta.batch_size if strategy == enums.CREATE_STRATEGY else max(size, 1)
     scope: Scope | None = None
     if plan.generates_plainly(factory, strategy):
-        scope = plan.root_scope(factory, strategy, keywords, call, size=size, depth=depth)
-        if depth or call.within is not None:
+        scope = plan.root_scope(factory, strategy, keywords, call, size=size, above=above)
+        if above is not None or call.within is not None:
             building.take_turn(scope)
     made: list[Any] = []
     while len(made) < size:
@@ -141,7 +144,7 @@ def stored_here(factory: Any, model: Any, args: Sequence[Any], kwargs: Mapping[s
 
 def _stored(
     factory: Any, model: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> engine.Program[Sequence[Any]]:
+) -> Program[Sequence[Any]]:
     place = current_place()
     step: Step | None = None if place is None else place.step
     if step is None or step.scope.plan.factory is not factory:

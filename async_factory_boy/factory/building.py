@@ -11,6 +11,7 @@ from factory import base, enums
 from greenlet import getcurrent
 
 from async_factory_boy import engine, observing, options
+from async_factory_boy.engine.programs import Program
 from async_factory_boy.factory.calls import Call, current_place
 from async_factory_boy.factory.evaluators import Compiled, Evaluate, Value
 from async_factory_boy.factory.meta import original_hook
@@ -66,12 +67,12 @@ def take_turn(scope: Scope) -> None:
     side by side begin in order.
     """
     counter = getattr(scope.plan.meta, "counter_reference", None)
-    if not scope.depth:
+    if engine.path():
+        engine.take_turn(counter, scope.depth - 0.5)
+    else:
         place = current_place()
         if place is not None:
             engine.pass_by(place.path, counter)  # an async hook runs alone, and waits for nobody
-    else:
-        engine.take_turn(counter, scope.depth - 0.5)
 
 
 def build_here(step: Step) -> Any:
@@ -82,7 +83,7 @@ def build_here(step: Step) -> Any:
     return instance
 
 
-def build(steps: Sequence[Step]) -> engine.Program[list[Any]]:
+def build(steps: Sequence[Step]) -> Program[list[Any]]:
     """Build objects of one scope side by side, and store them if the strategy says so.
 
     Returns:
@@ -160,7 +161,7 @@ def _constructed(one: tuple[Step, tuple[Any, ...], dict[str, Any]]) -> Any:
         raise
 
 
-def _stored(scope: Scope, steps: Sequence[Step]) -> engine.Program[Sequence[Any]]:
+def _stored(scope: Scope, steps: Sequence[Step]) -> Program[Sequence[Any]]:
     if scope.call.postponed and scope.plan.adjusts:
         yield Settle(scope.call)
     enter(steps[0])
@@ -175,7 +176,7 @@ def stored_with(
     arguments: Sequence[Arguments],
     *,
     may_postpone: bool = False,
-) -> engine.Program[Sequence[Any]]:
+) -> Program[Sequence[Any]]:
     """Construct and store objects.
 
     Args:
@@ -259,9 +260,7 @@ def call_hook(step: Step, name: str, /, *args: Any, **kwargs: Any) -> Any:
     return value
 
 
-def _finished(
-    scope: Scope, steps: Sequence[Step], instances: Sequence[Any]
-) -> engine.Program[None]:
+def _finished(scope: Scope, steps: Sequence[Step], instances: Sequence[Any]) -> Program[None]:
     """Run what comes when the objects exist."""
     plan, call = scope.plan, scope.call
     results: list[dict[str, Any]] = [{} for _ in steps]
@@ -302,7 +301,7 @@ def _after(one: tuple[Step, Any, dict[str, Any]]) -> None:
         raise
 
 
-def _built_parts(column: Parts, steps: Sequence[Step]) -> engine.Program[None]:
+def _built_parts(column: Parts, steps: Sequence[Step]) -> Program[None]:
     """Build the part that a declaration asks for, for each of some objects."""
     name = column.name
     waiting = [step for step in steps if not step.has(name)]
@@ -325,7 +324,7 @@ def _begun_part(column: Parts, step: Step) -> Any:
         raise
 
 
-def _built_each(begun: Sequence[Any]) -> engine.Program[Sequence[Any]]:
+def _built_each(begun: Sequence[Any]) -> Program[Sequence[Any]]:
     """Build what was begun, those of one scope together; return them in order."""
     groups: dict[int, list[int]] = {}
     for index, one in enumerate(begun):
@@ -345,7 +344,7 @@ def _built_each(begun: Sequence[Any]) -> engine.Program[Sequence[Any]]:
 
 def _built_related(
     related: Related, scope: Scope, steps: Sequence[Step], instances: Sequence[Any]
-) -> engine.Program[list[Any]]:
+) -> Program[list[Any]]:
     """Build what is related to each of some objects, page by page."""
     begin = partial(_begun_related, related)
     begun = _each(scope, begin, list(zip(steps, instances, strict=True)))

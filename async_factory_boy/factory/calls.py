@@ -26,6 +26,7 @@ from greenlet import getcurrent
 
 from async_factory_boy import engine, observing, options
 from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.engine.programs import Program
 
 if TYPE_CHECKING:
     from async_factory_boy.factory.requests import Save
@@ -146,7 +147,7 @@ class Call:
         self._uses.append(use)
         return use
 
-    async def run(self, program: engine.Program[T]) -> T:
+    async def run(self, program: Program[T]) -> T:
         """Run what the call is for, and finish what it has stored."""
         before = _place.get()
         if before is not None and before.call.root is self.root:
@@ -290,9 +291,12 @@ class _Turns:
         if key in self._mine:
             return True
         if type(adapter).exclusive is not PersistenceAdapter.exclusive:
+            manager = adapter.exclusive()
+            if self._enters(manager):
+                self._mine.add(key)
+                return True
             if self._held or self._taking is not None:
                 return False
-            manager = adapter.exclusive()
             if isinstance(manager, asyncio.Lock):
                 entering = manager.__aenter__()
                 try:
@@ -320,13 +324,20 @@ class _Turns:
         async with self._taking:
             if key in self._mine:
                 return
+            manager = adapter.exclusive()
+            if self._enters(manager):
+                self._mine.add(key)
+                return
             if self._held and not using:
                 await self._take_with_others(key, adapter)
             else:
-                manager = adapter.exclusive()
                 await manager.__aenter__()
                 self._hold(key, adapter, manager)
             self._mine.add(key)
+
+    def _enters(self, manager: AbstractAsyncContextManager[object]) -> bool:
+        """Return whether the call has entered the same: a lock, for adapters that share one."""
+        return any(held is manager for held in self._held.values())
 
     def _hold(
         self, key: Hashable, adapter: Adapter, manager: AbstractAsyncContextManager[object]

@@ -6,10 +6,11 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from factory import base, builder, declarations
+from factory import base, builder, declarations, enums
 
 from async_factory_boy import options
-from async_factory_boy.exceptions import OptionError
+from async_factory_boy.exceptions import OptionError, similar
+from async_factory_boy.factory.meta import is_overridden
 
 
 def refuse_wrong_keywords(meta: Any, extras: Mapping[str, Any]) -> None:
@@ -30,6 +31,42 @@ def refuse_wrong_keywords(meta: Any, extras: Mapping[str, Any]) -> None:
                 f"{meta.factory.__name__} was given {name!r}, which is neither a call-time option "
                 f"nor a field of {getattr(meta.model, '__name__', meta.model)}.{suggestion}"
             )
+        if enums.get_builder_phase(value) != enums.BuilderPhase.POST_INSTANTIATION:
+            _refuse_misspelt(meta, name)
+
+
+def _refuse_misspelt(meta: Any, name: str) -> None:
+    """Raise OptionError for a name that nobody has, but that is like one which somebody has."""
+    model, factory = meta.model, meta.factory
+    known = {*meta.pre_declarations, *meta.post_declarations, *meta.parameters}
+    if any(is_overridden(factory, hook) for hook in ("_adjust_kwargs", "_build", "_create")):
+        return  # it may make something of the name
+    hidden = {*meta.exclude, *meta.rename, *meta.parameters}
+    if name in hidden or has_field(model, name):
+        return
+    fields = _parameters(model)
+    if fields is None:
+        adapter = getattr(meta, "_adapter", None)
+        if adapter is None or adapter.takes(model, name) is not False:
+            return
+        fields = set()
+    suggestion = similar(name, known | fields)
+    if suggestion:
+        raise OptionError(
+            f"{factory.__name__} was given {name!r}, which neither {factory.__name__} nor "
+            f"{model.__name__} has.{suggestion}"
+        )
+
+
+def _parameters(model: Any) -> set[str] | None:
+    """Return what a model can be constructed with; ``None`` if it takes any name."""
+    try:
+        parameters = inspect.signature(model).parameters.values()
+    except (TypeError, ValueError):  # a builtin, such as dict, has no signature
+        return None
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    return {parameter.name for parameter in parameters}
 
 
 def _factory_of(meta: Any, name: str) -> Any:

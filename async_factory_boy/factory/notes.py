@@ -34,7 +34,7 @@ def noted(error: E, doing: str, steps: Sequence[Step]) -> E:
         return error
     if isinstance(error, AsyncFactoryError) and not isinstance(error, AdapterError):
         return error  # it names the factory
-    ways = dict.fromkeys(map(way, steps))
+    ways = dict.fromkeys(way(step) + _parts(step) * (doing == "storing") for step in steps)
     listed = "; ".join(list(ways)[:_LISTED]) + "; …" * (len(ways) > _LISTED)
     note = f"{_MARK}raised while {doing} {listed}{_which(steps)}"
     if sys.version_info >= (3, 11):
@@ -47,26 +47,39 @@ def noted(error: E, doing: str, steps: Sequence[Step]) -> E:
 def way(step: Step) -> str:
     """Return how a factory was reached: ``TeamFactory → deputy → tenant (TenantFactory)``."""
     names: list[str] = []
-    own = step.scope.plan.factory.__name__
+    own: str = step.scope.plan.factory.__name__
     while step.parent is not None:
         names.append(step.scope.name)
         step = step.parent
-    if not names:
-        return str(own)
     names.append(step.scope.plan.factory.__name__)
     names.reverse()
     if len(names) > _SHOWN:
         names[_SHOWN // 2 : -_SHOWN // 2] = ["…"]
-    return f"{' → '.join(names)} ({own})"
+    here = " → ".join(names) if len(names) == 1 else f"{' → '.join(names)} ({own})"
+    above = step.scope.above
+    return here if above is None else f"{way(above)} → {here}"
+
+
+def _parts(step: Step) -> str:
+    """Return which parts an object has, whose keys it refers to."""
+    names = step.scope.plan.part_names
+    return f" with {', '.join(names)}" if names else ""
+
+
+def _root(step: Any) -> Any:
+    """Return the object that the call was for."""
+    above = step
+    while above is not None:
+        step = above
+        above = step.parent if step.parent is not None else step.scope.above
+    return step
 
 
 def _which(steps: Iterable[Any]) -> str:
     """Return which objects of a batch are meant."""
     roots = []
     for step in steps:
-        while step.parent is not None:
-            step = step.parent
-        roots.append(step)
+        roots.append(_root(step))
     size = max((root.scope.size for root in roots), default=1)
     if size < 2:
         return ""

@@ -7,7 +7,7 @@ each, in the order of the declarations, up to the first part; then that part of 
 objects of its own plan; and so on. So parts are stored together, and no greenlet waits for them.
 
 What this library knows of factory_boy's internals stands here and in `evaluators`, `related`,
-`step` and `meta`. `tests/test_seams.py` fails when it changes upstream.
+`step`, `meta`, `checks` and `inspection`. `tests/test_seams.py` fails when it changes upstream.
 """
 
 from __future__ import annotations
@@ -164,6 +164,11 @@ class Plan:
             adapter.postpones(scope.model, one) for one in distinct
         )
 
+    @property
+    def part_names(self) -> list[str]:
+        """The names of the declarations that make parts."""
+        return [column.name for column in self.columns if isinstance(column, Parts)]
+
     def constants_with(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values that objects have from the beginning."""
         if not self.given:
@@ -315,7 +320,7 @@ def root_scope(
     call: Call,
     *,
     size: int = 1,
-    depth: int = 0,
+    above: Step | None = None,
 ) -> Scope:
     """Return the scope of the objects that a call is for.
 
@@ -325,7 +330,7 @@ def root_scope(
         keywords: What the call was given. It is changed.
         call: The call that they are part of.
         size: How many they are.
-        depth: How deep the code is, in the graph of objects, that asks for them.
+        above: The object whose hook or declaration asks for them.
 
     Raises:
         AbstractFactoryError: When the factory has no model.
@@ -337,7 +342,8 @@ def root_scope(
             f"{factory.__name__}.Meta.model, and leave Meta.abstract out."
         )
     in_force = options.in_force()
-    return _scope(factory, strategy, keywords, call, in_force, None, "", size, depth)
+    depth = 0 if above is None else above.scope.depth + 1
+    return _scope(factory, strategy, keywords, call, in_force, None, "", size, depth, above)
 
 
 def part_scope(parent: Scope, factory: Any, keywords: dict[str, Any], name: str) -> Scope:
@@ -358,6 +364,7 @@ def _scope(
     name: str,
     size: int,
     depth: int,
+    above: Step | None = None,
 ) -> Scope:
     meta = factory._meta
     sequence = keywords.pop("__sequence", None) if "__sequence" in keywords else None
@@ -368,7 +375,7 @@ def _scope(
         if keywords:
             refuse_wrong_keywords(meta, keywords)
     plan = plan_for(meta, keywords)
-    scope = Scope(plan, strategy, keywords, call, in_force, parent, name, size, depth)
+    scope = Scope(plan, strategy, keywords, call, in_force, parent, name, size, depth, above)
     if sequence is not None:
         scope.sequence = sequence
     return scope

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import nullcontext
 from math import inf
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from async_factory_boy import engine, observing, options
 from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.adapters.matching import loosely, strictly
+from async_factory_boy.engine.programs import Program
 from async_factory_boy.exceptions import AdapterError, AsyncFactoryError
 from async_factory_boy.factory.calls import Call, using
 from async_factory_boy.factory.notes import noted
@@ -88,15 +90,18 @@ class _OfSteps(engine.Request[Any], Generic[M]):
             raise
 
     @classmethod
-    async def perform_quietly(cls, requests: Sequence[Any]) -> Sequence[Any]:
+    async def perform_quietly(
+        cls, requests: Sequence[Any], *, watches: bool = True
+    ) -> Sequence[Any]:
         """Perform requests, and leave it to the caller to say in an error where it is from."""
         target: Target = requests[0].target
+        work = cls._watched if watches else cls._do
         return await using(
             target.call,
             target.adapter,
             target.connection,
             target.in_force,
-            lambda: cls._watched(requests),
+            lambda: work(requests),
             requests[0].steps[0],
         )
 
@@ -146,6 +151,10 @@ class Save(_OfSteps[M]):
     def __init__(self, target: Target, steps: Sequence[Step], instances: Sequence[M]) -> None:
         super().__init__(target, steps)
         self.instances = instances
+
+    def may_have_raised(self, error: Exception) -> bool:
+        """Return whether an error may be about these objects."""
+        return self.target.adapter.concerns(error, self.target.model)
 
     @classmethod
     async def _do(cls, requests: Sequence[Save[M]]) -> Sequence[Sequence[M]]:
@@ -197,12 +206,18 @@ async def settle(call: Call) -> None:
     waves: dict[Hashable, list[Save[Any]]] = {}
     for save in postponed:
         waves.setdefault(save.key, []).append(save)
+    observer = observing.observer
+    watching: Any = nullcontext()
+    if observer is not None and postponed:
+        factories = [save.factory for save in postponed for _ in save.steps]
+        watching = observer.storing(factories, postponed[0].target.adapter)
     try:
-        for saves in waves.values():
-            await Save.perform_quietly(saves)
+        with watching:
+            for saves in waves.values():
+                await Save.perform_quietly(saves, watches=False)
     except Exception as error:
-        steps = [step for save in postponed for step in save.steps]
-        noted(error, "storing", steps)
+        concerned = [save for save in postponed if save.may_have_raised(error)] or postponed
+        noted(error, "storing", [step for save in concerned for step in save.steps])
         raise
 
 
@@ -352,7 +367,7 @@ class _Search(Generic[M]):
             return [winner]
         return _checked(self.adapter, "save_new", saved, len(wanted))
 
-    def _constructed(self, wanted: Sequence[_Wanted[M]]) -> engine.Program[list[M]]:
+    def _constructed(self, wanted: Sequence[_Wanted[M]]) -> Program[list[M]]:
         engine.current_fiber().place = self.steps[0]
         return [one.construct() for one in wanted]
         yield

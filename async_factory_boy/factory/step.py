@@ -49,11 +49,12 @@ class Scope:
         name: The name of the declaration that asks for them, in the factory above.
         size: How many objects the call is for.
         depth: How deep they are in the graph of objects.
+        above: The object whose hook or declaration has called for them.
     """
 
     __slots__ = (
-        "_children", "adapter", "call", "constants", "construct", "depth", "extras", "given",
-        "in_force", "model", "name", "parent", "plan", "sequence", "size", "strategy",
+        "_children", "above", "adapter", "call", "constants", "construct", "depth", "extras",
+        "given", "in_force", "model", "name", "parent", "plan", "sequence", "size", "strategy",
     )  # fmt: skip
 
     adapter: PersistenceAdapter[Any]
@@ -71,6 +72,7 @@ class Scope:
         name: str = "",
         size: int = 1,
         depth: int = 0,
+        above: Step | None = None,
     ) -> None:
         self.plan = plan
         self.strategy = strategy
@@ -81,6 +83,7 @@ class Scope:
         self.name = name
         self.size = size
         self.depth = depth
+        self.above = above
         self.extras: Mapping[str, Any] = given
         self.sequence = plan.forced_sequence
         self.constants = plan.constants_with(given)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, ClassVar
 
 import pytest
@@ -93,6 +93,10 @@ class Store(ABC):
 
     async def commit(self) -> None:
         """Make what was done with `options` visible to `another`. Default: it is already."""
+
+    def savepoint(self) -> AbstractAsyncContextManager[object]:
+        """Return a block that an error leaves with nothing stored. Default: the store has none."""
+        return nullcontext()
 
 
 def params(stores: Iterable[type[Store]], parts: int = 1) -> list[Any]:

@@ -166,6 +166,17 @@ class OneConnection(Database):
     async def commit(self) -> None:
         await self.transaction_under_way.commit()
 
+    async def give_back(self) -> None:
+        """Roll back, also where a failed test has left transactions open, in whatever order.
+
+        A connection that is not given back to its pool can't be closed, and keeps its locks.
+        """
+        connection = self.connection()
+        del connection._transaction_stack[1:]
+        await self.rollback()
+        while connection._connection_counter:
+            await connection.__aexit__()
+
 
 class OuterTransaction(Transaction):
     """Can be ended in another context than the one it was begun in."""
@@ -195,7 +206,7 @@ class DatabasesStore(Store):
                 await create(database, metadata)
                 await database.begin()
                 yield cls(connect, database)
-                await database.rollback()
+                await database.give_back()
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -232,6 +243,9 @@ class DatabasesStore(Store):
     async def commit(self) -> None:
         await self.database.commit()
         await self.database.begin()
+
+    def savepoint(self) -> Transaction:
+        return self.database.transaction()
 
 
 async def create(database: Database, tables: MetaData) -> None:

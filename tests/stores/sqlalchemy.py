@@ -9,7 +9,12 @@ from typing import Any, ClassVar
 import factory
 from sqlalchemy import ForeignKey, MetaData, String, inspect, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    AsyncSessionTransaction,
+    create_async_engine,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.pool import StaticPool
 
@@ -143,6 +148,9 @@ class SQLAlchemyStore(Store):
 
     async def commit(self) -> None:
         await self.session.commit()
+
+    def savepoint(self) -> AsyncSessionTransaction:
+        return self.session.begin_nested()
 
 
 # Creating tables takes longer than most tests, so they stay for the run.

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import factory
 from tortoise import fields
-from tortoise.backends.base.client import BaseDBAsyncClient
+from tortoise.backends.base.client import BaseDBAsyncClient, TransactionContext
 from tortoise.backends.base.config_generator import generate_config
 from tortoise.context import TortoiseContext
 from tortoise.exceptions import IntegrityError
@@ -132,6 +132,9 @@ class TortoiseStore(Store):
     async def commit(self) -> None:
         await self.connection.execute_query("COMMIT")
         await self.connection.execute_query("BEGIN")
+
+    def savepoint(self) -> TransactionContext:
+        return self.connection._in_transaction()
 
 
 @asynccontextmanager
