@@ -15,6 +15,7 @@ import asyncio
 import atexit
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import suppress
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -91,17 +92,6 @@ class Fiber(greenlet):
                 del error  # or the traceback and this frame would keep each other alive
         return value
 
-    def end(self) -> None:
-        """Unwind it where nothing can be awaited any more.
-
-        Raises:
-            RuntimeError: When its code catches `GreenletExit` and waits again.
-        """
-        self.resume(None, GreenletExit())
-        self.value = self.raised = None
-        if self:
-            raise RuntimeError("synchronous code in a fiber ignored GreenletExit")
-
 
 def _live() -> None:
     # No local variable is the fiber: a greenlet that its own frame refers to is never collected.
@@ -118,13 +108,43 @@ def _live() -> None:
 
 
 class _Pool(threading.local):
-    """The idle fibers of a thread. They end with it, as greenlets cannot change threads."""
+    """The fibers of a thread. They end with it, as greenlets cannot change threads."""
 
     def __init__(self) -> None:
         self.idle: list[Fiber] = []
+        self.under_way: set[Waves] = set()
+        self.event_loop: object = None
+        self.end = _End(self.under_way)
+
+
+class _End:
+    """Is dropped when its thread ends, and has what is under way there end before."""
+
+    def __init__(self, under_way: set[Waves]) -> None:
+        self._under_way = under_way
+
+    def __del__(self) -> None:
+        for waves in [*self._under_way]:
+            with suppress(RuntimeError):  # it ignores its end
+                waves.end()
 
 
 _pool = _Pool()
+
+
+def under_way(event_loop: object) -> set[Waves]:
+    """Return what drives fibers in this thread.
+
+    What a closed event loop has left there is ended. The garbage collector cannot tell that it is
+    left, since it does not see what the frames of a suspended greenlet refer to.
+    """
+    if _pool.event_loop is not event_loop:
+        _pool.event_loop = event_loop
+        for waves in [*_pool.under_way]:
+            if waves.event_loop is not None and waves.event_loop.is_closed():
+                with suppress(RuntimeError):  # it ignores its end
+                    waves.end()
+    return _pool.under_way
 
 
 def take(waves: Waves, context: Context | None) -> Fiber:
@@ -142,20 +162,21 @@ def take(waves: Waves, context: Context | None) -> Fiber:
 
 def give_back(fiber: Fiber) -> None:
     """Have a fiber used again that is idle."""
-    if not fiber:
-        return  # it has been ended
     fiber.waves = fiber.place = fiber.gr_context = None
     fiber.trail, fiber.loops = [], []
     if len(_pool.idle) < _POOL_SIZE:
         _pool.idle.append(fiber)
     else:
-        fiber.end()
+        fiber.resume(None, GreenletExit())
 
 
 @atexit.register
-def _end_idle_fibers() -> None:
+def _end_fibers() -> None:
+    for waves in [*_pool.under_way]:
+        with suppress(RuntimeError):  # it ignores its end
+            waves.end()
     while _pool.idle:
-        _pool.idle.pop().end()
+        _pool.idle.pop().resume(None, GreenletExit())
 
 
 def in_fiber() -> bool:
