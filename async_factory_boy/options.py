@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar, Token
 from functools import cached_property, lru_cache, wraps
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
@@ -272,8 +272,14 @@ def bind(
                 f"Known options: {', '.join(sorted(_known))}. Those of an adapter are known once "
                 "its module is imported."
             )
-    with restored(_in_force.get().over(_checked(options), by_bind=True)):
+    before = _in_force.get()
+    _in_force.set(before.over(_checked(options), by_bind=True))
+    try:
         yield
+    finally:
+        # Not reset(token): pytest's plugins may tear a fixture down in a copy of the context it
+        # was set up in, where a token is refused.
+        _in_force.set(before)
 
 
 def _by_name(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -295,6 +301,15 @@ if not TYPE_CHECKING:  # which know the signature
     bind = _by_name(bind)
 
 
+def take_back(variable: ContextVar[V], token: Token[V]) -> None:
+    """Give a context variable the value it had, unless this is another context.
+
+    The garbage collector may close a coroutine anywhere: what that has set was set elsewhere.
+    """
+    with suppress(ValueError):
+        variable.reset(token)
+
+
 class restored:  # noqa: N801 (used like a function; a generator would take twice as long)
     """Have those options hold that were in force elsewhere, in place of those in force."""
 
@@ -302,13 +317,10 @@ class restored:  # noqa: N801 (used like a function; a generator would take twic
         self._in_force = in_force
 
     def __enter__(self) -> None:
-        self._before = _in_force.get()
-        _in_force.set(self._in_force)
+        self._token = _in_force.set(self._in_force)
 
     def __exit__(self, *error: object) -> None:
-        # Not reset(token): pytest's plugins may tear a fixture down in a copy of the context it
-        # was set up in, where a token is refused.
-        _in_force.set(self._before)
+        take_back(_in_force, self._token)
 
 
 def scope(options: Mapping[str, Any]) -> restored:

@@ -15,7 +15,7 @@ def suspended_greenlets() -> list[greenlet]:
     Without those that a thread has begun in, which end with it, and the fibers that are idle.
     """
     gc.collect()
-    idle = set(fibers._pool.idle)
+    idle = set(fibers._pool.of_thread.idle)
     # Not isinstance(): it asks a weakref.proxy for the class of what may be gone.
     every = [one for one in gc.get_objects() if issubclass(type(one), greenlet)]
     suspended = [one for one in every if one.gr_frame is not None and one.parent is not None]

@@ -32,7 +32,7 @@ def nothing_is_left_behind() -> Generator[None]:
     Doubling.performed, before = [], suspended_greenlets()
     yield
     assert suspended_greenlets() == before
-    for fiber in fibers._pool.idle:
+    for fiber in fibers._pool.of_thread.idle:
         assert vars(fiber) == vars(fibers.Fiber())
 
 
@@ -604,7 +604,7 @@ async def test_fibers_are_used_again() -> None:
 async def test_idle_fibers_are_few() -> None:
     """A large batch keeps no more fibers than a small one."""
     await run_each(lambda number: engine.submit(Doubling(number)), 100)
-    assert len(fibers._pool.idle) == fibers._POOL_SIZE
+    assert len(fibers._pool.of_thread.idle) == fibers._POOL_SIZE
 
 
 async def test_idle_fibers_keep_nothing() -> None:
@@ -622,7 +622,7 @@ async def test_idle_fibers_keep_nothing() -> None:
         made = await run(lambda: engine.each(item, things))
         return weakref.WeakSet(things + made)
 
-    fibers._end_fibers()
+    fibers._end_all()
     gc.disable()
     try:
         for _ in range(2):

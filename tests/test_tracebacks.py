@@ -37,8 +37,8 @@ class GetOrCreateFactory(CompanyFactory):
 @pytest.mark.parametrize(
     ("call", "error"),
     [
-        (lambda: CompanyFactory.build_async(nmae="ACME"), TypeError),
-        (lambda: CompanyFactory.create_async(nmae="ACME"), TypeError),
+        (lambda: CompanyFactory.build_async(unheard="ACME"), TypeError),
+        (lambda: CompanyFactory.create_async(unheard="ACME"), TypeError),
         (CompanyFactory.create_async, ZeroDivisionError),
         (GetOrCreateFactory.create_async, ZeroDivisionError),
         (lambda: GetOrCreateFactory.create_batch_async(2), ZeroDivisionError),

@@ -92,6 +92,17 @@ class Fiber(greenlet):
                 del error  # or the traceback and this frame would keep each other alive
         return value
 
+    def end(self) -> None:
+        """Unwind it where nothing can be awaited any more.
+
+        Raises:
+            RuntimeError: When its code catches `GreenletExit` and waits again.
+        """
+        self.resume(None, GreenletExit())
+        self.value = self.raised = None
+        if self:
+            raise RuntimeError("synchronous code in a fiber ignored GreenletExit")
+
 
 def _live() -> None:
     # No local variable is the fiber: a greenlet that its own frame refers to is never collected.
@@ -107,49 +118,55 @@ def _live() -> None:
             return
 
 
-class _Pool(threading.local):
+class _OfThread:
     """The fibers of a thread. They end with it, as greenlets cannot change threads."""
 
     def __init__(self) -> None:
         self.idle: list[Fiber] = []
         self.under_way: set[Waves] = set()
+        """What drives the busy ones."""
         self.event_loop: object = None
-        self.end = _End(self.under_way)
+        """The one that was last seen."""
 
-
-class _End:
-    """Is dropped when its thread ends, and has what is under way there end before."""
-
-    def __init__(self, under_way: set[Waves]) -> None:
-        self._under_way = under_way
+    def end_all(self) -> None:
+        """Unwind the busy fibers, and end the idle ones."""
+        while self.under_way:
+            with suppress(RuntimeError):  # code that ignores its end
+                self.under_way.pop().end()
+        while self.idle:
+            self.idle.pop().end()
 
     def __del__(self) -> None:
-        for waves in [*self._under_way]:
-            with suppress(RuntimeError):  # it ignores its end
-                waves.end()
+        self.end_all()
+
+
+class _Pool(threading.local):
+    def __init__(self) -> None:
+        self.of_thread = _OfThread()
 
 
 _pool = _Pool()
 
 
 def under_way(event_loop: object) -> set[Waves]:
-    """Return what drives fibers in this thread.
+    """Return what drives the busy fibers of this thread.
 
-    What a closed event loop has left there is ended. The garbage collector cannot tell that it is
-    left, since it does not see what the frames of a suspended greenlet refer to.
+    What a closed event loop has left is ended: a loop may be closed without a word to its tasks,
+    and the collector does not see what the frames of a suspended greenlet refer to.
     """
-    if _pool.event_loop is not event_loop:
-        _pool.event_loop = event_loop
-        for waves in [*_pool.under_way]:
+    of_thread = _pool.of_thread
+    if of_thread.event_loop is not event_loop:
+        of_thread.event_loop = event_loop
+        for waves in [*of_thread.under_way]:
             if waves.event_loop is not None and waves.event_loop.is_closed():
-                with suppress(RuntimeError):  # it ignores its end
+                with suppress(RuntimeError):  # code that ignores its end
                     waves.end()
-    return _pool.under_way
+    return of_thread.under_way
 
 
 def take(waves: Waves, context: Context | None) -> Fiber:
     """Return an idle fiber, which is to run in a context."""
-    idle = _pool.idle
+    idle = _pool.of_thread.idle
     if idle:
         fiber = idle.pop()
     else:
@@ -162,21 +179,20 @@ def take(waves: Waves, context: Context | None) -> Fiber:
 
 def give_back(fiber: Fiber) -> None:
     """Have a fiber used again that is idle."""
+    if not fiber:
+        return  # it has been ended
     fiber.waves = fiber.place = fiber.gr_context = None
     fiber.trail, fiber.loops = [], []
-    if len(_pool.idle) < _POOL_SIZE:
-        _pool.idle.append(fiber)
+    idle = _pool.of_thread.idle
+    if len(idle) < _POOL_SIZE:
+        idle.append(fiber)
     else:
-        fiber.resume(None, GreenletExit())
+        fiber.end()
 
 
 @atexit.register
-def _end_fibers() -> None:
-    for waves in [*_pool.under_way]:
-        with suppress(RuntimeError):  # it ignores its end
-            waves.end()
-    while _pool.idle:
-        _pool.idle.pop().resume(None, GreenletExit())
+def _end_all() -> None:
+    _pool.of_thread.end_all()
 
 
 def in_fiber() -> bool:

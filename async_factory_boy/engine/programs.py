@@ -97,7 +97,8 @@ class Execution(Generic[T]):
         """Close all generators, as nothing will be answered any more."""
         for frame in [*self._ready, *(frame for frame, _ in self._asking), *self._asked]:
             while frame is not None:
-                if getgeneratorstate(frame.program) != GEN_RUNNING:  # in a fiber that lives on
+                # It runs in a fiber that has refused to end.
+                if getgeneratorstate(frame.program) != GEN_RUNNING:
                     frame.program.close()
                 frame = frame.parent  # type: ignore[assignment]
 

@@ -482,6 +482,7 @@ class Waves:
         if self.is_over:
             return
         self.is_over = self.is_dropped = True
+        self._under_way.discard(self)
         fibers, joined = [*self._busy], dict(self._joined)
         if self._main is not None and self._main not in self._busy:
             fibers.append(self._main)

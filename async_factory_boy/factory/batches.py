@@ -29,13 +29,11 @@ async def generate(factory: Any, strategy: str, size: int, keywords: dict[str, A
         size: How many.
         keywords: What the call was given.
     """
-    call, before = Call.here(), options.in_force()
-    try:
+    call = Call.here()
+    with options.restored(options.in_force()):
         place = current_place()
         above = None if place is None else place.step
         return await call.run(_generated(factory, strategy, size, keywords, call, above))
-    finally:
-        options.put_in_force(before)
 
 
 def generate_here(factory: Any, strategy: str, size: int, keywords: dict[str, Any]) -> list[Any]:

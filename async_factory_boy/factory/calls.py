@@ -74,13 +74,12 @@ def in_coroutine() -> bool:
 
 async def at(place: Place, awaitable: Awaitable[T], in_force: options.InForce) -> T:
     """Await what belongs to a place, with the options that are in force there."""
-    before = _place.get()
-    _place.set(place)
+    token = _place.set(place)
     try:
         with options.restored(in_force):
             return await awaitable
     finally:
-        _place.set(before)
+        options.take_back(_place, token)
 
 
 class Call:
@@ -151,15 +150,15 @@ class Call:
         """Run what the call is for, and finish what it has stored."""
         before = _place.get()
         if before is not None and before.call.root is self.root:
-            _place.set(before._replace(call=self, step=None))
+            token = _place.set(before._replace(call=self, step=None))
         else:
-            _place.set(Place(self))
+            token = _place.set(Place(self))
         try:
             result = await engine.run(program)
             await self._finish()
             return result
         finally:
-            _place.set(before)
+            options.take_back(_place, token)
             self.is_over = True
             if self.root is self:
                 await self.turns.let_go()
@@ -255,11 +254,11 @@ async def using(
         while turns.is_busy(key):
             await turns.no_longer_busy(key)
         turns.begin(key)
-        _place.set(Place(call, step, already | {key}))
+        token = _place.set(Place(call, step, already | {key}))
         try:
             return await work()
         finally:
-            _place.set(before)
+            options.take_back(_place, token)
             turns.end(key)
 
 
@@ -399,10 +398,10 @@ class _Turns:
 @contextmanager
 def uncommitted() -> Generator[Call]:
     """Make all calls inside the block part of one that commits nothing."""
-    before, call = _place.get(), Call()
-    _place.set(Place(call))
+    call = Call()
+    token = _place.set(Place(call))
     try:
         yield call
     finally:
         call.is_over = True
-        _place.set(before)
+        options.take_back(_place, token)

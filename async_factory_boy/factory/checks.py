@@ -12,6 +12,9 @@ from async_factory_boy import options
 from async_factory_boy.exceptions import OptionError, similar
 from async_factory_boy.factory.meta import is_overridden
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 
 def refuse_wrong_keywords(meta: Any, extras: Mapping[str, Any]) -> None:
     """Raise OptionError for keywords that look like call-time options, and are none."""

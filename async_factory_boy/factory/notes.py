@@ -11,6 +11,9 @@ from async_factory_boy.exceptions import AdapterError, AsyncFactoryError
 if TYPE_CHECKING:
     from async_factory_boy.factory.step import Step
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 E = TypeVar("E", bound=Exception)
 
 # A longer way is cut in the middle.

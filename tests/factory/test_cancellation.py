@@ -288,10 +288,11 @@ def run_and_leave(watched: Watched) -> None:
 
 @each_place
 def test_loop_that_is_stopped(place: str) -> None:
-    """A call whose loop is stopped and closed is unwound when its task is collected."""
+    """A call whose loop is stopped and closed is unwound by the next call of its thread."""
     watched = Watched(place, awaits_at_the_end=False)
     run_and_leave(watched)
     begun = [*watched.begun]
+    asyncio.run(Watched("nowhere").Factory.create_async())
     gc.collect()
     assert watched.begun == begun
     assert watched.unwound()
