@@ -124,15 +124,17 @@ class _OfThread:
     def __init__(self) -> None:
         self.idle: list[Fiber] = []
         self.under_way: set[Waves] = set()
-        """What drives the busy ones. A loop may be closed without a word to its tasks."""
+        """What drives the busy ones."""
+        self.event_loop: object = None
+        """The one that was last seen."""
 
     def end_all(self) -> None:
         """Unwind the busy fibers, and end the idle ones."""
-        with suppress(RuntimeError):  # code that ignores its end
-            while self.under_way:
+        while self.under_way:
+            with suppress(RuntimeError):  # code that ignores its end
                 self.under_way.pop().end()
-            while self.idle:
-                self.idle.pop().end()
+        while self.idle:
+            self.idle.pop().end()
 
     def __del__(self) -> None:
         self.end_all()
@@ -146,9 +148,20 @@ class _Pool(threading.local):
 _pool = _Pool()
 
 
-def under_way() -> set[Waves]:
-    """Return what drives the busy fibers of this thread."""
-    return _pool.of_thread.under_way
+def under_way(event_loop: object) -> set[Waves]:
+    """Return what drives the busy fibers of this thread.
+
+    What a closed event loop has left is ended: a loop may be closed without a word to its tasks,
+    and the collector does not see what the frames of a suspended greenlet refer to.
+    """
+    of_thread = _pool.of_thread
+    if of_thread.event_loop is not event_loop:
+        of_thread.event_loop = event_loop
+        for waves in [*of_thread.under_way]:
+            if waves.event_loop is not None and waves.event_loop.is_closed():
+                with suppress(RuntimeError):  # code that ignores its end
+                    waves.end()
+    return of_thread.under_way
 
 
 def take(waves: Waves, context: Context | None) -> Fiber:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Hashable, Sequence
+from inspect import GEN_RUNNING, getgeneratorstate
 from typing import Any, Generic, TypeVar, cast
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
@@ -96,7 +97,8 @@ class Execution(Generic[T]):
         """Close all generators, as nothing will be answered any more."""
         for frame in [*self._ready, *(frame for frame, _ in self._asking), *self._asked]:
             while frame is not None:
-                if not frame.program.gi_running:  # in a fiber that has refused to end
+                # It runs in a fiber that has refused to end.
+                if getgeneratorstate(frame.program) != GEN_RUNNING:
                     frame.program.close()
                 frame = frame.parent  # type: ignore[assignment]
 

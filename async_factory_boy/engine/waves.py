@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Generator, Hashable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Awaitable, Callable, Generator, Hashable, Iterable, Sequence
+from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
 from heapq import heappop, heappush
@@ -22,7 +22,7 @@ from itertools import count
 from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
-from greenlet import getcurrent
+from greenlet import GreenletExit, getcurrent
 
 from async_factory_boy.engine.fibers import (
     IDLE,
@@ -64,7 +64,7 @@ async def run(program: Program[T]) -> T:
         RuntimeError: When it raises StopIteration, which no coroutine can.
     """
     execution = Execution(program)
-    await Waves().run(execution)
+    await Waves(execution).run()
     try:
         return execution.result()
     except StopIteration as error:
@@ -244,7 +244,7 @@ class _Loop(Generic[I, T]):
         self._waves.enter(self)
         try:
             self.work()
-            if self._running and not self._waves.is_over:
+            if self._running and not self._waves.is_dropped:
                 hand_over(_Join(self))
             if self.error is not None:
                 raise self.error
@@ -315,7 +315,7 @@ class _Ready(NamedTuple):
 class Waves:
     """Drives a program, and the fibers that it takes."""
 
-    def __init__(self) -> None:
+    def __init__(self, execution: Execution[Any]) -> None:
         self._loops: set[_Loop[Any, Any]] = set()
         """Those under way."""
         self._open: list[_Loop[Any, Any]] = []
@@ -328,24 +328,21 @@ class Waves:
         self._numbers = count()
         self.is_over = False
         """Whether fibers are only unwound, and not used again."""
+        self.is_dropped = False
+        """Whether each of them is unwound on its own, when nothing refers to it any more."""
         self._busy: set[Fiber] = set()
         self._thread = threading.get_ident()
-        self._loop = asyncio._get_running_loop()
-        self._context: Context | None = None
-        self._execution: Execution[Any] | None = None
-        self._main: Fiber | None = None
-        """The fiber that the program runs in."""
-
-    async def run(self, execution: Execution[Any]) -> None:
-        """Run a program to its end."""
+        self.event_loop = asyncio._get_running_loop()
         self._execution = execution
-        live = under_way()
-        for left in [waves for waves in live if waves.is_left]:
-            left.end()
-        live.add(self)
         # It shares the context variables of the caller, both ways, as a plain call does.
-        self._context = getcurrent().gr_context
-        main = self._main = take(self, self._context)
+        self._main: Fiber | None = take(self, getcurrent().gr_context)
+        """The fiber that the program runs in."""
+        self._under_way = under_way(self.event_loop)
+
+    async def run(self) -> None:
+        """Run the program to its end."""
+        main, execution = cast("Fiber", self._main), self._execution
+        self._under_way.add(self)
         try:
             while True:
                 self._busy.add(main)
@@ -359,16 +356,13 @@ class Waves:
                 if not requests:
                     break
                 execution.answer(await _performed(requests))
-        except GeneratorExit:
-            # The coroutine was closed: nothing can be awaited from here on.
-            self._end_all(execution)
+        except BaseException:
+            # The coroutine was closed, say: nothing can be awaited from here on.
+            self.end()
             raise
         finally:
-            live.discard(self)
-            if self._busy:
-                self._end_all(execution)
-            elif not self.is_over:
-                give_back(main)
+            self._under_way.discard(self)
+        give_back(main)
 
     async def _next(self) -> None:
         """Do the next thing: begin another item, go on with a fiber, or perform a wave."""
@@ -479,43 +473,61 @@ class Waves:
             else:
                 self._asked.append((trail, fiber, requests))
 
-    @property
-    def is_left(self) -> bool:
-        """Whether nothing can drive it any more, since its loop is closed."""
-        return self._loop is not None and self._loop.is_closed()
-
     def end(self) -> None:
-        """Unwind all that it drives."""
-        if self._execution is not None:
-            self._end_all(self._execution)
+        """Unwind all fibers, each in its own thread, or drop them where that is over.
 
-    def _end_all(self, execution: Execution[Any]) -> None:
-        """Unwind all fibers, each in its own thread, or drop them where that is over."""
-        joined = set(self._joined.values())
-        # In order; those that wait for others come after these, and what is idle last.
-        fibers = sorted(self._busy, key=lambda fiber: (fiber in joined, fiber.trail))
+        Raises:
+            RuntimeError: When the code in one catches `GreenletExit` and waits again.
+        """
+        if self.is_over:
+            return
+        self.is_over = self.is_dropped = True
+        self._under_way.discard(self)
+        fibers, joined = [*self._busy], dict(self._joined)
         if self._main is not None and self._main not in self._busy:
             fibers.append(self._main)
-        self.is_over = True
-        under_way().discard(self)
         # Their frames refer to this object. When they are dropped, nothing may refer to them.
         self._main = None
         for some in (self._busy, self._asked, self._joined, self._ready):
             some.clear()
         if self._thread == threading.get_ident():
-            _end(fibers, execution)
-        elif self._loop is not None:
+            self._unwind(fibers, joined)
+        elif self.event_loop is not None:
             # The garbage collector of another thread closes the coroutine.
             with suppress(RuntimeError):  # the loop is closed
-                self._loop.call_soon_threadsafe(_end, fibers, execution)
+                self.event_loop.call_soon_threadsafe(self._unwind, fibers, joined)
 
+    def _unwind(self, fibers: Sequence[Fiber], joined: dict[_Loop[Any, Any], Fiber]) -> None:
+        """Unwind fibers in order, without awaiting anything, and close the program."""
+        self.is_dropped = False
+        self._joined = joined
+        waiting = set(joined.values())
+        refusing = self._ended(fiber for fiber in fibers if fiber not in waiting)
+        refused = bool(refusing)
+        self.is_dropped = True
+        # They may have waited in a finally block, and end now.
+        refusing = self._ended(refusing)
+        for fiber in refusing:
+            fiber.place = fiber  # kept for good: dropped, greenlet would raise in it again
+        left, self._joined = self._joined, {}
+        self._ended(left.values())
+        self._execution.close()
+        if refused:
+            raise RuntimeError("synchronous code in a fiber ignored GreenletExit")
 
-def _end(fibers: Sequence[Fiber], execution: Execution[Any]) -> None:
-    """Unwind fibers, in order, and close the program."""
-    with ExitStack() as stack:  # which goes on when one of them refuses, and raises that then
-        stack.callback(execution.close)
-        for fiber in reversed(fibers):
-            stack.callback(fiber.end)
+    def _ended(self, fibers: Iterable[Fiber]) -> list[Fiber]:
+        """End fibers, and those that wait for them; return those that wait for something else."""
+        for fiber in fibers:
+            self._go_on_later(fiber, error=GreenletExit())
+        refusing = []
+        while self._ready:
+            one = heappop(self._ready)
+            waited_for = one.fiber.resume(one.value, one.error)
+            if type(waited_for) is _Join:
+                self._joined[waited_for.loop] = one.fiber
+            elif one.fiber:
+                refusing.append(one.fiber)
+        return refusing
 
 
 class _SiblingFailed(asyncio.CancelledError):

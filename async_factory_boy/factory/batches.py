@@ -38,21 +38,20 @@ async def generate(factory: Any, strategy: str, size: int, keywords: dict[str, A
 
 def generate_here(factory: Any, strategy: str, size: int, keywords: dict[str, Any]) -> list[Any]:
     """Do what `generate` does from within synchronous code."""
-    before, fiber = options.in_force(), getcurrent()
-    place = getattr(fiber, "place", None)
+    before, place = options.in_force(), getattr(getcurrent(), "place", None)
     call, above = _here()
     try:
         return engine.run_here(_generated(factory, strategy, size, keywords, call, above))
     finally:
         options.put_in_force(before)
+        fiber = getcurrent()  # not kept above: a fiber that its frames refer to is never collected
         if isinstance(fiber, engine.Fiber):
             fiber.place = place
 
 
 def one_here(factory: Any, strategy: str, keywords: dict[str, Any]) -> Any:
     """Return one object, whatever methods of the factory are overridden."""
-    before, fiber = options.in_force(), getcurrent()
-    place = getattr(fiber, "place", None)
+    before, place = options.in_force(), getattr(getcurrent(), "place", None)
     call, above = _here()
     try:
         scope = plan.root_scope(factory, strategy, keywords, call, above=above)
@@ -60,6 +59,7 @@ def one_here(factory: Any, strategy: str, keywords: dict[str, Any]) -> Any:
         return building.build_here(scope.plan.begin(scope, None))
     finally:
         options.put_in_force(before)
+        fiber = getcurrent()  # not kept above: a fiber that its frames refer to is never collected
         if isinstance(fiber, engine.Fiber):
             fiber.place = place
 
