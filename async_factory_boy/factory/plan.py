@@ -258,7 +258,7 @@ def _parsed(meta: Any, extras: Mapping[str, Any]) -> tuple[Any, Any]:
         raise
 
 
-_plans: WeakKeyDictionary[Any, dict[Any, Plan]] = WeakKeyDictionary()
+_plans: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
 
 _plainly: WeakKeyDictionary[Any, dict[str, bool]] = WeakKeyDictionary()
 
@@ -293,12 +293,19 @@ def plan_for(meta: Any, extras: Mapping[str, Any]) -> Plan:
     # factory_boy logs each value that it evaluates, so then it has to evaluate them.
     knows_types = not _log.isEnabledFor(logging.DEBUG)
     plans = _plans.get(meta)
-    if plans is None:
-        plans = _plans[meta] = {}
+    # Plugins take declarations out of a factory by giving it other sets of them.
+    if (
+        plans is None
+        or plans.get("pre") is not meta.pre_declarations
+        or plans.get("post") is not meta.post_declarations
+    ):
+        plans = {"pre": meta.pre_declarations, "post": meta.post_declarations}
+        _plans[meta] = plans
     key = (
         knows_types,
         *((name, value if is_declared(value) else None) for name, value in extras.items()),
     )
+    plan: Plan | None
     try:
         plan = plans.get(key)
     except TypeError:  # a declaration that is not hashable
@@ -306,6 +313,7 @@ def plan_for(meta: Any, extras: Mapping[str, Any]) -> Plan:
     if plan is None:
         if len(plans) >= _KEPT:
             plans.clear()
+            plans.update(pre=meta.pre_declarations, post=meta.post_declarations)
         plan = plans[key] = Plan(meta, extras, knows_types=knows_types)
     return plan
 

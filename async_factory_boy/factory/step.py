@@ -170,9 +170,17 @@ class Step:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """The values so far, in the order of the declarations."""
+        """The values of the declarations before the one that is evaluated, in their order."""
         values = {**self.values, **(self.postponed or {})}
-        return {name: values[name] for name in self.scope.plan.names if name in values}
+        names = self.scope.plan.names
+        if self.pending:
+            names = names[: names.index(self.pending[0])]
+        return {name: values[name] for name in names if name in values}
+
+    def resolve(self, declarations: Any) -> None:
+        """Evaluate what is not there yet, as factory_boy's step does for its builder."""
+        for name in declarations:
+            self.read(name)
 
     @property
     def builder(self) -> Builder:
