@@ -83,6 +83,9 @@ def _generated(
     progress = _progress(call)
     call.progress = progress
     page = factory._meta.batch_size if strategy == enums.CREATE_STRATEGY else max(size, 1)
+    if not size:
+        options.take(dict(keywords))  # what is wrong with them is told all the same
+        return []
     scope: Scope | None = None
     if plan.generates_plainly(factory, strategy):
         scope = plan.root_scope(factory, strategy, keywords, call, size=size, above=above)
@@ -93,8 +96,10 @@ def _generated(
         indices = range(len(made), min(size, len(made) + page))
         if scope is None:
             made += engine.each(partial(_by_method, factory, strategy, keywords), indices)
-        elif size == 1:
-            made += yield from building.build([scope.plan.begin(scope, None)])
+        elif size == 1 or (strategy != enums.CREATE_STRATEGY and scope.plan.may_share_counters):
+            # One by one, so that each object has the sequence numbers that it has in a loop.
+            for index in indices:
+                made += yield from building.build([_begun(scope, index)])
         else:
             steps = engine.each(partial(_begun, scope), indices)
             made += yield from building.build(steps)

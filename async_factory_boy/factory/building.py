@@ -23,6 +23,9 @@ from async_factory_boy.factory.step import PLAIN, Scope, Step, is_awaitable
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
 
+# So many levels of a graph are built within each other.
+_FRAMES = 50
+
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
@@ -331,6 +334,9 @@ def _built_each(begun: Sequence[Any]) -> Program[Sequence[Any]]:
         if type(one) is Step:
             groups.setdefault(id(one.scope), []).append(index)
     if len(groups) == 1 and len(begun) == len(next(iter(groups.values()))):
+        # Each `yield from` takes a frame of Python's stack; a program that is yielded begins anew.
+        if begun[0].scope.depth % _FRAMES:
+            return (yield from build(begun))
         built: Sequence[Any] = yield build(begun)
         return built
     results = [one.value if type(one) is Value else None for one in begun]

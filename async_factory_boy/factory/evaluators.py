@@ -101,6 +101,7 @@ def unknown(name: str, declaration: Any, context: Mapping[str, Any]) -> Compiled
     asked = with_awaited_parts(name, declaration)
     is_factory = type(declaration) is declarations.SubFactory
     unrolls = getattr(declaration, "UNROLL_CONTEXT_BEFORE_EVALUATION", False)
+    captures = getattr(declaration, "CAPTURE_OVERRIDES", False)
 
     def evaluate(step: Step) -> Any:
         if step.postponed:
@@ -110,6 +111,8 @@ def unknown(name: str, declaration: Any, context: Mapping[str, Any]) -> Compiled
         if unrolls:
             for key, value in overrides.items():
                 overrides[key] = step.awaited(name, value)
+        elif captures and "" in overrides:
+            overrides[""] = _captured(name, step, overrides[""])
         value = asked.evaluate_pre(instance=step.stub, step=step, overrides=overrides)
         # What a factory makes is no awaitable, though some models do have an __await__().
         if type(value) in PLAIN or is_factory:
@@ -117,6 +120,15 @@ def unknown(name: str, declaration: Any, context: Mapping[str, Any]) -> Compiled
         return step.awaited(name, value, reads=True)
 
     return Compiled(evaluate, reads=True)
+
+
+def _captured(name: str, step: Step, value: Any) -> Any:
+    """Return what a declaration evaluates in its own place, such that the result is awaited."""
+    if isinstance(value, declarations.Transformer.Force):
+        return declarations.Transformer.Force(_captured(name, step, value.forced_value))
+    if isinstance(value, declarations.BaseDeclaration):
+        return _Awaited(name, value)
+    return step.awaited(name, value)
 
 
 def resolved(context: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -349,11 +361,11 @@ class _Awaited(declarations.BaseDeclaration):
 
     def evaluate_pre(self, instance: Any, step: Any, overrides: dict[str, Any]) -> Any:
         value = self._declaration.evaluate_pre(instance=instance, step=step, overrides=overrides)
-        return step.awaited(self._name, value) if isinstance(step, Step) else value
+        return step.awaited(self._name, value, reads=True) if isinstance(step, Step) else value
 
     def evaluate_post(self, instance: Any, step: Any, overrides: dict[str, Any]) -> Any:
         value = self._declaration.evaluate_post(instance=instance, step=step, overrides=overrides)
-        return step.awaited(self._name, value) if isinstance(step, Step) else value
+        return step.awaited(self._name, value, reads=True) if isinstance(step, Step) else value
 
     def __repr__(self) -> str:
         return repr(self._declaration)

@@ -78,15 +78,16 @@ def reached(factory: Any) -> list[Any]:
 
 def declared(meta: Any) -> Iterator[Any]:
     """Yield the declarations of a factory, and what they are made of."""
+    yield from parts_of(meta.pre_declarations.as_dict())
+    yield from parts_of(meta.post_declarations.as_dict())
+    yield from parts_of(meta.parameters)
 
-    def parts(value: Any) -> Iterator[Any]:
-        yield value
-        if isinstance(value, declarations.BaseDeclaration | declarations.Trait):
-            value = vars(value)
-        if isinstance(value, dict):
-            for part in value.values():
-                yield from parts(part)
 
-    yield from parts(meta.pre_declarations.as_dict())
-    yield from parts(meta.post_declarations.as_dict())
-    yield from parts(meta.parameters)
+def parts_of(value: Any) -> Iterator[Any]:
+    """Yield a declaration, and what it is made of."""
+    yield value
+    if isinstance(value, declarations.BaseDeclaration | declarations.Trait):
+        value = vars(value)
+    if isinstance(value, dict):
+        for part in value.values():
+            yield from parts_of(part)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -27,6 +28,7 @@ from async_factory_boy.factory.building import Arguments, Parts, Values
 from async_factory_boy.factory.calls import Call
 from async_factory_boy.factory.checks import refuse_wrong_keywords
 from async_factory_boy.factory.evaluators import (
+    KNOWN,
     Compiled,
     Evaluate,
     Given,
@@ -34,8 +36,9 @@ from async_factory_boy.factory.evaluators import (
     given_value,
     is_declared,
 )
+from async_factory_boy.factory.inspection import parts_of
 from async_factory_boy.factory.meta import AsyncFactoryOptions, is_overridden
-from async_factory_boy.factory.related import RelatedInstance, compiled_post
+from async_factory_boy.factory.related import KNOWN_POST, RelatedInstance, compiled_post
 from async_factory_boy.factory.step import Scope, Step, is_awaitable
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
@@ -163,6 +166,38 @@ class Plan:
         return len(names) == len(arguments) and all(
             adapter.postpones(scope.model, one) for one in distinct
         )
+
+    @cached_property
+    def may_share_counters(self) -> bool:
+        """Whether objects of a graph may draw sequence numbers from one counter in two places.
+
+        What a declaration of an unknown type builds, or a hook, is not known.
+        """
+        counters = {self.meta.counter_reference}
+        waiting = [*self.pre.declarations.values(), *self.post.declarations.values()]
+        while waiting:
+            for declaration in parts_of(waiting.pop()):
+                if isinstance(declaration, declarations.BaseDeclaration) and not (
+                    type(declaration) in KNOWN or type(declaration) in KNOWN_POST
+                ):
+                    return True
+                if isinstance(declaration, declarations.SubFactory | declarations.RelatedFactory):
+                    meta = declaration.get_factory()._meta
+                    if issubclass(meta.factory, base.BaseDictFactory | base.BaseListFactory):
+                        continue
+                    if meta.counter_reference in counters:
+                        return True
+                    counters.add(meta.counter_reference)
+                    # What is given to the part stands in the place of what it declares.
+                    given = {getattr(declaration, "name", ""), *declaration._defaults}
+                    given |= getattr(declaration, "defaults", {}).keys()
+                    waiting += [
+                        value
+                        for some in (meta.pre_declarations, meta.post_declarations)
+                        for name, value in some.declarations.items()
+                        if name not in given
+                    ]
+        return False
 
     @property
     def part_names(self) -> list[str]:

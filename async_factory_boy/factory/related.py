@@ -27,6 +27,17 @@ from async_factory_boy.factory.step import Scope, Step, check_factory
 __tracebackhide__ = True
 
 
+# Declarations of factory_boy's own, of which it is known what they do.
+KNOWN_POST = frozenset(
+    {
+        declarations.PostGeneration,
+        declarations.PostGenerationMethodCall,
+        declarations.RelatedFactory,
+        declarations.RelatedFactoryList,
+    }
+)
+
+
 class RelatedInstance:
     """Stands, in the keywords of a related factory, for the object that it is related to."""
 
