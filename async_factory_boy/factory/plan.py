@@ -174,6 +174,8 @@ class Plan:
         What a declaration of an unknown type builds, or a hook, is not known.
         """
         counters = {self.meta.counter_reference}
+        if _has_declared_context(self.pre) or _has_declared_context(self.post):
+            return True
         waiting = [*self.pre.declarations.values(), *self.post.declarations.values()]
         while waiting:
             for declaration in parts_of(waiting.pop()):
@@ -188,12 +190,15 @@ class Plan:
                     if meta.counter_reference in counters:
                         return True
                     counters.add(meta.counter_reference)
+                    sets = (meta.pre_declarations, meta.post_declarations)
+                    if any(map(_has_declared_context, sets)):
+                        return True
                     # What is given to the part stands in the place of what it declares.
                     given = {getattr(declaration, "name", ""), *declaration._defaults}
                     given |= getattr(declaration, "defaults", {}).keys()
                     waiting += [
                         value
-                        for some in (meta.pre_declarations, meta.post_declarations)
+                        for some in sets
                         for name, value in some.declarations.items()
                         if name not in given
                     ]
@@ -276,6 +281,11 @@ class Plan:
     take_turn = staticmethod(building.take_turn)
     build_here = staticmethod(building.build_here)
     settle = staticmethod(building.settle_here)
+
+
+def _has_declared_context(some: Any) -> bool:
+    """Return whether declarations are given further ones: ``company__owner=SubFactory(...)``."""
+    return any(is_declared(value) for given in some.contexts.values() for value in given.values())
 
 
 def _parsed(meta: Any, extras: Mapping[str, Any]) -> tuple[Any, Any]:

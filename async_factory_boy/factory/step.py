@@ -255,12 +255,10 @@ class Step:
         """Return what factory_boy would have evaluated by now: no constants further down."""
         names = self.scope.plan.names
         before = names[: names.index(self.pending[0])] if self.pending else names
-        constants = self.scope.constants
-        return {
-            name: value
-            for name, value in self.values.items()
-            if name in before or name not in constants
-        }
+        values, constants = self.values, self.scope.constants
+        in_turn = {name: values[name] for name in before if name in values}
+        early = {name: value for name, value in values.items() if name not in constants}
+        return {**in_turn, **early}
 
     def awaited(self, name: str, value: Any, *, reads: bool = False) -> Any:
         """Return what an awaitable evaluates to, or the value itself if it is none.
