@@ -94,6 +94,7 @@ DOCUMENTED_SKIPS = re.compile(
     r"|on SQLite a cancelled statement goes on, and the connection is lost"
     r"|Python's sqlite3 needs event listeners for this"
     r"|nothing can be undone here"
+    r"|errors take (no )?notes"
 )
 
 

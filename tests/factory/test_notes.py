@@ -15,7 +15,12 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from async_factory_boy import bind
 from async_factory_boy.adapters.sqlalchemy import SQLAlchemyAdapter
-from async_factory_boy.exceptions import ConfigurationError, OptionError, SyncCallError
+from async_factory_boy.exceptions import (
+    AdapterError,
+    ConfigurationError,
+    OptionError,
+    SyncCallError,
+)
 from async_factory_boy.factory.sqlalchemy import AsyncSQLAlchemyModelFactory
 from tests.servers import Servers
 from tests.stores.sqlalchemy import SQLiteMemory, opened_engine
@@ -74,7 +79,9 @@ async def notes_of(awaitable: Awaitable[Any], kind: type[Exception] = ValueError
     return [note.partition(": raised while ")[2] for note in getattr(raised.value, "__notes__", ())]
 
 
-has_notes = pytest.mark.skipif(sys.version_info < (3, 11), reason="errors take no notes")
+HAS_NOTES = sys.version_info >= (3, 11)
+
+has_notes = pytest.mark.skipif(not HAS_NOTES, reason="errors take no notes")
 
 
 def failing(*_: Any, **kwargs: Any) -> Any:
@@ -281,7 +288,7 @@ async def test_error_is_untouched(strategy: str) -> None:
     assert error.args == ("1 and 2",)
     assert str(error) == "1 and 2"
     assert error.__cause__ is cause
-    assert len(getattr(error, "__notes__", ())) == (sys.version_info >= (3, 11))
+    assert len(getattr(error, "__notes__", ())) == HAS_NOTES
 
 
 @has_notes
@@ -325,7 +332,28 @@ async def test_own_errors_have_none() -> None:
     assert not hasattr(raised.value, "__notes__")
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 11), reason="errors take notes")
+class NothingAdapter(SQLAlchemyAdapter[Any]):
+    """Breaks the protocol: `save` does not return the object."""
+
+    async def save(self, data: Any) -> Any:
+        return None
+
+
+async def test_adapter_errors_have_one() -> None:
+    """That an adapter breaks the protocol, names no factory: the note does, or the message."""
+
+    class Nothing(UserFactory):
+        class Meta:
+            adapter = NothingAdapter()
+
+    with pytest.raises(AdapterError) as raised:
+        await LookingFactory.create_async(deputy=factory.SubFactory(Nothing))
+    (text,) = getattr(raised.value, "__notes__", raised.value.args)
+    where = "async-factory-boy: raised while storing LookingFactory → deputy (Nothing)"
+    assert text == where if HAS_NOTES else text.endswith(f" ({where})")
+
+
+@pytest.mark.skipif(HAS_NOTES, reason="errors take notes")
 async def test_no_notes_before_python_3_11() -> None:
     """Where errors take no notes, they arrive as they are."""
     with pytest.raises(ValueError, match=r"^secret$") as raised:
