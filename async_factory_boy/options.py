@@ -14,7 +14,7 @@ from contextvars import ContextVar, Token
 from functools import cached_property, lru_cache, wraps
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from async_factory_boy.exceptions import ConfigurationError, OptionError, closest, similar
+from async_factory_boy.exceptions import ConfigurationError, OptionError, closest, shown, similar
 
 if TYPE_CHECKING:
     # For the signature of `bind` only: an ORM that is not installed counts as Any.
@@ -153,7 +153,7 @@ class CallOption(Generic[V]):
 def _check_progress(value: object) -> None:
     if not callable(value):
         raise OptionError(
-            f"progress takes a callable; got {value!r}. It is called with the number of objects "
+            f"progress takes a callable; got {shown(value)}. It is called with the number of objects "
             "of a batch that are stored, and the size of the batch: bind(progress=print)."
         )
 

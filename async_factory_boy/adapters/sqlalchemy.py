@@ -27,6 +27,7 @@ from async_factory_boy.exceptions import (
     ConfigurationError,
     MissingOptionError,
     OptionError,
+    shown,
 )
 from async_factory_boy.options import CallOption
 
@@ -155,7 +156,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         if persistence not in ("flush", "commit", None):
             raise ConfigurationError(
                 "persistence",
-                f"has to be 'flush', 'commit' or None; got {persistence!r}.",
+                f"has to be 'flush', 'commit' or None; got {shown(persistence)}.",
                 owner=owner,
             )
         _check_session_factory(session_factory, owner)
@@ -434,7 +435,7 @@ def _check_session_factory(value: object, owner: str) -> None:
     if not callable(value):
         raise ConfigurationError(
             "session_factory",
-            f"takes a callable that returns an AsyncSession; got {value!r}. Pass a session to the "
+            f"takes a callable that returns an AsyncSession; got {shown(value)}. Pass a session to the "
             "call, create_async(sqlalchemy_session=session), instead.",
             owner=owner,
         )
