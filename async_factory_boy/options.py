@@ -153,8 +153,8 @@ class CallOption(Generic[V]):
 def _check_progress(value: object) -> None:
     if not callable(value):
         raise OptionError(
-            f"progress takes a callable; got {shown(value)}. It is called with the number of objects "
-            "of a batch that are stored, and the size of the batch: bind(progress=print)."
+            f"progress takes a callable; got {shown(value)}. It is called with the number of "
+            "objects of a batch that are stored, and the size of the batch: bind(progress=print)."
         )
 
 

@@ -435,8 +435,8 @@ def _check_session_factory(value: object, owner: str) -> None:
     if not callable(value):
         raise ConfigurationError(
             "session_factory",
-            f"takes a callable that returns an AsyncSession; got {shown(value)}. Pass a session to the "
-            "call, create_async(sqlalchemy_session=session), instead.",
+            f"takes a callable that returns an AsyncSession; got {shown(value)}. Pass a session to "
+            "the call, create_async(sqlalchemy_session=session), instead.",
             owner=owner,
         )
 
