@@ -17,6 +17,7 @@ from sqlalchemy.orm import (
     declared_attr,
     mapped_column,
     relationship,
+    synonym,
     validates,
 )
 
@@ -104,6 +105,20 @@ class WithProperty(UserColumns, Base):
     @firm.setter
     def firm(self, company: Company) -> None:
         self.company = look(company)
+
+
+class WithSynonym(UserColumns, Base):
+    __tablename__ = "postponed_with_synonym"
+
+    @property
+    def _firm(self) -> Company:
+        return self.company
+
+    @_firm.setter
+    def _firm(self, company: Company) -> None:
+        self.company = look(company)
+
+    firm = synonym("company", descriptor=_firm)
 
 
 class WithSetListener(UserColumns, Base):
@@ -359,8 +374,7 @@ def of_model(kind: Any, declaration: str = "company") -> Way:
             class Meta:
                 model = kind
 
-        setattr_ = {declaration: factory.SubFactory(CompanyFactory)}
-        return type("ModelFactory", (Factory,), setattr_)
+        return type("ModelFactory", (Factory,), {declaration: factory.SubFactory(CompanyFactory)})
 
     return factory_of_model
 
@@ -370,6 +384,7 @@ WAYS["validator"] = of_model(WithValidator)
 WAYS["set_listener"] = of_model(WithSetListener)
 WAYS["init_listener"] = of_model(WithInitListener)
 WAYS["property"] = of_model(WithProperty, "firm")
+WAYS["synonym"] = of_model(WithSynonym, "firm")
 
 
 class LookingAdapter(SQLAlchemyAdapter[Any]):
