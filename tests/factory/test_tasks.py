@@ -15,11 +15,13 @@ from greenlet import getcurrent
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.adapters.sqlalchemy import SQLAlchemyAdapter
 from tests.factory.limits import all_of, within_limit
 from tests.stores import sqlalchemy
 from tests.stores.base import Store, params
 from tests.stores.every import STORES
-from tests.stores.sqlalchemy import Company, CompanyFactory, SQLAlchemyStore
+from tests.stores.sqlalchemy import Company, CompanyFactory, SQLAlchemyStore, UserFactory
 
 SIZE = 10
 
@@ -302,3 +304,38 @@ async def test_two_sessions_in_opposite_order(store: SQLAlchemyStore, call: str,
         for session in sessions:
             count = await session.scalar(select(func.count()).select_from(Company))
             assert count == 3 * size
+
+
+# --- adapters that share a lock ------------------------------------------------------------------
+
+
+class Separate(SQLAlchemyAdapter[Any]):
+    """Has the lock of the session, but does not say that others store through the same."""
+
+    stored_through = PersistenceAdapter.stored_through
+
+
+@on(sqlalchemy.STORES)
+@pytest.mark.parametrize("postponed", [True, False], ids=["at once", "one by one"])
+async def test_adapters_sharing_a_lock(store: SQLAlchemyStore, postponed: bool) -> None:
+    """Adapters whose `exclusive` is the same lock may store a parent and its part in one call."""
+
+    class Part(CompanyFactory):
+        class Meta:
+            adapter = Separate()
+
+    class Parent(UserFactory):
+        class Meta:
+            adapter = Separate()
+
+        company = factory.SubFactory(Part)
+        company_key = 0 if postponed else factory.SelfAttribute("company.id")
+
+        @factory.post_generation
+        async def hook(user: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+            await CompanyFactory.create_async()
+
+    calls = [Parent.create_batch_async(3) for _ in range(3)]
+    await within_limit(all_of(*calls, Part.create_batch_async(2)))
+    await within_limit(Parent.create_async())
+    assert await store.session.scalar(select(func.count()).select_from(Company)) == 22
