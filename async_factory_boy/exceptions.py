@@ -8,6 +8,7 @@ these: it reaches the caller untouched.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 
 from factory.errors import FactoryError, UnknownStrategy
@@ -83,6 +84,15 @@ class ConfigurationError(AsyncFactoryError, TypeError):
 
 class UnknownStrategyError(ConfigurationError, UnknownStrategy):
     """A strategy is none of ``"build"``, ``"create"`` and ``"stub"``."""
+
+
+# What stands between the user and the host of a URL.
+_PASSWORD = re.compile(r"(://[^:/@\s'\"]*:)[^@/\s'\"]*@")
+
+
+def shown(value: object) -> str:
+    """Return what an error shows of a value: its ``repr()``, without the password of a URL."""
+    return _PASSWORD.sub(r"\1***@", repr(value))
 
 
 def closest(word: str, known: Iterable[str]) -> str:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from functools import cached_property, lru_cache, wraps
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from async_factory_boy.exceptions import ConfigurationError, OptionError, closest, similar
+from async_factory_boy.exceptions import ConfigurationError, OptionError, closest, shown, similar
 
 if TYPE_CHECKING:
     # For the signature of `bind` only: an ORM that is not installed counts as Any.
@@ -43,6 +43,8 @@ class InForce(dict[str, Any]):
     @cached_property
     def of_call(self) -> InForce:
         """The same options, for what a call asks an adapter for."""
+        if self.is_of_call:
+            return self
         same = InForce(self)
         same.by_bind, same.is_of_call = self.by_bind, True
         return same
@@ -153,8 +155,8 @@ class CallOption(Generic[V]):
 def _check_progress(value: object) -> None:
     if not callable(value):
         raise OptionError(
-            f"progress takes a callable; got {value!r}. It is called with the number of objects "
-            "of a batch that are stored, and the size of the batch: bind(progress=print)."
+            f"progress takes a callable; got {shown(value)}. It is called with the number of "
+            "objects of a batch that are stored, and the size of the batch: bind(progress=print)."
         )
 
 
@@ -306,8 +308,10 @@ def take_back(variable: ContextVar[V], token: Token[V]) -> None:
 
     The garbage collector may close a coroutine anywhere: what that has set was set elsewhere.
     """
-    with suppress(ValueError):
+    try:  # suppress() takes longer, and this runs several times for each object
         variable.reset(token)
+    except ValueError:
+        return
 
 
 class restored:  # noqa: N801 (used like a function; a generator would take twice as long)

@@ -796,6 +796,7 @@ async def test_maybe_after_generation(make: Make, kind: Kind, truth: bool) -> No
     made = await make(users, hook__a=1, posts__title=fetch("t") if not truth else "t")
     assert made.name == ("renamed {'a': 1}" if truth else "ada")
     assert [post.title for post in made.posts] == (["t", "t"] if truth else ["t"])
+    assert (await make(users, posts=None)).posts == []
 
 
 async def test_params(make: Make, kind: Kind) -> None:

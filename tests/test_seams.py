@@ -57,7 +57,7 @@ def parameters(function: Any) -> list[str]:
 
 def members(cls: type) -> set[str]:
     """Return what a class defines itself, without what every class has."""
-    every = {"__module__", "__doc__", "__dict__", "__weakref__", "__qualname__"}
+    every = {"__module__", "__doc__", "__dict__", "__weakref__", "__qualname__", "__slotnames__"}
     every |= {"__parameters__", "__orig_bases__", "__static_attributes__", "__firstlineno__"}
     every |= {"__annotations__", "__annotate_func__", "__annotate__", "__annotations_cache__"}
     every |= {"_creation_counter"}

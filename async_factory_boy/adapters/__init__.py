@@ -14,7 +14,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
 from async_factory_boy.adapters.base import PersistenceAdapter, check_complete
-from async_factory_boy.exceptions import ConfigurationError, closest
+from async_factory_boy.exceptions import ConfigurationError, closest, shown
 from async_factory_boy.options import CallOption
 
 __all__ = ["CallOption", "PersistenceAdapter", "register"]
@@ -181,7 +181,7 @@ def _installed(name: str) -> tuple[EntryPoint, str]:
         known = sorted({*_named, *installed.names})
         extra = f" {missing('It', name)}." if name in _EXTRAS else closest(name, known)
         raise _complaint(
-            f"names an unknown adapter {name!r}.{extra} Known adapters: {', '.join(known)}."
+            f"names an unknown adapter {shown(name)}.{extra} Known adapters: {', '.join(known)}."
         )
     owners = []
     for one in found:

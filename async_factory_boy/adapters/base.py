@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, 
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from async_factory_boy.exceptions import AdapterError, ConfigurationError
+from async_factory_boy.exceptions import AdapterError, ConfigurationError, shown
 from async_factory_boy.options import CallOption, declare, in_force
 
 __all__ = ["PersistenceAdapter"]
@@ -517,7 +517,7 @@ def fields_option(
     ):
         raise ConfigurationError(
             name,
-            f'takes a sequence of field names, such as ("{example}",); got {value!r}.',
+            f'takes a sequence of field names, such as ("{example}",); got {shown(value)}.',
             owner=owner,
         )
     return tuple(value)

@@ -27,6 +27,7 @@ from async_factory_boy.exceptions import (
     ConfigurationError,
     MissingOptionError,
     OptionError,
+    shown,
 )
 from async_factory_boy.options import CallOption
 
@@ -155,7 +156,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         if persistence not in ("flush", "commit", None):
             raise ConfigurationError(
                 "persistence",
-                f"has to be 'flush', 'commit' or None; got {persistence!r}.",
+                f"has to be 'flush', 'commit' or None; got {shown(persistence)}.",
                 owner=owner,
             )
         _check_session_factory(session_factory, owner)
@@ -434,8 +435,8 @@ def _check_session_factory(value: object, owner: str) -> None:
     if not callable(value):
         raise ConfigurationError(
             "session_factory",
-            f"takes a callable that returns an AsyncSession; got {value!r}. Pass a session to the "
-            "call, create_async(sqlalchemy_session=session), instead.",
+            f"takes a callable that returns an AsyncSession; got {shown(value)}. Pass a session to "
+            "the call, create_async(sqlalchemy_session=session), instead.",
             owner=owner,
         )
 
@@ -548,6 +549,13 @@ def _deferred_columns(mapper: Mapper[Any]) -> frozenset[str]:
 
 _blind: WeakKeyDictionary[Mapper[Any], dict[frozenset[str], bool]] = WeakKeyDictionary()
 
+# SQLAlchemy itself listens, to keep both sides of a relationship alike. Not all its modules are
+# named, since a listener of the user's may stand in a function of sqlalchemy.orm.events.
+_LISTENING = frozenset(
+    f"sqlalchemy.{name}"
+    for name in ("orm.attributes", "orm.mapper", "orm.unitofwork", "ext.mutable")
+)
+
 # What SQLAlchemy gives a class that has no constructor.
 _default_constructor = registry().constructor
 
@@ -575,7 +583,8 @@ def _constructs_blindly(mapper: Mapper[Any], names: Collection[str]) -> bool:
         or model.__new__ is not object.__new__
         or mapper.validators
         or _has_listeners(manager.dispatch.init)
-        or not all(name in mapper.attrs for name in names)
+        # Not mapper.attrs: a synonym may have a property of the user's.
+        or not all(name in mapper.column_attrs or name in mapper.relationships for name in names)
     ):
         return False
     for name in names:
@@ -586,10 +595,7 @@ def _constructs_blindly(mapper: Mapper[Any], names: Collection[str]) -> bool:
 
 
 def _has_listeners(event: Iterable[Any]) -> bool:
-    # SQLAlchemy itself listens, to keep both sides of a relationship alike.
-    return not all(
-        getattr(listener, "__module__", "").startswith("sqlalchemy.") for listener in event
-    )
+    return not all(getattr(listener, "__module__", "") in _LISTENING for listener in event)
 
 
 def _expired_references(state: InstanceState[Any]) -> list[str]:

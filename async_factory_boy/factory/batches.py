@@ -94,9 +94,14 @@ def _generated(
     made: list[Any] = []
     while len(made) < size:
         indices = range(len(made), min(size, len(made) + page))
-        if scope is None:
+        stores = strategy == enums.CREATE_STRATEGY
+        if scope is None and stores:
             made += engine.each(partial(_by_method, factory, strategy, keywords), indices)
-        elif size == 1 or (strategy != enums.CREATE_STRATEGY and scope.plan.may_share_counters):
+        elif scope is None:
+            # What the method does is not known, so one by one, as below.
+            for index in indices:
+                made.append(_by_method(factory, strategy, keywords, index))
+        elif size == 1 or (scope.plan.may_share_counters and not stores):
             # One by one, so that each object has the sequence numbers that it has in a loop.
             for index in indices:
                 made += yield from building.build([_begun(scope, index)])

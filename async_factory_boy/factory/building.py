@@ -165,58 +165,77 @@ def _constructed(one: tuple[Step, tuple[Any, ...], dict[str, Any]]) -> Any:
 
 
 def _stored(scope: Scope, steps: Sequence[Step]) -> Program[Sequence[Any]]:
-    if scope.call.postponed and scope.plan.adjusts:
-        yield Settle(scope.call)
-    enter(steps[0])
-    arguments = _each(scope, _arguments, steps)
-    instances: Sequence[Any] = yield from stored_with(scope, steps, arguments, may_postpone=True)
-    return instances
+    """Construct and store objects by the adapter."""
+    plan = scope.plan
+    if not plan.is_simple or scope.adapter.get_or_create:
+        if scope.call.postponed and plan.adjusts:
+            yield Settle(scope.call)
+        enter(steps[0])
+        arguments = _each(scope, _arguments, steps)
+        return (yield from stored_with(scope, steps, arguments))
+    postpones = plan.postpones(scope)
+    return (yield from _saved(scope, steps, _made, steps, postpones=postpones))
 
 
 def stored_with(
-    scope: Scope,
-    steps: Sequence[Step],
-    arguments: Sequence[Arguments],
-    *,
-    may_postpone: bool = False,
+    scope: Scope, steps: Sequence[Step], arguments: Sequence[Arguments]
 ) -> Program[Sequence[Any]]:
-    """Construct and store objects.
+    """Construct and store objects, or find them.
 
     Args:
         scope: What they have in common.
         steps: What they are built by.
         arguments: What the model is called with, for each.
-        may_postpone: Whether nobody looks at them yet.
     """
-    plan, call, adapter = scope.plan, scope.call, scope.adapter
     each_with_arguments = [
         (step, args, kwargs) for step, (args, kwargs) in zip(steps, arguments, strict=True)
     ]
-    if adapter.get_or_create:
-        if call.postponed:
-            yield Settle(call)
-            enter(steps[0])
-        lookups = [plan.meta.lookup(args, kwargs) for args, kwargs in arguments]
-        constructs = [partial(_constructed, one) for one in each_with_arguments]
-        found: Sequence[Any] = yield FindOrSave(Target.now(scope), steps, lookups, constructs)
-        return found
-    postpones = may_postpone and plan.postpones(scope, arguments)
+    if not scope.adapter.get_or_create:
+        return (yield from _saved(scope, steps, _constructed, each_with_arguments))
+    if scope.call.postponed:
+        yield Settle(scope.call)
+        enter(steps[0])
+    lookups = [scope.plan.meta.lookup(args, kwargs) for args, kwargs in arguments]
+    constructs = [partial(_constructed, one) for one in each_with_arguments]
+    found: Sequence[Any] = yield FindOrSave(Target.now(scope), steps, lookups, constructs)
+    return found
+
+
+def _saved(
+    scope: Scope,
+    steps: Sequence[Step],
+    construct: Callable[[Any], Any],
+    items: Sequence[Any],
+    *,
+    postpones: bool = False,
+) -> Program[Sequence[Any]]:
+    """Construct objects of some items in the turn of the call, and save them, now or later."""
+    call = scope.call
     if call.postponed and not postpones:
         yield Settle(call)
-        enter(steps[0])
+    enter(steps[0])
     target = Target.now(scope)
     while not target.is_free:
         yield TakeTurn(target, steps)
         enter(steps[0])
-    instances = _each(scope, _constructed, each_with_arguments)
+    instances = _each(scope, construct, items)
     save: Save[Any] = Save(target, steps, instances)
     if postpones:
         enter(steps[0])
-        adapter.add(instances)
+        scope.adapter.add(instances)
         call.postponed.append(save)
         return instances
     saved: Sequence[Any] = yield save
     return saved
+
+
+def _made(step: Step) -> Any:
+    enter(step)
+    try:
+        return step.scope.construct(*step.scope.plan.arguments(step))
+    except Exception as error:
+        noted(error, "building", [step])
+        raise
 
 
 def _created(step: Step) -> Any:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from factory import declarations, enums
 from factory.faker import Faker
+from greenlet import getcurrent
 
 from async_factory_boy.factory.faking import value_of
 from async_factory_boy.factory.step import PLAIN, Scope, Step, check_factory, is_awaitable
@@ -372,7 +373,7 @@ class _Awaited(declarations.BaseDeclaration):
 
 
 def with_awaited_parts(name: str, declaration: Any) -> Any:
-    """Have a declaration that evaluates others see awaited values.
+    """Have a declaration that evaluates others, or calls for a size, see awaited values.
 
     Without this, a subclass of ``Maybe`` would take a coroutine, which is true, for the decision.
     The declaration is copied only if it has such parts: one that has none may keep state.
@@ -382,11 +383,21 @@ def with_awaited_parts(name: str, declaration: Any) -> Any:
         for attribute, part in getattr(declaration, "__dict__", {}).items()
         if isinstance(part, declarations.BaseDeclaration)
     }
+    if isinstance(declaration, declarations.RelatedFactoryList) and callable(declaration.size):
+        parts["size"] = _awaited_size(name, declaration.size)
     if not parts:
         return declaration
     declaration = copy.copy(declaration)
     vars(declaration).update(parts)
     return declaration
+
+
+def _awaited_size(name: str, size: Callable[[], Any]) -> Callable[[], Any]:
+    def awaited() -> Any:
+        place = getattr(getcurrent(), "place", None)
+        return size() if place is None else place.awaited(name, size())
+
+    return awaited
 
 
 def is_declared(value: object) -> bool:

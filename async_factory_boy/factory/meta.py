@@ -22,6 +22,7 @@ from async_factory_boy.exceptions import (
     MissingOptionError,
     SyncCallError,
     closest,
+    shown,
 )
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ class AsyncFactoryOptions(base.FactoryOptions):
             raise ConfigurationError(
                 "adapter",
                 "takes an instance of a PersistenceAdapter, its class, or its registered name; "
-                f"got {given!r}.",
+                f"got {shown(given)}.",
                 owner=owner,
             )
         for name in self._own_options & self.adapter_options.keys():

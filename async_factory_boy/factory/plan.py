@@ -13,7 +13,7 @@ What this library knows of factory_boy's internals stands here and in `evaluator
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -118,7 +118,8 @@ class Plan:
             AsyncFactoryOptions.prepare_arguments,
         )
         hidden = {*meta.exclude, *meta.parameters}
-        self._is_simple = not (self.adjusts or self._prepares or meta.rename or meta.inline_args)
+        # Whether the model is called with just what is evaluated.
+        self.is_simple = not (self.adjusts or self._prepares or meta.rename or meta.inline_args)
         self.keywords = tuple(name for name in self.names if name not in hidden)
 
     def arguments(self, step: Step) -> Arguments:
@@ -126,7 +127,7 @@ class Plan:
         values = step.values
         if step.postponed:
             values = {**values, **step.postponed}
-        if self._is_simple:
+        if self.is_simple:
             skip = declarations.SKIP
             return (), {
                 name: value for name in self.keywords if (value := values[name]) is not skip
@@ -154,18 +155,12 @@ class Plan:
                 keywords[renamed] = keywords.pop(name)
         return tuple(keywords.pop(name) for name in meta.inline_args), keywords
 
-    def postpones(self, scope: Scope, arguments: Sequence[Arguments]) -> bool:
+    def postpones(self, scope: Scope) -> bool:
         """Return whether objects may be constructed now, and stored later."""
         adapter = scope.adapter
         if type(adapter).postpones is PersistenceAdapter.postpones:
             return False
-        # Nearly all objects of a scope have the same keywords.
-        names = [kwargs.keys() for args, kwargs in arguments if not args]
-        distinct = [names[0]] if names else []
-        distinct += [one for one in names if one != names[0]]
-        return len(names) == len(arguments) and all(
-            adapter.postpones(scope.model, one) for one in distinct
-        )
+        return adapter.postpones(scope.model, self.keywords)
 
     @cached_property
     def may_share_counters(self) -> bool:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
 from factory import declarations, enums
 from factory.faker import Faker
-from greenlet import getcurrent
 
 from async_factory_boy.factory.evaluators import (
     KNOWN,
@@ -121,8 +119,6 @@ def compiled_post(
         if begin is not None:
             return Related(name, begin)
     asked = with_awaited_parts(name, declaration)
-    if isinstance(declaration, declarations.RelatedFactoryList) and callable(declaration.size):
-        asked = _with_awaited_size(name, asked)
     unrolls = getattr(declaration, "UNROLL_CONTEXT_BEFORE_EVALUATION", False)
     # What a factory makes is no awaitable, though some models do have an __await__().
     is_factory = type(declaration) is declarations.RelatedFactory
@@ -140,17 +136,6 @@ def compiled_post(
         return result if is_factory else step.awaited(name, result, reads=reads)
 
     return Hook(name, evaluate)
-
-
-def _with_awaited_size(name: str, declaration: Any) -> Any:
-    declaration, size = copy.copy(declaration), declaration.size
-
-    def awaited() -> Any:
-        place = getattr(getcurrent(), "place", None)
-        return size() if place is None else place.awaited(name, size())
-
-    declaration.size = awaited
-    return declaration
 
 
 def _compiled_related(
@@ -209,7 +194,3 @@ def _maybe_related(
 
 def _plain_branch(name: str, value: Any, step: Step, instance: Any) -> Value:
     return Value(step.awaited(name, value))
-
-
-def _is_awaitable(value: object) -> bool:
-    return hasattr(type(value), "__await__") and not isinstance(value, type)

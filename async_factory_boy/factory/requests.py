@@ -47,9 +47,12 @@ class Target(NamedTuple):
         if not ambient:
             connection = adapter.stored_through(model)
             return cls(scope.call, adapter, model, in_force, in_force, connection)
-        with options.restored(in_force.over(ambient)):
+        for_storing = in_force.over(ambient)
+        if for_storing is not in_force:
+            for_storing.is_of_call = True
+        with options.restored(for_storing):
             connection = adapter.stored_through(model)
-            return cls(scope.call, adapter, model, options.in_force(), in_force, connection)
+        return cls(scope.call, adapter, model, for_storing, in_force, connection)
 
     @property
     def is_free(self) -> bool:

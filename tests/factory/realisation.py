@@ -27,6 +27,15 @@ MODULE = "tests.factory.made"
 """Where the import paths of factories lead to; they are there while `Realisation.observe` runs."""
 
 
+# What the error about an unknown name shows. AsyncFactory keeps no account of the order in which
+# values were evaluated.
+_ATTRIBUTES = re.compile(r"(?<=Evaluated attributes are \{).*?(?=\}, definitions are)", re.DOTALL)
+
+
+def _in_order(attributes: re.Match[str]) -> str:
+    return ", ".join(sorted(attributes[0].split(", ")))
+
+
 @dataclass(frozen=True)
 class Failure:
     """An exception."""
@@ -36,7 +45,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: Exception) -> Failure:
-        return cls(type(error).__name__, without_addresses(str(error)))
+        return cls(type(error).__name__, _ATTRIBUTES.sub(_in_order, without_addresses(str(error))))
 
     def begins_as(self, other: Failure) -> bool:
         return self.kind == other.kind and self.message.startswith(other.message)

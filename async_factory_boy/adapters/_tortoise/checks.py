@@ -14,7 +14,12 @@ from tortoise.fields.relational import RelationalField
 from tortoise.models import Model
 
 from async_factory_boy.adapters._tortoise.connections import is_initialised, outermost_transaction
-from async_factory_boy.exceptions import ConfigurationError, MissingOptionError, OptionError
+from async_factory_boy.exceptions import (
+    ConfigurationError,
+    MissingOptionError,
+    OptionError,
+    shown,
+)
 
 _HOW_TO_GET_ONE = (
     "Pass the connection that a transaction gives you: "
@@ -28,7 +33,7 @@ def check_connection(value: object) -> None:
     if isinstance(value, BaseDBAsyncClient):
         return
     if isinstance(value, str):
-        problem = f"the name {value!r}"
+        problem = f"the name {shown(value)}"
     elif isinstance(value, TransactionContext):
         problem = "a transaction that is not entered"
     elif isinstance(value, TortoiseContext):
