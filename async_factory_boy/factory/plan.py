@@ -38,8 +38,8 @@ from async_factory_boy.factory.evaluators import (
 )
 from async_factory_boy.factory.inspection import parts_of
 from async_factory_boy.factory.meta import AsyncFactoryOptions, is_overridden
-from async_factory_boy.factory.related import KNOWN_POST, RelatedInstance, compiled_post
-from async_factory_boy.factory.step import Scope, Step, is_awaitable
+from async_factory_boy.factory.related import KNOWN_POST, compiled_post
+from async_factory_boy.factory.step import RelatedInstance, Scope, Step, is_awaitable
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True

@@ -19,7 +19,7 @@ from async_factory_boy.factory.evaluators import (
     resolved,
     with_awaited_parts,
 )
-from async_factory_boy.factory.step import Scope, Step, check_factory
+from async_factory_boy.factory.step import RelatedInstance, Scope, Step, check_factory
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
@@ -34,10 +34,6 @@ KNOWN_POST = frozenset(
         declarations.RelatedFactoryList,
     }
 )
-
-
-class RelatedInstance:
-    """Stands, in the keywords of a related factory, for the object that it is related to."""
 
 
 class Hook(NamedTuple):

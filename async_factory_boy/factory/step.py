@@ -36,6 +36,10 @@ def is_awaitable(value: object) -> bool:
     return hasattr(type(value), "__await__") and not isinstance(value, type)
 
 
+class RelatedInstance:
+    """Stands, in the keywords of a related factory, for the object that it is related to."""
+
+
 class Scope:
     """What objects have in common that are built side by side.
 
@@ -187,9 +191,16 @@ class Step:
         """What knows the strategy, the factory and the keywords."""
         if self._builder is None:
             scope = self.scope
-            extras = dict(scope.extras)
+            extras = self._told(scope.extras)
             self._builder = Builder(scope.plan.meta, extras, scope.strategy, self)
         return self._builder
+
+    def _told(self, keywords: Mapping[str, Any]) -> dict[str, Any]:
+        """Return keywords as somebody else may see them."""
+        return {
+            name: self.read(name) if value is RelatedInstance else value
+            for name, value in keywords.items()
+        }
 
     def recurse(
         self, factory: Any, declarations: Mapping[str, Any], force_sequence: int | None = None
@@ -241,7 +252,7 @@ class Step:
             raise AttributeError(
                 f"The parameter {name!r} is unknown. Evaluated attributes are "
                 f"{self._evaluated()!r}, "
-                f"definitions are {self.scope.plan.definitions(self.scope.given)!r}."
+                f"definitions are {self.scope.plan.definitions(self._told(self.scope.given))!r}."
             )
         self.pending.append(name)
         try:

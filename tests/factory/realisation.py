@@ -27,13 +27,20 @@ MODULE = "tests.factory.made"
 """Where the import paths of factories lead to; they are there while `Realisation.observe` runs."""
 
 
-# What the error about an unknown name shows. AsyncFactory keeps no account of the order in which
-# values were evaluated.
-_ATTRIBUTES = re.compile(r"(?<=Evaluated attributes are \{).*?(?=\}, definitions are)", re.DOTALL)
+# What the error about an unknown name shows.
+_ATTRIBUTES = re.compile(
+    r"(?<=Evaluated attributes are \{)(.*?)(?=\}, definitions are (.*))", re.DOTALL
+)
 
 
-def _in_order(attributes: re.Match[str]) -> str:
-    return ", ".join(sorted(attributes[0].split(", ")))
+def _in_order(shown: re.Match[str]) -> str:
+    """Sort the evaluated attributes, and leave out the constants, which the definitions show too.
+
+    AsyncFactory keeps no account of the order in which values were evaluated, and evaluates no
+    constants.
+    """
+    attributes, definitions = (set(re.split(r", |[{}]", text)) for text in shown.groups())
+    return ", ".join(sorted(attributes - definitions))
 
 
 @dataclass(frozen=True)
