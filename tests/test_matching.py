@@ -266,7 +266,12 @@ async def session(engine: AsyncEngine) -> AsyncGenerator[AsyncSession]:
 
 
 async def found(
-    session: AsyncSession, kind: Any, name: str, values: Sequence[Any], there: Sequence[Any], size: int
+    session: AsyncSession,
+    kind: Any,
+    name: str,
+    values: Sequence[Any],
+    there: Sequence[Any],
+    size: int,
 ) -> list[Any]:
     """Get or create objects, in batches; return the rows, and which of them each object has."""
 

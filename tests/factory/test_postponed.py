@@ -489,12 +489,12 @@ async def test_persistence_none(session: AsyncSession, flushes: list[str], seen:
     assert all(user.company.id == user.company_id for user in users)
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     pass
 
 
 def refuse() -> None:
-    raise Refused
+    raise RefusedError
 
 
 @pytest.mark.parametrize("persistence", ["flush", "commit"])
@@ -517,7 +517,7 @@ async def test_failure(
         company = factory.SubFactory(Companies)
         key = factory.LazyFunction(refuse)
 
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedError):
         await create(Factory, size)
     assert commits == []
     assert [type(one) for one in session] == [Company] * size
