@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Hashable, Mapping
 from datetime import date, datetime, time, timedelta, timezone
@@ -10,6 +11,8 @@ from enum import Enum
 from fractions import Fraction
 from typing import Any
 from uuid import UUID
+
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")  # no exponent: 1e999999999 takes a while
 
 Stored = Callable[[object], bool]
 
@@ -54,14 +57,14 @@ def loosely(value: Any, is_stored: Stored) -> Hashable:
     """
     if value is None or is_stored(value):
         return strictly(value, is_stored)
-    if isinstance(value, Enum):
+    if isinstance(value, Enum) and not isinstance(value, str | int | float):
         return ("enum", type(value), value.name)
     if isinstance(value, bool | int | float | Decimal | Fraction):
         return _number(value)
     if isinstance(value, str | bytes):
         return _text(value)
     if isinstance(value, UUID):
-        return _text(str(value))
+        return _text(value.hex)
     if isinstance(value, datetime):
         return _instant(value)
     if isinstance(value, date | time | timedelta):
@@ -101,10 +104,17 @@ def _text(value: str | bytes) -> Hashable:
     folded = unicodedata.normalize("NFKD", text).casefold()
     kept = "".join(character for character in folded if character.isalnum())
     try:
-        return _number(kept) if kept.isascii() and kept.isdigit() and kept == text else kept
-    except ValueError:
-        return kept
+        for digits in (text.strip(), kept):
+            if _NUMBER.fullmatch(digits):
+                return _number(digits)
+    except ValueError:  # Python refuses to read so many digits
+        pass
+    return kept
 
 
 def _instant(value: datetime) -> Hashable:
-    return ("instant", value.astimezone(timezone.utc).replace(microsecond=0))
+    try:
+        instant = value.astimezone(timezone.utc)
+    except (OverflowError, ValueError):  # the first or last day there is
+        instant = value.replace(tzinfo=timezone.utc)
+    return ("instant", instant.replace(microsecond=0))

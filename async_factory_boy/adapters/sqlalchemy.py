@@ -588,6 +588,9 @@ def _constructs_blindly(mapper: Mapper[Any], names: Collection[str]) -> bool:
     ):
         return False
     for name in names:
+        relationship = mapper.relationships.get(name)
+        if relationship is not None and relationship.collection_class not in (None, list, set):
+            return False  # its key may be that of the part
         dispatch = getattr(model, name).impl.dispatch
         if any(map(_has_listeners, (dispatch.set, dispatch.append, dispatch.bulk_replace))):
             return False

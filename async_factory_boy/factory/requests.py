@@ -319,18 +319,27 @@ class _Search(Generic[M]):
         if together:
             lookups = [distinct[place].lookup for place in together]
             found = await self._found(lookups)
-            missing = []
             for place, answer in zip(together, found, strict=True):
                 answers[place] = answer
-                if answer is None:
-                    missing.append(place)
-            if missing:
-                created = await self._create([distinct[place] for place in missing])
-                for place, instance in zip(missing, created, strict=True):
-                    answers[place] = instance
-        for place in sorted(one_by_one):
-            answers[place] = await self._find_or_save(distinct[place])
+        # Created in order, as by a loop; those that are next to each other, together.
+        missing: list[int] = []
+        for place, one in enumerate(distinct):
+            if place in one_by_one:
+                await self._create_missing(distinct, answers, missing)
+                answers[place] = await self._find_or_save(one)
+            elif answers[place] is None:
+                missing.append(place)
+        await self._create_missing(distinct, answers, missing)
         return [answers[place] for place in answered_by]  # type: ignore[misc]
+
+    async def _create_missing(
+        self, distinct: Sequence[_Wanted[M]], answers: list[M | None], missing: list[int]
+    ) -> None:
+        if missing:
+            created = await self._create([distinct[place] for place in missing])
+            for place, instance in zip(missing, created, strict=True):
+                answers[place] = instance
+            missing.clear()
 
     async def _find_or_save(self, one: _Wanted[M]) -> M:
         (found,) = await self._found([one.lookup])

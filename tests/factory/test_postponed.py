@@ -9,11 +9,12 @@ from typing import Any
 import factory
 import pytest
 from factory.declarations import BaseDeclaration
-from sqlalchemy import ForeignKey, String, event, inspect, select
+from sqlalchemy import Column, ForeignKey, String, Table, event, inspect, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
+    attribute_keyed_dict,
     declared_attr,
     mapped_column,
     relationship,
@@ -137,6 +138,23 @@ def note_set(user: object, company: Company, *_: object) -> None:
 @event.listens_for(WithInitListener, "init")
 def note_init(user: object, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     look(kwargs["company"])
+
+
+class Group(Base):
+    """Its companies are in a dict by their keys."""
+
+    __tablename__ = "postponed_group"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    companies: Mapped[dict[int, Company]] = relationship(
+        secondary=Table(
+            "postponed_membership",
+            Base.metadata,
+            Column("group_id", ForeignKey("postponed_group.id"), primary_key=True),
+            Column("company_id", ForeignKey(Company.id), primary_key=True),
+        ),
+        collection_class=attribute_keyed_dict("id"),
+    )
 
 
 class CompanyFactory(AsyncSQLAlchemyModelFactory[Company]):
@@ -451,6 +469,22 @@ async def test_observed(session: AsyncSession, seen: list[Any], name: str, size:
     assert set(keys) == {user.company.id for user in users}
     assert all(user.id is not None for user in users)
     assert len({*keys}) == size
+
+
+@pytest.mark.parametrize("size", [1, 3])
+async def test_collection_by_key(session: AsyncSession, size: int) -> None:
+    """A part has its key when it is put into a collection that is a dict by that."""
+
+    class GroupFactory(AsyncSQLAlchemyModelFactory[Group]):
+        class Meta:
+            model = Group
+
+        companies = factory.Dict({"any": factory.SubFactory(CompanyFactory)})
+
+    groups = await create(GroupFactory, size)
+    pairs = [pair for group in groups for pair in group.companies.items()]
+    assert len(pairs) == size
+    assert all(key == company.id for key, company in pairs)
 
 
 async def test_dict_that_nobody_looks_into(session: AsyncSession, flushes: list[str]) -> None:
