@@ -35,7 +35,7 @@ def refuse_wrong_keywords(meta: Any, extras: Mapping[str, Any]) -> None:
                 f"nor a field of {getattr(meta.model, '__name__', meta.model)}.{suggestion}"
             )
         if enums.get_builder_phase(value) != enums.BuilderPhase.POST_INSTANTIATION:
-            _refuse_misspelt(meta, name)
+            _refuse_misspelt(meta, root)
 
 
 def _refuse_misspelt(meta: Any, name: str) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -290,12 +291,13 @@ def _parsed(meta: Any, extras: Mapping[str, Any]) -> tuple[Any, Any]:
         if key != "__sequence"
     }
     base_sets = {"base_pre": meta.pre_declarations, "base_post": meta.post_declarations}
-    try:
-        parsed: tuple[Any, Any] = builder.parse_declarations(marked, **base_sets)
+    parsed: tuple[Any, Any]
+    with suppress(errors.InvalidDeclarationError):
+        parsed = builder.parse_declarations(marked, **base_sets)
         return parsed
-    except errors.InvalidDeclarationError:
-        builder.parse_declarations(dict(extras), **base_sets)  # to have it name the values
-        raise
+    # Once more, to have the error name the values.
+    parsed = builder.parse_declarations(dict(extras), **base_sets)
+    return parsed
 
 
 _plans: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
