@@ -17,7 +17,7 @@ from async_factory_boy.factory.evaluators import Compiled, Evaluate, Value
 from async_factory_boy.factory.meta import original_hook
 from async_factory_boy.factory.notes import noted
 from async_factory_boy.factory.related import Hook, Related
-from async_factory_boy.factory.requests import FindOrSave, Save, Settle, TakeTurn, Target
+from async_factory_boy.factory.requests import FindOrSave, Save, Settle, TakeTurn, Target, settle
 from async_factory_boy.factory.step import PLAIN, Scope, Step, is_awaitable
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
@@ -135,6 +135,16 @@ def settle_here(call: Call) -> None:
     """Store what a call has postponed: somebody is about to look at it."""
     if call.postponed:
         engine.submit(Settle(call))
+
+
+def settle_now(call: Call) -> None:
+    """Store what a call has postponed, while nothing else of it goes on.
+
+    What was made side by side was postponed together: the next object to look at a part finds it
+    stored, and need not wait.
+    """
+    if call.postponed:
+        engine.wait(settle(call))
 
 
 def enter(step: Step) -> None:

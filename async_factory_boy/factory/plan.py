@@ -276,7 +276,7 @@ class Plan:
 
     take_turn = staticmethod(building.take_turn)
     build_here = staticmethod(building.build_here)
-    settle = staticmethod(building.settle_here)
+    settle = staticmethod(building.settle_now)
 
 
 def _has_declared_context(some: Any) -> bool:
