@@ -19,6 +19,6 @@ def suspended_greenlets() -> list[greenlet]:
     # Not isinstance(): it asks a weakref.proxy for the class of what may be gone.
     every = {one for one in gc.get_objects() if issubclass(type(one), greenlet)}
     # A fiber that is used again may be among what conftest.py has frozen.
-    every |= {fiber for waves in fibers.under_way() for fiber in waves._busy}
+    every |= {fiber for waves in fibers._pool.of_thread.under_way for fiber in waves._busy}
     suspended = [one for one in every if one.gr_frame is not None and one.parent is not None]
     return [one for one in suspended if one not in idle]
