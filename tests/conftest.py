@@ -95,6 +95,7 @@ DOCUMENTED_SKIPS = re.compile(
     r"|Python's sqlite3 needs event listeners for this"
     r"|nothing can be undone here"
     r"|errors take (no )?notes"
+    r"|SQLAlchemy inserts row by row on SQLite"
 )
 
 
