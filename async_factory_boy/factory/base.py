@@ -49,7 +49,7 @@ def _waited_for(
             return result  # an async override awaits it
         return place.step.waited_for(result, subject, lambda: "")
 
-    call.original = hook  # type: ignore[attr-defined]
+    vars(call)["original"] = hook
     return classmethod(call)
 
 

@@ -341,8 +341,8 @@ def plan_for(meta: Any, extras: Mapping[str, Any]) -> Plan:
         or plans.get("pre") is not meta.pre_declarations
         or plans.get("post") is not meta.post_declarations
     ):
-        plans = {"pre": meta.pre_declarations, "post": meta.post_declarations}
-        _plans[meta] = plans
+        plans = _plans[meta] = {}
+        plans.update(pre=meta.pre_declarations, post=meta.post_declarations)
     key = (
         knows_types,
         *((name, value if is_declared(value) else None) for name, value in extras.items()),

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import nullcontext
 from math import inf
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from async_factory_boy import engine, observing, options
 from async_factory_boy.adapters import PersistenceAdapter
@@ -330,7 +330,7 @@ class _Search(Generic[M]):
             elif answers[place] is None:
                 missing.append(place)
         await self._create_missing(distinct, answers, missing)
-        return [answers[place] for place in answered_by]  # type: ignore[misc]
+        return [cast("M", answers[place]) for place in answered_by]
 
     async def _create_missing(
         self, distinct: Sequence[_Wanted[M]], answers: list[M | None], missing: list[int]
