@@ -1,0 +1,133 @@
+"""Plans: a factory is compiled once, and anew when something of it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import factory
+import pytest
+from factory import declarations
+
+from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.factory import AsyncFactory, AsyncFactoryOptions, plan
+
+
+class Thing:
+    def __init__(self, *args: Any, **fields: Any) -> None:
+        self.args = args
+        vars(self).update(fields)
+
+
+class Other(Thing):
+    pass
+
+
+class Memory(PersistenceAdapter[Any]):
+    async def save(self, instance: Any) -> Any:
+        return instance
+
+
+class ThingFactory(AsyncFactory[Thing]):
+    class Meta:
+        adapter = Memory()
+
+    name = "ada"
+
+
+USELESS: dict[str, Callable[[], Any]] = {
+    "LazyFunction": lambda: factory.LazyFunction(lambda: 1),
+    "Sequence": lambda: factory.Sequence(lambda n: n),
+    "LazyAttribute": lambda: factory.LazyAttribute(lambda thing: thing.name),
+    "LazyAttributeSequence": lambda: factory.LazyAttributeSequence(lambda thing, n: n),
+    "ContainerAttribute": lambda: factory.ContainerAttribute(lambda *_: 2, strict=False),
+    "SelfAttribute": lambda: factory.SelfAttribute("name"),
+    "Iterator": lambda: factory.Iterator("ab"),
+}
+
+
+@pytest.mark.parametrize("kind", USELESS)
+async def test_context_without_a_use(kind: str) -> None:
+    """What is given to a declaration that has no use for it changes nothing, as in factory_boy."""
+    values = {"name": "ada", "value": USELESS[kind](), "value__given": 3}
+    plain = factory.make_factory(Thing, **values)
+    ours = type(ThingFactory)("Ours", (ThingFactory,), {**values, "value": USELESS[kind]()})
+    expected = plain.build().value
+    ours.reset_sequence(0, force=True)
+    assert (await ours.create_async()).value == expected
+    ours.reset_sequence(0, force=True)
+    ours = type(ThingFactory)("Ours", (ThingFactory,), {**values, "value": USELESS[kind]()})
+    assert (await ours.create_async(value__given=4)).value == expected
+
+
+def test_kept_plans_are_bounded() -> None:
+    """Calls with declarations of their own do not fill the memory with plans."""
+    for number in range(200):
+        thing = ThingFactory.build(name=factory.LazyFunction(lambda number=number: number))
+        assert thing.name == number  # type: ignore[attr-defined]
+    assert len(plan._plans[ThingFactory._meta]) <= plan._KEPT + 2
+
+
+def test_declaration_that_cannot_be_hashed() -> None:
+    """A declaration need not be hashable."""
+
+    class Unhashable(declarations.BaseDeclaration):
+        __hash__ = None  # type: ignore[assignment]
+
+        def evaluate(self, instance: Any, step: Any, extra: Any) -> str:
+            return "evaluated"
+
+    assert [ThingFactory.build(name=Unhashable()).name for _ in "12"] == ["evaluated"] * 2  # type: ignore[attr-defined]
+
+
+async def test_hook_that_is_set_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hook that a test sets on a factory is called, and is not when it is taken away."""
+
+    class Factory(ThingFactory):
+        pass
+
+    def shout(cls: Any, instance: Any, create: bool, results: Any = None) -> None:
+        instance.name += "!"
+
+    assert (await Factory.create_async()).name == "ada"  # type: ignore[attr-defined]
+    with monkeypatch.context() as patched:
+        patched.setattr(Factory, "_after_postgeneration", classmethod(shout))
+        assert (await Factory.create_async()).name == "ada!"  # type: ignore[attr-defined]
+    Factory._adjust_kwargs = classmethod(lambda cls, **kwargs: {"name": "bob"})  # type: ignore[assignment, method-assign]
+    assert (await Factory.create_async()).name == "bob"  # type: ignore[attr-defined]
+    del Factory._adjust_kwargs
+    assert (await Factory.create_async()).name == "ada"  # type: ignore[attr-defined]
+
+
+async def test_options_that_prepare_arguments() -> None:
+    """Options of a project's own may say what the model is called with."""
+
+    class Options(AsyncFactoryOptions):
+        def prepare_arguments(self, attributes: Any) -> Any:
+            args, kwargs = super().prepare_arguments(attributes)
+            return (*args, "first"), kwargs
+
+    class Base(ThingFactory):
+        _options_class = Options  # of the factories that derive from it
+
+    class Factory(Base):
+        pass
+
+    assert (await Factory.create_async()).args == ("first",)
+
+
+async def test_create_of_another_model() -> None:
+    """An override of _create() may have an object of another class stored."""
+
+    class Sync(ThingFactory):
+        @classmethod
+        def _create(cls, model_class: Any, *args: Any, **kwargs: Any) -> Any:
+            return super()._create(Other, *args, **kwargs)
+
+    class Async(ThingFactory):
+        @classmethod
+        async def _create(cls, model_class: Any, *args: Any, **kwargs: Any) -> Any:
+            return await super()._create(Other, *args, **kwargs)
+
+    assert type(await Sync.create_async()) is Other
+    assert [type(one) for one in await Async.create_batch_async(2)] == [Other] * 2
