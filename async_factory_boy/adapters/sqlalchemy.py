@@ -11,7 +11,6 @@ from collections.abc import (
     Collection,
     Generator,
     Hashable,
-    Iterable,
     Mapping,
     Sequence,
 )
@@ -32,26 +31,39 @@ from async_factory_boy.exceptions import (
 from async_factory_boy.options import CallOption
 
 try:
-    from sqlalchemy import Column, ColumnElement, Select, and_, inspect, or_, select
+    from sqlalchemy import ColumnElement, Select, and_, inspect, or_, select
     from sqlalchemy.exc import IntegrityError
     from sqlalchemy.ext.asyncio import AsyncSession, async_scoped_session, async_sessionmaker
-    from sqlalchemy.orm import (
-        InstanceState,
-        Mapper,
-        RelationshipDirection,
-        Session,
-        lazyload,
-        registry,
-        scoped_session,
-        selectinload,
-        sessionmaker,
-        undefer,
-    )
-    from sqlalchemy.orm.attributes import instance_state, set_committed_value
-    from sqlalchemy.orm.base import PassiveFlag
-    from sqlalchemy.sql.base import ExecutableOption
+    from sqlalchemy.orm import Mapper, Session, scoped_session, sessionmaker
 except ModuleNotFoundError as error:  # pragma: no cover (tested where it is not installed)
     raise ImportError(missing("SQLAlchemy", "sqlalchemy")) from error
+
+from async_factory_boy.adapters._sqlalchemy.belonging import belonging
+from async_factory_boy.adapters._sqlalchemy.constructing import (
+    constructs_blindly,
+    default_constructor,
+)
+from async_factory_boy.adapters._sqlalchemy.layouts import layout_of
+from async_factory_boy.adapters._sqlalchemy.loading import (
+    PAGE,
+    all_of,
+    complete_columns,
+    expired_references,
+    is_incomplete,
+    load_columns,
+    load_eager,
+    load_relationships,
+    one_of,
+    reload,
+    restore_references,
+    state_of,
+)
+from async_factory_boy.adapters._sqlalchemy.transactions import (
+    begun_on_sqlite,
+    connections_of,
+    flush_with_changing_keys,
+    with_changing_keys,
+)
 
 __all__ = ["SQLAlchemyAdapter"]
 
@@ -65,9 +77,6 @@ Persistence = Literal["flush", "commit"] | None
 
 # The table of a statement, whatever quotes its name, without its schema.
 _INTO = re.compile(r"\s*INSERT INTO (?:\S+\.)?[\"`\[]?(\w+)", re.IGNORECASE)
-
-# Rows per SELECT when many objects are loaded again: every database takes so many parameters.
-_PAGE = 500
 
 # An AsyncSession can be used by one task at a time. The lock of a session goes with it.
 _locks: WeakKeyDictionary[AsyncSession, asyncio.Lock] = WeakKeyDictionary()
@@ -134,7 +143,8 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         session_factory: Called without arguments for the session, when neither the call nor
             ``bind`` gives one. It has to return the same session throughout a test: an
             ``async_scoped_session``, for example.
-        load: Relationships to load on the objects a call returns.
+        load: Relationships to load on the objects a call returns. ``None``: those that the mapping
+            loads eagerly, as a query would.
 
     Raises:
         ConfigurationError: When an argument is not of the kind described.
@@ -150,7 +160,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         persistence: Persistence = "flush",
         get_or_create: Sequence[str] = (),
         session_factory: Callable[[], AnyAsyncSession] | None = None,
-        load: Sequence[str] = (),
+        load: Sequence[str] | None = None,
     ) -> None:
         owner = type(self).__name__
         if persistence not in ("flush", "commit", None):
@@ -163,7 +173,9 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         self.persistence = persistence
         self.get_or_create = fields_option("get_or_create", get_or_create, owner=owner)
         self.session_factory = session_factory
-        self.load = fields_option("load", load, owner=owner, example="company")
+        self.load = (
+            None if load is None else fields_option("load", load, owner=owner, example="company")
+        )
 
     @classmethod
     def handles(cls, model: type) -> bool:
@@ -215,7 +227,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
                     f"{', '.join(sorted(mapper.attrs.keys()))}.",
                     owner=type(self).__name__,
                 )
-        for name in self.load:
+        for name in self.load or ():
             if name not in mapper.relationships:
                 raise ConfigurationError(
                     "load",
@@ -242,22 +254,35 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
 
     async def save_many(self, data: Sequence[M]) -> list[M]:
         session, instances = self.session(), list(data)
-        session.add_all(instances)
-        if self.persistence is not None:
-            states = [_state(instance) for instance in instances]
-            if any(state.pending for state in states):
-                await session.flush()
-            await _complete_columns(session, states)
+        states = [state_of(instance) for instance in instances]
+        known = belonging(session)
+        known.note_new(session, states)
+        if self.persistence is None:
+            session.add_all(instances)
+        else:
+            changing = with_changing_keys(states)
+            if changing:
+                await flush_with_changing_keys(session, instances, changing)
+            else:
+                session.add_all(instances)
+                if any(state.pending for state in states):
+                    await session.flush()
+            await complete_columns(session, states)
+            known.note_stored(states)
         if not self.commits_later:
             await self.complete()  # last: loading may begin a transaction
         return instances
 
     def postpones(self, model: type[M], names: Collection[str]) -> bool:
-        return self.persistence is not None and constructs_blindly(model, names)
+        return (
+            self.persistence is not None
+            and constructs_blindly(model, names)
+            and not layout_of(cast("Mapper[M]", inspect(model))).may_change_key
+        )
 
     def takes(self, model: type[M], name: str) -> bool | None:
         mapper = cast("Mapper[M]", inspect(model))
-        if mapper.class_manager.original_init is not _default_constructor:
+        if mapper.class_manager.original_init is not default_constructor:
             return None
         return hasattr(model, name)
 
@@ -267,13 +292,17 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         return found is None or found[1] in {getattr(table, "name", None) for table in tables}
 
     def add(self, data: Sequence[M]) -> None:
-        self.session().add_all(data)
+        session = self.session()
+        belonging(session).note_new(session, map(state_of, data))
+        session.add_all(data)
 
     async def flush(self) -> None:
         if self.persistence is not None:
             session = self.session()
             if session.new or session.dirty or session.deleted:
+                new = [state_of(instance) for instance in session.new]
                 await session.flush()
+                belonging(session).note_stored(new)
 
     async def complete(self) -> None:
         if self.persistence == "commit":
@@ -296,11 +325,10 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         session = self.session()
         await self._flush_for_lookup(session)
         found: dict[tuple[Any, ...], list[M]] = {}
-        for start in range(0, len(lookups), _PAGE):
-            condition = _any_of(model, lookups[start : start + _PAGE])
-            result = await session.execute(select(model).where(condition))
-            instances = result.unique().scalars().all()
-            await _load_columns(session, map(_state, instances))
+        for start in range(0, len(lookups), PAGE):
+            condition = _any_of(model, lookups[start : start + PAGE])
+            instances = await all_of(session, select(model).where(condition))
+            await load_columns(session, map(state_of, instances))
             try:
                 for instance in instances:
                     values = tuple(getattr(instance, name) for name in lookups[0])
@@ -340,33 +368,32 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             # The refused row was one that the caller had added, and was flushed outside of the
             # savepoint: the error is the caller's, and until the rollback nothing can be read.
             return None
-        if (await session.connection()).dialect.name in ("mysql", "mariadb"):
+        if any(one.dialect.name in ("mysql", "mariadb") for one in connections_of(session)):
             statement = statement.with_for_update(read=True)
         return await self._find(session, statement)
 
     async def _find(self, session: AsyncSession, statement: Select[Any]) -> M | None:
-        result = await session.execute(statement)
-        found: M | None = result.unique().scalars().one_or_none()
+        found: M | None = await one_of(session, statement)
         if found is not None:
-            await _load_columns(session, [_state(found)])
+            await load_columns(session, [state_of(found)])
         return found
 
     async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
         session = self.session()
         if self.persistence is None:
             return await self.save_many(await build())
-        await _begin_on_sqlite(session)
         try:
             # Built within the savepoint, since setting one flushes: an object that is not in the
             # session yet, but is related to others that are, would bring up a warning.
-            async with session.begin_nested():
+            async with begun_on_sqlite(session), session.begin_nested():
                 instances = await build()
+                belonging(session).note_new(session, map(state_of, instances))
                 session.add_all(instances)
         except IntegrityError:
             if session.is_active:
                 # Rolling back to the savepoint has expired what was changed within it: a company
                 # that the refused user was added to, say.
-                await _load_columns(session, session.sync_session.identity_map.all_states())
+                await load_columns(session, session.sync_session.identity_map.all_states())
             raise
         return await self.save_many(instances)
 
@@ -376,25 +403,31 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
     @asynccontextmanager
     async def rolled_back(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
         session = self.session()
-        await _begin_on_sqlite(session)
         try:
-            async with session.begin_nested() as savepoint:
+            async with begun_on_sqlite(session), session.begin_nested() as savepoint:
                 yield {}
                 await session.flush()  # what was only added, the database has not seen yet
                 await savepoint.rollback()
         finally:
             # As in save_new(): what was changed inside has expired.
-            await _load_columns(session, session.sync_session.identity_map.all_states())
+            await load_columns(session, session.sync_session.identity_map.all_states())
 
     async def finish(self, instances: Sequence[M]) -> None:
         session = self.session()
-        states = [_state(instance) for instance in instances]
-        if any(state.expired_attributes or _deferred_columns(state.mapper) for state in states):
-            expired = [(state, _expired_references(state)) for state in states]
-            await _load_columns(session, states)
-            _restore_references(expired)
-        if self.load:
-            await _load_relationships(session, states, self.load)
+        states = [state_of(instance) for instance in instances]
+        if any(map(is_incomplete, states)):
+            expired = [(state, expired_references(state)) for state in states]
+            await load_columns(session, states)
+            restore_references(expired)
+        known = belonging(session)
+        if self.load is None:
+            await load_eager(session, states, known.is_empty)
+        elif self.load:
+            await load_relationships(session, states, self.load)
+        known.forget(states)
+        stale = known.take_stale()
+        if stale:
+            await reload(session, stale)
 
 
 def _are_hashable(lookups: Sequence[Mapping[str, Any]]) -> bool:
@@ -460,200 +493,3 @@ def _nothing_expires(session: AsyncSession) -> Generator[None]:
         yield
     finally:
         sync.expire_on_commit = before
-
-
-async def _begin_on_sqlite(session: AsyncSession) -> None:
-    """Begin the transaction that a SAVEPOINT needs around it.
-
-    Python's sqlite3 begins one before an INSERT, but not before a SAVEPOINT, and SQLite takes the
-    RELEASE of a savepoint outside of a transaction for a COMMIT.
-    https://docs.sqlalchemy.org/en/20/dialects/sqlite.html#serializable-isolation-savepoints-transactional-ddl
-    """
-    connection = await session.connection()
-    if connection.dialect.name == "sqlite":
-        driver: Any = (await connection.get_raw_connection()).driver_connection
-        # With isolation_level None the driver begins none at all: that is AUTOCOMMIT.
-        if not driver.in_transaction and driver.isolation_level is not None:
-            await connection.exec_driver_sql("BEGIN")
-
-
-def _state(instance: object) -> InstanceState[Any]:
-    return instance_state(instance)
-
-
-async def _complete_columns(session: AsyncSession, states: Sequence[InstanceState[Any]]) -> None:
-    """Load what the database has filled in of objects that were just stored."""
-    if any(state.expired_attributes or _deferred_columns(state.mapper) for state in states):
-        _set_nulls(states)
-        await _load_columns(session, states)
-
-
-async def _load_columns(session: AsyncSession, states: Iterable[InstanceState[Any]]) -> None:
-    """Load the column attributes that would be loaded, and fail to be, when they are read."""
-    for mapper, some in _by_mapper(states).items():
-        deferred = _deferred_columns(mapper)
-        columns = mapper.column_attrs
-        unloaded = [
-            state
-            for state in some
-            # What was never set and has no default is absent from the dict, but reads as None.
-            if (state.expired_attributes or deferred)
-            and any(
-                name in columns and name not in state.dict
-                for name in state.expired_attributes | deferred
-            )
-        ]
-        if unloaded:
-            attributes = (getattr(mapper.class_, name) for name in deferred)
-            await _select(session, mapper, unloaded, *map(undefer, attributes))
-
-
-def _by_mapper(
-    states: Iterable[InstanceState[Any]],
-) -> dict[Mapper[Any], list[InstanceState[Any]]]:
-    """Group the states of objects that are in the database."""
-    groups: dict[Mapper[Any], list[InstanceState[Any]]] = {}
-    for state in states:
-        if state.persistent:
-            groups.setdefault(state.mapper, []).append(state)
-    return groups
-
-
-def _set_nulls(states: Iterable[InstanceState[Any]]) -> None:
-    """Give the deferred columns that were not set, and stored as NULL, that value.
-
-    Other columns that were not set read as ``None``, but a deferred one would be loaded.
-    """
-    for mapper, some in _by_mapper(states).items():
-        for name in _deferred_columns(mapper):
-            if isinstance(mapper.column_attrs[name].expression, Column):
-                for state in some:
-                    if name not in state.dict and name not in state.expired_attributes:
-                        set_committed_value(state.obj(), name, None)
-
-
-# Weak, since a mapper lives as long as its class, which may be made by a test.
-_deferred: WeakKeyDictionary[Mapper[Any], frozenset[str]] = WeakKeyDictionary()
-
-
-def _deferred_columns(mapper: Mapper[Any]) -> frozenset[str]:
-    deferred = _deferred.get(mapper)
-    if deferred is None:
-        deferred = _deferred[mapper] = frozenset(
-            attribute.key
-            for attribute in mapper.column_attrs
-            if attribute.deferred and not attribute.raiseload
-        )
-    return deferred
-
-
-_blind: WeakKeyDictionary[Mapper[Any], dict[frozenset[str], bool]] = WeakKeyDictionary()
-
-# SQLAlchemy itself listens, to keep both sides of a relationship alike. Not all its modules are
-# named, since a listener of the user's may stand in a function of sqlalchemy.orm.events.
-_LISTENING = frozenset(
-    f"sqlalchemy.{name}"
-    for name in ("orm.attributes", "orm.mapper", "orm.unitofwork", "ext.mutable")
-)
-
-# What SQLAlchemy gives a class that has no constructor.
-_default_constructor = registry().constructor
-
-
-def constructs_blindly(model: type[Any], names: Collection[str]) -> bool:
-    """Return whether constructing an object runs no code that could look at what it is given.
-
-    Such code is a constructor, a validator, a property or an event listener of the user's.
-    """
-    mapper = cast("Mapper[Any]", inspect(model))
-    known = _blind.setdefault(mapper, {})
-    key = frozenset(names)
-    blind = known.get(key)
-    if blind is None:
-        blind = known[key] = _constructs_blindly(mapper, key)
-    return blind
-
-
-def _constructs_blindly(mapper: Mapper[Any], names: Collection[str]) -> bool:
-    manager = mapper.class_manager
-    model: Any = mapper.class_
-    if (
-        manager.original_init is not _default_constructor
-        or model.__setattr__ is not object.__setattr__
-        or model.__new__ is not object.__new__
-        or mapper.validators
-        or _has_listeners(manager.dispatch.init)
-        # Not mapper.attrs: a synonym may have a property of the user's.
-        or not all(name in mapper.column_attrs or name in mapper.relationships for name in names)
-    ):
-        return False
-    for name in names:
-        relationship = mapper.relationships.get(name)
-        if relationship is not None and relationship.collection_class not in (None, list, set):
-            return False  # its key may be that of the part
-        dispatch = getattr(model, name).impl.dispatch
-        if any(map(_has_listeners, (dispatch.set, dispatch.append, dispatch.bulk_replace))):
-            return False
-    return True
-
-
-def _has_listeners(event: Iterable[Any]) -> bool:
-    return not all(getattr(listener, "__module__", "") in _LISTENING for listener in event)
-
-
-def _expired_references(state: InstanceState[Any]) -> list[str]:
-    return [
-        relationship.key
-        for relationship in state.mapper.relationships
-        if relationship.direction is RelationshipDirection.MANYTOONE
-        and relationship.key in state.expired_attributes
-    ]
-
-
-def _restore_references(expired: Iterable[tuple[InstanceState[Any], Sequence[str]]]) -> None:
-    """Have objects refer again to those that the session holds; that takes no SELECT.
-
-    A hook that commits makes them forget each other, and what nothing refers to, the session drops.
-    """
-    without_select = PassiveFlag.PASSIVE_NO_FETCH | PassiveFlag.NO_RAISE
-    for state, names in expired:
-        for name in names:
-            state.get_impl(name).get(state, state.dict, without_select)
-
-
-async def _load_relationships(
-    session: AsyncSession, states: Iterable[InstanceState[Any]], names: Sequence[str]
-) -> None:
-    """Load relationships as the database has them, whatever is loaded of them already."""
-    await session.flush()
-    for mapper, some in _by_mapper(states).items():
-        for state in some:
-            session.expire(state.obj(), names)
-        await _select(
-            session, mapper, some, *(selectinload(getattr(mapper.class_, n)) for n in names)
-        )
-        await _load_columns(session, some)  # flushing may have had some changed by the database
-
-
-async def _select(
-    session: AsyncSession,
-    mapper: Mapper[Any],
-    states: Sequence[InstanceState[Any]],
-    *options: ExecutableOption,
-) -> None:
-    """Fill in what is not loaded of objects of one class, by one SELECT for each `_PAGE`."""
-    # Relationships that the mapping loads eagerly were not asked for. Not load_only(): it would
-    # have the columns that are neither named nor loaded load themselves when they are read.
-    statement = select(mapper).options(lazyload("*"), *options)
-    with session.no_autoflush:
-        for start in range(0, len(states), _PAGE):
-            keys = [state.identity for state in states[start : start + _PAGE]]
-            await session.execute(statement.where(_has_key(mapper, keys)))
-
-
-def _has_key(mapper: Mapper[Any], keys: Sequence[Any]) -> ColumnElement[bool]:
-    columns = mapper.primary_key
-    if len(columns) == 1:
-        return columns[0].in_([key for (key,) in keys])
-    # Not tuple_().in_(): SQL Server has no row values.
-    return or_(*(and_(*(c == v for c, v in zip(columns, key, strict=True))) for key in keys))
