@@ -43,7 +43,7 @@ from async_factory_boy.adapters._sqlalchemy.constructing import (
     constructs_blindly,
     default_constructor,
 )
-from async_factory_boy.adapters._sqlalchemy.layouts import layout_of
+from async_factory_boy.adapters._sqlalchemy.layouts import is_known, layout_of
 from async_factory_boy.adapters._sqlalchemy.loading import (
     PAGE,
     all_of,
@@ -300,9 +300,9 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         if self.persistence is not None:
             session = self.session()
             if session.new or session.dirty or session.deleted:
-                new = [state_of(instance) for instance in session.new]
+                new = list(session.new)
                 await session.flush()
-                belonging(session).note_stored(new)
+                belonging(session).note_stored(map(state_of, new))
 
     async def complete(self) -> None:
         if self.persistence == "commit":
@@ -428,6 +428,14 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         stale = known.take_stale()
         if stale:
             await reload(session, stale)
+
+
+def is_relationship(model: type[Any], name: str) -> bool | None:
+    """Return whether an attribute is a relationship; ``None`` if no factory stores the model."""
+    mapper = inspect(model, raiseerr=False)
+    if not isinstance(mapper, Mapper) or not is_known(mapper):
+        return None
+    return name in mapper.relationships
 
 
 def _are_hashable(lookups: Sequence[Mapping[str, Any]]) -> bool:

@@ -46,12 +46,11 @@ class Belonging:
         members: dict[tuple[int, str], set[int]] = {}
         for state in states:
             for owner in layout_of(state.mapper).owners:
+                # Setting one side of a relationship has updated the other.
+                if any(state.dict.get(side) is not None for side in owner.other_sides):
+                    continue
                 found = _owner_of(state, owner)
                 if found is None or owner.name not in found.dict:
-                    continue
-                of = found.obj()
-                # Setting one side of a relationship has updated the other.
-                if any(state.dict.get(side) is of for side in owner.other_sides):
                     continue
                 place = id(found), owner.name
                 if place not in members:
@@ -83,7 +82,9 @@ class Belonging:
             for name in self._empty.get(state, ()):
                 if get_history(state.obj(), name, PassiveFlag.PASSIVE_NO_INITIALIZE).added:
                     self._empty[state] = self._empty[state] - {name}
-        for state in [*(instance_state(instance) for instance in session.new), *dirty]:
+        new = [instance_state(instance) for instance in session.new]
+        self.note_stored(new)
+        for state in [*new, *dirty]:
             for owner in layout_of(state.mapper).owners:
                 found = _owner_of(state, owner)
                 if found is not None and found in self._empty:
@@ -109,8 +110,8 @@ def _members(state: InstanceState[Any], name: str) -> Iterable[Any]:
     value: Any = state.dict[name]
     if not state.mapper.relationships[name].uselist:
         return [value]
-    members: Any = collection_adapter(value)
-    return members or ()
+    members: Iterable[Any] = iter(collection_adapter(value))
+    return members
 
 
 def _is_extended(state: InstanceState[Any], name: str, member: object) -> bool:

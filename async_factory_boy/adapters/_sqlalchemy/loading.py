@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Select, and_, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -26,8 +27,6 @@ from async_factory_boy.adapters._sqlalchemy.layouts import layout_of
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
 
-M = TypeVar("M")
-
 # Rows per SELECT when many objects are loaded again: every database takes so many parameters.
 PAGE = 500
 
@@ -38,26 +37,26 @@ def state_of(instance: object) -> InstanceState[Any]:
     return instance_state(instance)
 
 
-async def all_of(session: AsyncSession, statement: Select[tuple[M]]) -> Sequence[M]:
+async def all_of(session: AsyncSession, statement: Select[Any]) -> Sequence[Any]:
     """Return the objects that a SELECT finds.
 
     Not by ``session.execute()``, which SQLModel's session warns of.
     """
 
-    def found(sync: Session) -> Sequence[M]:
+    def found(sync: Session) -> Sequence[Any]:
         return sync.scalars(statement).unique().all()
 
     return await session.run_sync(found)
 
 
-async def one_of(session: AsyncSession, statement: Select[tuple[M]]) -> M | None:
-    """Return the object that a SELECT finds, if any.
+async def one_of(session: AsyncSession, statement: Select[Any]) -> Any:
+    """Return the object that a SELECT finds, or ``None``.
 
     Raises:
         MultipleResultsFound: When it finds several.
     """
 
-    def found(sync: Session) -> M | None:
+    def found(sync: Session) -> Any:
         return sync.scalars(statement).unique().one_or_none()
 
     return await session.run_sync(found)
@@ -254,10 +253,8 @@ async def _read(
         with sync.no_autoflush:
             for state, name in left:
                 if name not in state.dict and state.persistent:
-                    try:
+                    with suppress(ObjectDeletedError):  # by a statement of a hook's, say
                         state.get_impl(name).get(state, state.dict, PassiveFlag.PASSIVE_OFF)
-                    except ObjectDeletedError:
-                        pass  # by a statement of a hook's, for example
 
     await session.run_sync(read)
 

@@ -43,7 +43,7 @@ async def begun_on_sqlite(session: AsyncSession) -> AsyncGenerator[None]:
     """
     waiting = [one for one in connections_of(session) if one.dialect.name == "sqlite"]
     if waiting:
-        await session.run_sync(lambda _: [_begin(connection) for connection in waiting])
+        await session.run_sync(_begin_each, waiting)
 
     def begin_too(_: Session, __: object, connection: Connection) -> None:
         if connection.dialect.name == "sqlite":
@@ -55,6 +55,11 @@ async def begun_on_sqlite(session: AsyncSession) -> AsyncGenerator[None]:
         yield
     finally:
         event.remove(session.sync_session, "after_begin", begin_too)
+
+
+def _begin_each(_: Session, connections: Iterable[Connection]) -> None:
+    for connection in connections:
+        _begin(connection)
 
 
 def _begin(connection: Connection) -> None:
