@@ -59,10 +59,9 @@ from async_factory_boy.adapters._sqlalchemy.loading import (
     state_of,
 )
 from async_factory_boy.adapters._sqlalchemy.transactions import (
-    begun_on_sqlite,
+    begun,
     connections_of,
-    flush_with_changing_keys,
-    with_changing_keys,
+    flush_new,
 )
 
 __all__ = ["SQLAlchemyAdapter"]
@@ -260,13 +259,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         if self.persistence is None:
             session.add_all(instances)
         else:
-            changing = with_changing_keys(states)
-            if changing:
-                await flush_with_changing_keys(session, instances, changing)
-            else:
-                session.add_all(instances)
-                if any(state.pending for state in states):
-                    await session.flush()
+            await flush_new(session, instances, states)
             await complete_columns(session, states)
             known.note_stored(states)
         if not self.commits_later:
@@ -385,7 +378,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         try:
             # Built within the savepoint, since setting one flushes: an object that is not in the
             # session yet, but is related to others that are, would bring up a warning.
-            async with begun_on_sqlite(session), session.begin_nested():
+            async with begun(session), session.begin_nested():
                 instances = await build()
                 belonging(session).note_new(session, map(state_of, instances))
                 session.add_all(instances)
@@ -404,7 +397,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
     async def rolled_back(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
         session = self.session()
         try:
-            async with begun_on_sqlite(session), session.begin_nested() as savepoint:
+            async with begun(session), session.begin_nested() as savepoint:
                 yield {}
                 await session.flush()  # what was only added, the database has not seen yet
                 await savepoint.rollback()

@@ -20,7 +20,7 @@ __tracebackhide__ = True
 _EAGER = ("selectin", "joined", "immediate", "subquery", False)
 
 # Of these types, a value that was stored is equal to the value that was given.
-_EXACT = (Integer, Uuid, Boolean, Date)
+EXACT = (Integer, Uuid, Boolean, Date)
 
 
 class Owner(NamedTuple):
@@ -84,6 +84,7 @@ class Layout:
                         for side in mapper.relationships
                         if relationship.key == side.back_populates
                         or side.key == relationship.back_populates
+                        if side.mapper.isa(other) or other.isa(side.mapper)
                     )
                     is_plain = _is_plain(relationship)
                     found.append(Owner(other, relationship.key, names, sides, is_plain))
@@ -131,7 +132,7 @@ def _may_change_key(mapper: Mapper[Any]) -> bool:
     https://docs.sqlalchemy.org/en/20/core/connections.html#configuring-sentinel-columns
     """
     if mapper.eager_defaults is False or all(
-        isinstance(column.type, _EXACT) for column in mapper.primary_key
+        isinstance(column.type, EXACT) for column in mapper.primary_key
     ):
         return False
     return mapper.eager_defaults is True or any(
