@@ -274,7 +274,7 @@ class Member(Keys):
 class Note(Keys):
     """A key of two columns, of which the type changes one."""
 
-    __tablename__ = "note"
+    __tablename__ = "member_note"
 
     mail: Mapped[str] = mapped_column(Lower, ForeignKey(Member.mail), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
