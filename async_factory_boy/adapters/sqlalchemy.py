@@ -203,7 +203,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             session = session()
         return session
 
-    def ambient(self, model: type[M]) -> Mapping[str, Any]:
+    def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
         # What the factory or the registry returns may go by a context variable of the calling hook.
         given = self.sqlalchemy_session
         if isinstance(given, AsyncSession) or (given is None and self.session_factory is None):
@@ -263,7 +263,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             await complete_columns(session, states)
             known.note_stored(states)
         if not self.commits_later:
-            await self.complete()  # last: loading may begin a transaction
+            await self.commit()  # last: loading may begin a transaction
         return instances
 
     def postpones(self, model: type[M], names: Collection[str]) -> bool:
@@ -297,7 +297,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
                 await session.flush()
                 belonging(session).note_stored(map(state_of, new))
 
-    async def complete(self) -> None:
+    async def commit(self) -> None:
         if self.persistence == "commit":
             session = self.session()
             with _nothing_expires(session):
@@ -351,7 +351,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         if self.persistence is None and not session.autoflush:
             await session.flush()  # what was only added could not be found
 
-    async def find_winner(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
+    async def find_afresh(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         # MySQL's default isolation level, REPEATABLE READ, shows a plain SELECT what was there
         # when the transaction began; a locking one shows what is there.
         # https://dev.mysql.com/doc/refman/8.4/en/innodb-consistent-read.html
@@ -394,7 +394,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         return self.session()
 
     @asynccontextmanager
-    async def rolled_back(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
+    async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
         session = self.session()
         try:
             async with begun(session), session.begin_nested() as savepoint:
@@ -405,7 +405,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             # As in save_new(): what was changed inside has expired.
             await load_columns(session, session.sync_session.identity_map.all_states())
 
-    async def finish(self, instances: Sequence[M]) -> None:
+    async def refresh(self, instances: Sequence[M]) -> None:
         session = self.session()
         states = [state_of(instance) for instance in instances]
         if any(map(is_incomplete, states)):
