@@ -287,31 +287,35 @@ def _manager(model: type[M]) -> Manager[M]:
     )
 
 
-def _own_method(manager: Manager[M], looks_up: bool) -> str | None:
+def _own_method(manager: Manager[Any], looks_up: bool) -> str | None:
     """Return the method of a manager that is to be asked for an object, if it overrides one.
 
     An async form comes first: it is what ``await Model.objects.acreate()`` calls.
     """
+    queryset = _queryset_class(manager)
     if looks_up:
         for name in ("aget_or_create", "get_or_create"):
-            if _is_own(manager, name):
+            if _is_own(manager, queryset, name):
                 return name
         # Django's get_or_create() calls create(), and is called by its async form.
-        return "get_or_create" if _is_own(manager, "create") else None
-    return next((name for name in ("acreate", "create") if _is_own(manager, name)), None)
+        return "get_or_create" if _is_own(manager, queryset, "create") else None
+    return next((name for name in ("acreate", "create") if _is_own(manager, queryset, name)), None)
 
 
-def _is_own(manager: Manager[M], name: str) -> bool:
+def _queryset_class(manager: Manager[Any]) -> type[Any] | None:
+    """Return the class of a manager's querysets, unless the manager makes a query to know it."""
+    try:
+        return type(manager.get_queryset())
+    except SynchronousOnlyOperation:
+        return None
+
+
+def _is_own(manager: Manager[Any], queryset: type[Any] | None, name: str) -> bool:
     # A manager that is made from a queryset has functions which call those of the queryset.
     if inspect.unwrap(getattr(type(manager), name)) is not getattr(QuerySet, name):
         return True
-    if type(manager).get_queryset is BaseManager.get_queryset:
-        queryset: type[Any] = manager._queryset_class
-    else:
-        try:
-            queryset = type(manager.get_queryset())
-        except SynchronousOnlyOperation:  # it makes a query
-            return name in ("create", "get_or_create")  # called in the ORM's thread, it may
+    if queryset is None:  # it may be; called in the thread of the ORM, that does no harm
+        return not name.startswith("a")
     return getattr(queryset, name) is not getattr(QuerySet, name)
 
 

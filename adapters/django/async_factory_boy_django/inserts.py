@@ -86,11 +86,11 @@ def restore(overwritten: Iterable[Overwritten], alias: str) -> None:
     """
     changed: dict[tuple[str, ...], list[Model]] = {}
     for instance, values in overwritten:
-        names = [name for name, value in values.items() if getattr(instance, name) != value]
-        for name in names:
+        others = [name for name, value in values.items() if getattr(instance, name) != value]
+        for name in others:
             setattr(instance, name, values[name])
-        if names:
-            changed.setdefault(tuple(names), []).append(instance)
+        if others:
+            changed.setdefault(tuple(others), []).append(instance)
     for names, instances in changed.items():
         rows = type(instances[0])._base_manager.using(alias)
         first = {name: getattr(instances[0], name) for name in names}

@@ -94,7 +94,7 @@ def split(
 def keep(instance: Model, given: Mapping[Relation, Any]) -> None:
     """Have an object keep what is to be added when it is stored."""
     if given:
-        instance.__dict__[_WAITING] = given
+        setattr(instance, _WAITING, given)
 
 
 def given_with(instances: Iterable[Model]) -> list[Given]:
@@ -105,12 +105,16 @@ def given_with(instances: Iterable[Model]) -> list[Given]:
     Raises:
         AdapterError: When one of the related objects is not stored.
     """
-    return [
-        Given(instance, relation, _listed(relation, objects))
-        for instance in instances
-        if _WAITING in instance.__dict__
-        for relation, objects in instance.__dict__.pop(_WAITING).items()
-    ]
+    found: list[Given] = []
+    for instance in instances:
+        waiting = vars(instance).get(_WAITING)
+        if waiting is not None:
+            delattr(instance, _WAITING)
+            found += [
+                Given(instance, relation, _listed(relation, objects))
+                for relation, objects in waiting.items()
+            ]
+    return found
 
 
 def add(given: Iterable[Given], alias: str, *, untouched: bool) -> None:
@@ -210,17 +214,18 @@ def _relations_of(model: type[Model]) -> Mapping[str, Relation | str]:
     if known is not None:
         return known
     found: dict[str, Relation | str] = {}
-    for field in model._meta.many_to_many:
-        found[field.name] = _relation(model, field.name, field, is_reverse=False)
+    for many in model._meta.many_to_many:
+        found[many.name] = _relation(model, many.name, many, is_reverse=False)
     if apps.models_ready:  # or others may be added
         for one in model._meta.related_objects:
             name = one.get_accessor_name()
             if name is None or one.one_to_one:
                 continue
-            if one.many_to_many:
-                found[name] = _relation(model, name, one.field, is_reverse=True)
+            field: AnyField = one.field
+            if isinstance(field, ManyToManyField):
+                found[name] = _relation(model, name, field, is_reverse=True)
             else:
-                found[name] = _of_many_to_one(model, name, one.field)
+                found[name] = _of_many_to_one(model, name, field)
         _relations[model] = found
     if model.__init__ is not Model.__init__:
         for name in inspect.signature(model.__init__).parameters:
