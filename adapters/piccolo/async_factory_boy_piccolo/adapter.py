@@ -37,6 +37,7 @@ from async_factory_boy import (
 )
 from async_factory_boy.adapters import CallOption, PersistenceAdapter
 from async_factory_boy.adapters.base import fields_option
+from async_factory_boy_piccolo import relations
 
 try:
     from asyncpg.exceptions import UniqueViolationError  # type: ignore[import-untyped]
@@ -52,10 +53,12 @@ V = TypeVar("V")
 
 Transaction = PostgresTransaction | SQLiteTransaction
 
-# PostgreSQL takes 32,767 parameters in a statement, and SQLite one less.
+# PostgreSQL's driver takes 32,767 parameters in a statement. SQLite takes one less, and 999 before
+# 3.32, unless it was compiled otherwise. https://www.sqlite.org/limits.html#max_variable_number
 _PARAMETERS = 32_766
+_PARAMETERS_OF_OLD_SQLITE = 999
 
-# What a SELECT asks for at once. SQLite before 3.32 takes 999 parameters.
+# What a SELECT asks for at once.
 _PAGE = 500
 
 _HOW_TO_GET_ONE = (
@@ -93,6 +96,9 @@ class PiccoloAdapter(PersistenceAdapter[M]):
     batch by ``Table.insert()``. They become part of the call's ``piccolo_transaction``, or of the
     transaction that the call is made in (``async with DB.transaction()``), which the adapter never
     commits or rolls back. Tasks may share a transaction: the adapter waits its turn.
+
+    A list of related rows may be given for an ``M2M``: the rows in between are stored after the
+    row itself.
 
     Args:
         get_or_create: Columns that identify a row. One that has their values is looked up before
@@ -160,6 +166,12 @@ class PiccoloAdapter(PersistenceAdapter[M]):
         transaction = self.piccolo_transaction
         return nullcontext() if transaction is None else _turn(transaction)
 
+    def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
+        values, given = relations.split(model, kwargs)
+        row = model(*args, **values)
+        relations.keep(row, given)
+        return row
+
     async def save(self, data: M) -> M:
         return (await self.save_many([data]))[0]
 
@@ -168,9 +180,16 @@ class PiccoloAdapter(PersistenceAdapter[M]):
         for instance in instances:
             for column in instance._meta.foreign_key_columns:
                 _check_stored(instance[column._meta.name], column)
+        given = relations.given_with(instances)
         for table, rows in groupby(instances, key=type):
-            async with self._at_work(table):
-                await _store(table, list(rows))
+            async with self._at_work(table) as transaction:
+                # Outside of a transaction too, a row is stored with what is related to it, or not
+                # at all.
+                alone = _engine(table).transaction() if given and transaction is None else None
+                async with alone or nullcontext():
+                    stored = list(rows)
+                    await _store(table, stored)
+                    await _relate(stored, given)
         return instances
 
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
@@ -381,12 +400,29 @@ async def _store(table: type[M], rows: Sequence[M]) -> None:
             if made_up:
                 await row.refresh(made_up)
         return
-    for page in _pages(rows, _PARAMETERS // len(table._meta.columns)):
+    for page in _pages(rows, _rows_of_a_statement(table)):
         made_up = _made_up(table, page)
         stored = await table.insert(*page).returning(table._meta.primary_key, *made_up)
         for row, values in zip(page, stored, strict=True):
             for column in made_up:
                 row[column._meta.name] = values[column._meta.db_column_name]
+
+
+async def _relate(rows: Sequence[Table], given: Sequence[relations.Given]) -> None:
+    """Store what relates some rows to others, as Piccolo's ``add_m2m()`` does."""
+    if given:
+        places = set(map(id, rows))
+        links = relations.between(one for one in given if id(one.row) in places)
+        for table, between in links.items():
+            for page in _pages(between, _rows_of_a_statement(table)):
+                await table.insert(*page)
+
+
+def _rows_of_a_statement(table: type[Table]) -> int:
+    engine = table._meta.db
+    is_old = isinstance(engine, SQLiteEngine) and sqlite3.sqlite_version_info < (3, 32)
+    parameters = _PARAMETERS_OF_OLD_SQLITE if is_old else _PARAMETERS
+    return parameters // len(table._meta.columns)
 
 
 def _tells_one_key_only(engine: Engine[Any]) -> bool:

@@ -54,24 +54,6 @@ from async_factory_boy import (
 from async_factory_boy.factory import AsyncFactory
 
 
-@pytest.fixture
-def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The statements that Piccolo sends: their first words."""
-    sent: list[str] = []
-    for engine in (SQLiteEngine, PostgresEngine):
-        monkeypatch.setattr(engine, "run_querystring", _noting(sent, engine.run_querystring))
-    return sent
-
-
-def _noting(sent: list[str], run: Any) -> Any:
-    async def run_querystring(self: Any, querystring: Any, **kwargs: Any) -> Any:
-        sql, _ = querystring.compile_string()
-        sent.append(sql.split()[0])
-        return await run(self, querystring, **kwargs)
-
-    return run_querystring
-
-
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
     """No test leaves the use of anything behind."""
