@@ -32,6 +32,9 @@ _OF_BULK_CREATE = ("_insert", "_batched_insert", "_prepare_for_bulk_create", "bu
 # https://www.postgresql.org/docs/current/limits.html
 _PARAMETERS = 65_535
 
+# Any MySQL takes a statement of so many bytes.
+_SMALL_PACKET = 1024 * 1024
+
 
 class _Traits(NamedTuple):
     """What the fields of a model say of how its objects are stored."""
@@ -70,7 +73,7 @@ def insert(instances: Sequence[M], alias: str) -> None:
         if len(instances) > 1 and is_untouched and _bulk_create_does_the_same(instances, alias):
             # As save() does, by the base manager.
             rows = model._base_manager.using(alias)
-            rows.bulk_create(instances, batch_size=_rows_of_a_statement(model, alias))
+            rows.bulk_create(instances, batch_size=_rows_of_a_statement(instances, alias))
         else:
             for instance in instances:
                 instance.save(force_insert=True, using=alias)
@@ -98,7 +101,10 @@ def restore(overwritten: Iterable[Overwritten], alias: str) -> None:
             for page in pages(instances, alias):
                 rows.filter(pk__in=[one.pk for one in page]).update(**first)
         else:
-            rows.bulk_update(instances, names, batch_size=_PARAMETERS // (3 * len(names)))
+            # For each row, a key and a value by field, and the key once more. (Of several fields,
+            # Django counts the key for one only.)
+            size = _most_parameters(alias) // (2 * len(names) + 1)
+            rows.bulk_update(instances, names, batch_size=size)
 
 
 def automatic_fields(model: type[Model]) -> tuple[AnyField, ...]:
@@ -115,9 +121,13 @@ def pages(values: Sequence[R], alias: str, *, parameters: int = 1) -> Iterable[S
         parameters: How many there are for each.
     """
     # SQLite nests no more than 1,000 conditions. https://www.sqlite.org/limits.html
-    most = connections[alias].features.max_query_params or _PARAMETERS
-    size = max(min(200, most // parameters), 1)
+    size = max(min(200, _most_parameters(alias) // parameters), 1)
     return (values[start : start + size] for start in range(0, len(values), size))
+
+
+def _most_parameters(alias: str) -> int:
+    most: int | None = connections[alias].features.max_query_params
+    return most or _PARAMETERS
 
 
 def _automatic_values(instance: Model) -> dict[str, Any]:
@@ -181,8 +191,40 @@ def _sets_keys(instances: Sequence[Model], alias: str) -> bool:
     return all(instance.pk is not None for instance in instances)
 
 
-def _rows_of_a_statement(model: type[Model], alias: str) -> int | None:
-    """Return how many rows an INSERT takes, if Django does not see to that by itself."""
-    if getattr(connections[alias].features, "uses_server_side_binding", False):
-        return max(_PARAMETERS // len(model._meta.concrete_fields), 1)
+def _rows_of_a_statement(instances: Sequence[Model], alias: str) -> int | None:
+    """Return how many rows an INSERT takes, where Django does not see to that by itself."""
+    connection = connections[alias]
+    if connection.vendor == "mysql":
+        return _rows_of_a_packet(instances, connection)
+    if getattr(connection.features, "uses_server_side_binding", False):
+        return max(_PARAMETERS // len(instances[0]._meta.concrete_fields), 1)
     return None
+
+
+def _rows_of_a_packet(instances: Sequence[Model], connection: Any) -> int | None:
+    """Return how many of some rows MySQL takes at once, or nothing if it takes them all.
+
+    https://dev.mysql.com/doc/refman/8.4/en/packet-too-large.html
+    """
+    sizes = list(map(_most_bytes, instances))
+    if sum(sizes) < _SMALL_PACKET:
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT @@max_allowed_packet")
+        (packet,) = cursor.fetchone()
+    # An INSERT has a beginning, too.
+    return max((packet - _SMALL_PACKET // 4) // max(sizes), 1)
+
+
+def _most_bytes(instance: Model) -> int:
+    """Return how long the values of a row may be in an INSERT."""
+    size = 0
+    for name, value in vars(instance).items():
+        if name == "_state":
+            continue
+        size += 40  # a number, a time, and what stands around it
+        if isinstance(value, str | bytes):
+            size += 4 * len(value)  # UTF-8; or escaped
+        elif isinstance(value, dict | list):  # of a JSONField, whose characters may be escaped
+            size += 12 * len(repr(value))
+    return size

@@ -222,6 +222,14 @@ class Membership(models.Model):
     role = models.CharField(max_length=50)
 
 
+class Packet(models.Model):
+    """Takes much, and of several kinds."""
+
+    text = models.TextField(default="")
+    data = models.BinaryField(default=b"")
+    extra = models.JSONField(default=dict)
+
+
 # Models with hooks that a single call goes through.
 
 
