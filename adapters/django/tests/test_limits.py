@@ -44,7 +44,7 @@ class ManyFieldsFactory(AsyncDjangoModelFactory[AuthUser]):
 class PacketFactory(AsyncDjangoModelFactory[Packet]):
     class Meta:
         model = Packet
-        batch_size = 25_000
+        batch_size = 22_000
 
 
 @pytest.fixture
@@ -86,10 +86,10 @@ async def test_parameters_of_postgresql(db: None) -> None:
     await transaction.begin()
     try:
         with bind(django_database="postgresql2"):
-            packets = await PacketFactory.create_batch_async(25_000, data=b"x")
-            assert len({packet.pk for packet in packets}) == 25_000
+            packets = await PacketFactory.create_batch_async(22_000, data=b"x")
+            assert len({packet.pk for packet in packets}) == 22_000
             await StampedFactory.create_batch_async(1000, created=factory.Iterator(years(1000)))
-        assert await Packet.objects.using("postgresql2").acount() == 25_000
+        assert await Packet.objects.using("postgresql2").acount() == 22_000
     finally:
         await transaction.end()
 
