@@ -15,7 +15,7 @@ from django.db.models.signals import post_save, pre_save
 from async_factory_boy_django import relations
 from async_factory_boy_django.signals import muted_signals
 
-__all__ = ["Overwritten", "insert", "restore"]
+__all__ = ["Overwritten", "automatic_fields", "insert", "pages", "restore"]
 
 M = TypeVar("M", bound=Model)
 R = TypeVar("R")

@@ -20,7 +20,7 @@ from django.db.models.signals import m2m_changed
 from async_factory_boy.exceptions import AdapterError, shown
 from async_factory_boy_django.signals import muted_signals
 
-__all__ = ["Given", "add", "given_with", "keep", "split"]
+__all__ = ["Given", "Relation", "add", "given_with", "keep", "split"]
 
 AnyField: TypeAlias = "Field[Any, Any]"
 

@@ -152,3 +152,33 @@ async def test_manager_that_overrides_get_or_create(rollback: None, size: int) -
     again = await finding.create_batch_async(size, number=factory.Iterator([0, 1]))
     assert [instance.pk for instance in again] == [instance.pk for instance in made]
     assert [instance.text for instance in await one.create_batch_async(size)] == [""] * size
+
+
+@pytest.mark.parametrize("size", [1, 2])
+async def test_foreign_key_to_what_is_not_stored(rollback: None, size: int) -> None:
+    """Django's own error says that what an object refers to has no key."""
+    problem = r"prohibited to prevent data loss due to unsaved related object 'company'"
+    with pytest.raises(ValueError, match=problem):
+        await factory_of(models.User).create_batch_async(size, company=models.Company())
+
+
+@pytest.mark.parametrize("size", [1, 2])
+async def test_key_that_a_related_object_gets_later(rollback: None, size: int) -> None:
+    """What is stored between construction and save() is referred to by the key it has then."""
+    companies: list[models.Company] = []
+
+    def store(instance: Any, **_: object) -> None:
+        if instance.company.pk is None:
+            instance.company.name = f"company{len(companies)}"
+            instance.company.save()
+            companies.append(instance.company)
+
+    pre_save.connect(store, sender=models.User)
+    try:
+        users = await factory_of(
+            models.User, company=factory.LazyFunction(lambda: models.Company(size=1))
+        ).create_batch_async(size)
+    finally:
+        pre_save.disconnect(store, sender=models.User)
+    assert [user.company_id for user in users] == [company.pk for company in companies]
+    assert len(companies) == size

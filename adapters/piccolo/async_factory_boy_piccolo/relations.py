@@ -17,7 +17,7 @@ from piccolo.table import Table
 from async_factory_boy import AdapterError
 from async_factory_boy.exceptions import shown
 
-__all__ = ["between", "given_with", "keep", "split"]
+__all__ = ["Given", "between", "given_with", "keep", "split"]
 
 # Where a row has what is to be related to it.
 _WAITING = "_async_factory_boy_related"

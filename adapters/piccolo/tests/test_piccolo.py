@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import sqlite3
 import sys
 import unittest
 from collections.abc import AsyncGenerator, Iterator
@@ -512,6 +513,17 @@ async def test_more_than_one_statement_takes(database: Engine[Any], statements: 
     assert [(row["item_code"], row["position"]) for row in rows] == [
         (item.code, n) for n, item in enumerate(items)
     ]
+
+
+async def test_sqlite_that_takes_few_parameters(
+    sqlite: Engine[Any], statements: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite before 3.32 is given no more than 999 parameters."""
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 31, 1))
+    monkeypatch.setattr(SQLiteEngine, "get_version_sync", lambda self: 3.35)
+    await CompanyFactory.create_batch_async(1000)
+    assert len(statements) == 4  # of three columns
+    assert await Company.count() == 1000
 
 
 async def test_sqlite_that_returns_one_key_only(
