@@ -211,7 +211,7 @@ def _rows_of_a_packet(instances: Sequence[Model], connection: Any) -> int | None
         return None
     with connection.cursor() as cursor:
         cursor.execute("SELECT @@max_allowed_packet")
-        (packet,) = cursor.fetchone()
+        packet: int = cursor.fetchone()[0]
     # An INSERT has a beginning, too.
     return max((packet - _SMALL_PACKET // 4) // max(sizes), 1)
 

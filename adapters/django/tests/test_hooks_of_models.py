@@ -163,22 +163,17 @@ async def test_foreign_key_to_what_is_not_stored(rollback: None, size: int) -> N
 
 
 @pytest.mark.parametrize("size", [1, 2])
-async def test_key_that_a_related_object_gets_later(rollback: None, size: int) -> None:
-    """What is stored between construction and save() is referred to by the key it has then."""
-    companies: list[models.Company] = []
+async def test_key_that_a_related_object_gets_later(
+    rollback: None, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What save() stores first is referred to by the key that it has then."""
 
-    def store(instance: Any, **_: object) -> None:
-        if instance.company.pk is None:
-            instance.company.name = f"company{len(companies)}"
-            instance.company.save()
-            companies.append(instance.company)
+    def save(self: Any, *args: Any, **kwargs: Any) -> None:
+        self.company.save()
+        Model.save(self, *args, **kwargs)
 
-    pre_save.connect(store, sender=models.User)
-    try:
-        users = await factory_of(
-            models.User, company=factory.LazyFunction(lambda: models.Company(size=1))
-        ).create_batch_async(size)
-    finally:
-        pre_save.disconnect(store, sender=models.User)
-    assert [user.company_id for user in users] == [company.pk for company in companies]
-    assert len(companies) == size
+    monkeypatch.setattr(models.User, "save", save)
+    companies = [models.Company(name=f"company{n}", size=1) for n in range(size)]
+    await factory_of(models.User, company=factory.Iterator(companies)).create_batch_async(size)
+    stored = models.User.objects.order_by("pk").values_list("company__name", flat=True)
+    assert [name async for name in stored] == [company.name for company in companies]
