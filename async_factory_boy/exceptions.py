@@ -20,6 +20,7 @@ __all__ = [
     "BatchSizeError",
     "ConfigurationError",
     "FixtureError",
+    "LeftOutError",
     "MissingOptionError",
     "OptionError",
     "SyncCallError",
@@ -64,6 +65,10 @@ class FixtureError(AsyncFactoryError, TypeError):
 
     See `async_factory_boy.pytest_plugin`.
     """
+
+
+class LeftOutError(AsyncFactoryError, AttributeError):
+    """A declaration reads a relation that is left out, since its foreign key is given."""
 
 
 class ConfigurationError(AsyncFactoryError, TypeError):

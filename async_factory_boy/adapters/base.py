@@ -280,6 +280,24 @@ class PersistenceAdapter(ABC, Generic[M]):
         """
         return None
 
+    def keys_of(self, model: type[M]) -> Mapping[str, Mapping[str, str]]:
+        """Return which relations are stored as keys, in attributes of the object's own.
+
+        Where a call gives all keys of a relation, and not the relation, what a factory declares
+        for the relation is left out: ``create_async(company_id=3)`` makes no company. Asked when a
+        factory is called with names it was not called with before, so keep what takes long to find
+        out. Default: none.
+
+        Args:
+            model: The factory's ``Meta.model``.
+
+        Returns:
+            For each relation, its keys: the names of the attributes that hold them, each with the
+            attribute of the related object that it is equal to. For example
+            ``{"company": {"company_id": "id"}}``.
+        """
+        return {}
+
     def postpones(self, model: type[M], names: Collection[str]) -> bool:
         """Return whether new objects of a model may be stored together with what comes later.
 
@@ -386,6 +404,7 @@ _PARAMETERS = {
     "complete": [],
     "concerns": ["error", "model"],
     "takes": ["model", "name"],
+    "keys_of": ["model"],
     "flush": [],
     "postpones": ["model", "names"],
     "add": ["instances"],
@@ -401,8 +420,8 @@ _PARAMETERS = {
 _ENTERED = {"exclusive", "rolled_back"}
 _IS_GENERATOR = "is a generator, and has to return an async context manager"
 _NOT_AWAITED = {
-    "add", "ambient", "build", "check", "concerns", "handles", "postpones", "stored_through",
-    "takes", *_ENTERED,
+    "add", "ambient", "build", "check", "concerns", "handles", "keys_of", "postpones",
+    "stored_through", "takes", *_ENTERED,
 }  # fmt: skip
 
 

@@ -22,15 +22,16 @@ from async_factory_boy.options import CallOption
 try:
     from databases import Database, DatabaseURL
     from databases.core import Connection
-    from sqlalchemy import Engine, Table
+    from sqlalchemy import Engine, Table, inspect
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-    from sqlalchemy.orm import Session
+    from sqlalchemy.orm import Mapper, Session
 except ModuleNotFoundError as error:  # pragma: no cover (tested where it is not installed)
     raise ImportError(missing("databases", "databases")) from error
 
 from async_factory_boy.adapters._databases.inserts import insert_objects
 from async_factory_boy.adapters._databases.layouts import by_layout, fetch, layout_of, records_of
 from async_factory_boy.adapters._databases.rows import TableRow
+from async_factory_boy.adapters._mapped import keys_of
 
 __all__ = ["DatabasesAdapter", "TableRow"]
 
@@ -195,6 +196,10 @@ class DatabasesAdapter(PersistenceAdapter[M]):
                 "cannot be used in this one; connect it in the loop of the running test (with "
                 "pytest-asyncio, give the fixture and the test the same loop_scope)."
             )
+
+    def keys_of(self, model: type[M]) -> Mapping[str, Mapping[str, str]]:
+        mapper = None if isinstance(model, Table) else inspect(model, raiseerr=False)
+        return keys_of(mapper) if isinstance(mapper, Mapper) else {}
 
     def exclusive(self) -> AbstractAsyncContextManager[object]:
         return _locks.setdefault(self.current_database().connection(), asyncio.Lock())

@@ -53,6 +53,8 @@ try:
 except ModuleNotFoundError as error:  # pragma: no cover (tested where it is not installed)
     raise ImportError(missing("SQLAlchemy", "sqlalchemy")) from error
 
+from async_factory_boy.adapters._mapped import keys_of
+
 __all__ = ["SQLAlchemyAdapter"]
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
@@ -260,6 +262,10 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         if mapper.class_manager.original_init is not _default_constructor:
             return None
         return hasattr(model, name)
+
+    def keys_of(self, model: type[M]) -> Mapping[str, Mapping[str, str]]:
+        mapper = inspect(model, raiseerr=False)
+        return keys_of(mapper) if isinstance(mapper, Mapper) else {}
 
     def concerns(self, error: Exception, model: type[M]) -> bool:
         found = _INTO.match(getattr(error, "statement", None) or "")

@@ -144,6 +144,16 @@ class TortoiseAdapter(PersistenceAdapter[M]):
             relate(instance, name, related)
         return instance
 
+    def keys_of(self, model: type[M]) -> Mapping[str, Mapping[str, str]]:
+        if not self.handles(model):
+            return {}
+        # Not kept: Tortoise names the field that is referred to only when it is initialised.
+        meta = model._meta
+        return {
+            name: {f"{name}_id": getattr(meta.fields_map[name], "to_field", None) or "pk"}
+            for name in meta.fk_fields | meta.o2o_fields
+        }
+
     def exclusive(self) -> AbstractAsyncContextManager[object]:
         if not self.get_or_create:
             return nullcontext()  # save() waits its turn by itself

@@ -16,6 +16,7 @@ from collections.abc import (
 )
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, TypeAlias, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
 from django.db import IntegrityError, connections, router, transaction
@@ -40,6 +41,9 @@ AnyField: TypeAlias = "Field[Any, Any]"
 
 # Objects per SELECT when many are looked up: SQLite nests no more than 1,000 conditions.
 _PAGE = 200
+
+# The keys of each model's relations. Weak, since a model may be made by a test.
+_keys: WeakKeyDictionary[type[Model], Mapping[str, Mapping[str, str]]] = WeakKeyDictionary()
 
 
 def _unknown_alias(alias: object) -> str:
@@ -166,6 +170,18 @@ class DjangoAdapter(PersistenceAdapter[M]):
                     f"{', '.join(sorted(one.name for one in model._meta.concrete_fields))}.",
                     owner=owner,
                 )
+
+    def keys_of(self, model: type[M]) -> Mapping[str, Mapping[str, str]]:
+        if not self.handles(model):
+            return {}
+        keys = _keys.get(model)
+        if keys is None:
+            keys = _keys[model] = {
+                field.name: {field.attname: field.target_field.attname}
+                for field in model._meta.concrete_fields
+                if isinstance(field, ForeignKey)
+            }
+        return keys
 
     async def save(self, data: M) -> M:
         return (await self.save_many([data]))[0]
