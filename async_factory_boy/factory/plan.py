@@ -159,8 +159,8 @@ class Plan:
         # A declared value cannot know of the relation that is given, unless it reads it.
         self._overruled = frozenset(
             name
-            for name in relations.overruled_keys(meta, extras)
-            if name in self.pre and not self._reads(name)
+            for name in relations.overruled_keys(meta, extras, self.pre)
+            if not self._reads(name)
         )
         hidden = {*meta.exclude, *meta.parameters, *self._overruled}
         # Whether the model is called with just what is evaluated.

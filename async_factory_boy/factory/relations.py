@@ -178,7 +178,11 @@ class Omission:
             parameter = inspect.signature(model).parameters.get(field)
         except (TypeError, ValueError):  # not everything that can be called has a signature
             return
-        if parameter is not None and parameter.default is parameter.empty:
+        if (
+            parameter is not None
+            and parameter.default is parameter.empty
+            and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        ):
             raise ConfigurationError(
                 relation,
                 f"cannot be left out, as it has to be since {keys} is given: {model.__name__}() "
@@ -276,14 +280,16 @@ def agreements(meta: Any, extras: Mapping[str, Any]) -> list[Agreement]:
     return found
 
 
-def overruled_keys(meta: Any, extras: Mapping[str, Any]) -> set[str]:
-    """Return the keys that are not handed to the model, since their relation is given."""
+def overruled_keys(meta: Any, extras: Mapping[str, Any], declared: Iterable[str]) -> set[str]:
+    """Return the keys that are not handed to the model: their relation comes from closer."""
+    names = frozenset(declared)
+    closeness = Closeness(meta, extras, names)
     return {
         key
         for relation, keys in relations_of(meta).items()
-        if relation in extras
-        for key in keys
-        if key not in extras
+        if relation in names
+        for key in names.intersection(keys)
+        if closeness.of(key) > closeness.of(relation) and not closeness.traits(key)
     }
 
 
