@@ -121,13 +121,16 @@ class Omission:
             return _TRAIT
         return place
 
+    @property
+    def _are(self) -> str:
+        return "is" if len(self.keys) == 1 else "are"
+
     def error(self) -> LeftOutError:
         """Return what is raised where something reads the relation."""
         keys = _listed(self.keys)
         return LeftOutError(
-            f"{self._factory.__name__}.{self.relation} is left out, since {keys} "
-            f"{'is' if len(self.keys) == 1 else 'are'} given; read {keys} here, or give "
-            f"{self.relation} to the call in place of {keys}."
+            f"{self._factory.__name__}.{self.relation} is left out, since {keys} {self._are} "
+            f"given; read {keys} here, or give {self.relation} to the call in place of {keys}."
         )
 
     def read_by(self, real: Callable[[Step], Any]) -> Callable[[Step], Any]:
@@ -162,7 +165,7 @@ class Omission:
         if relation in meta.inline_args:
             raise ConfigurationError(
                 relation,
-                f"cannot be left out, as it has to be since {keys} is given: Meta.inline_args "
+                f"cannot be left out, as it has to be since {keys} {self._are} given: Meta.inline_args "
                 f"makes it positional. Give {relation} in place of {keys}.",
                 owner=self._factory.__name__,
             )
@@ -185,7 +188,7 @@ class Omission:
         ):
             raise ConfigurationError(
                 relation,
-                f"cannot be left out, as it has to be since {keys} is given: {model.__name__}() "
+                f"cannot be left out, as it has to be since {keys} {self._are} given: {model.__name__}() "
                 f"requires {field}. Give {relation} in place of {keys}, or give the parameter of "
                 f"{model.__name__}() a default.",
                 owner=self._factory.__name__,

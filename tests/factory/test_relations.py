@@ -218,7 +218,7 @@ async def test_trait_is_read_early(family: Family) -> None:
         label = factory.LazyAttribute(lambda user: f"of {user.tenant.code}")
         tenant = factory.SubFactory(family.TenantFactory)
 
-    with pytest.raises(LeftOutError, match="EarlyFactory.tenant is left out"):
+    with pytest.raises(LeftOutError, match=r"EarlyFactory\.tenant is left out"):
         await EarlyFactory.create_async(known=True)
     user = await EarlyFactory.create_async(known=False)
     assert user.label == f"of {user.tenant.code}"
@@ -273,7 +273,7 @@ async def test_model_requires_the_relation(family: Family) -> None:
         tenant = factory.SubFactory(family.TenantFactory)
 
     message = (
-        "StrictFactory.tenant cannot be left out, as it has to be since region and tenant_code is "
+        "StrictFactory.tenant cannot be left out, as it has to be since region and tenant_code are "
         "given: Strict() requires tenant. Give tenant in place of region and tenant_code, or give "
         "the parameter of Strict() a default."
     )
@@ -292,7 +292,7 @@ async def test_positional_relation(family: Family) -> None:
         class Meta:
             inline_args = ("tenant",)
 
-    with pytest.raises(ConfigurationError, match="Meta.inline_args makes it positional. Give ten"):
+    with pytest.raises(ConfigurationError, match=r"makes it positional\. Give tenant"):
         await PositionalFactory.create_async(region="us", tenant_code="x")
 
 
