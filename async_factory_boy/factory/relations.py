@@ -165,8 +165,8 @@ class Omission:
         if relation in meta.inline_args:
             raise ConfigurationError(
                 relation,
-                f"cannot be left out, as it has to be since {keys} {self._are} given: Meta.inline_args "
-                f"makes it positional. Give {relation} in place of {keys}.",
+                f"cannot be left out, as it has to be since {keys} {self._are} given: "
+                f"Meta.inline_args makes it positional. Give {relation} in place of {keys}.",
                 owner=self._factory.__name__,
             )
         if (
@@ -188,8 +188,8 @@ class Omission:
         ):
             raise ConfigurationError(
                 relation,
-                f"cannot be left out, as it has to be since {keys} {self._are} given: {model.__name__}() "
-                f"requires {field}. Give {relation} in place of {keys}, or give the parameter of "
+                f"cannot be left out, as it has to be since {keys} {self._are} given: "
+                f"{model.__name__}() requires {field}. Give {relation} in place of {keys}, or give the parameter of "
                 f"{model.__name__}() a default.",
                 owner=self._factory.__name__,
             )
