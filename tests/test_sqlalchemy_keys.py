@@ -178,7 +178,7 @@ async def count(session: AsyncSession, model: Any) -> int:
 async def test_relations_read_without_a_select(
     session: AsyncSession, statements: list[str]
 ) -> None:
-    """A user, or each of a batch, has the tenant that the session holds, and nothing is selected."""
+    """A user, or each of a batch, has the tenant that the session holds: no SELECT."""
     tenant = await TenantFactory.create_async()
     statements.clear()
     given = {"tenant_key": tenant.id, "payer": None}

@@ -189,8 +189,8 @@ class Omission:
             raise ConfigurationError(
                 relation,
                 f"cannot be left out, as it has to be since {keys} {self._are} given: "
-                f"{model.__name__}() requires {field}. Give {relation} in place of {keys}, or give the parameter of "
-                f"{model.__name__}() a default.",
+                f"{model.__name__}() requires {field}. Give {relation} in place of {keys}, or give "
+                f"the parameter of {model.__name__}() a default.",
                 owner=self._factory.__name__,
             )
 
