@@ -386,10 +386,6 @@ def _refuse(omission: relations.Omission, step: Step) -> Any:
     raise omission.error()
 
 
-def _is_plain(value: object) -> bool:
-    return not is_declared(value) and not is_awaitable(value)
-
-
 def _has_declared_context(some: Any) -> bool:
     """Return whether declarations are given further ones: ``company__owner=SubFactory(...)``."""
     return any(is_declared(value) for given in some.contexts.values() for value in given.values())
@@ -537,7 +533,7 @@ def _scope(
             refuse_wrong_keywords(meta, keywords)
     plan = plan_for(meta, keywords)
     for agreement in plan.agreements:
-        agreement.check_given(keywords, _is_plain)
+        agreement.check_given(keywords, is_declared)
     scope = Scope(plan, strategy, keywords, call, in_force, parent, name, size, depth, above)
     if sequence is not None:
         scope.sequence = sequence

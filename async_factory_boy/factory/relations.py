@@ -16,7 +16,7 @@ from factory import declarations
 
 from async_factory_boy.exceptions import ConfigurationError, LeftOutError, shown
 from async_factory_boy.factory.meta import AsyncFactoryOptions, is_overridden
-from async_factory_boy.factory.step import RelatedInstance, Step
+from async_factory_boy.factory.step import RelatedInstance, Step, is_awaitable
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
@@ -239,12 +239,19 @@ class Agreement:
         self._relation = relation
         self._keys = keys
 
-    def check_given(self, given: Mapping[str, Any], is_plain: Callable[[Any], bool]) -> None:
+    def check_given(self, given: Mapping[str, Any], is_declared: Callable[[Any], bool]) -> None:
         """Raise ConfigurationError for plain values that contradict each other."""
-        if given[self._relation] is not RelatedInstance and is_plain(given[self._relation]):
+        related = given[self._relation]
+        # Not is_awaitable(related): some models have an __await__().
+        if related is not RelatedInstance and not is_declared(related):
+            keys = {key: given[key] for key in self._keys}
             self._check(
-                given[self._relation],
-                {key: given[key] for key in self._keys if is_plain(given[key])},
+                related,
+                {
+                    key: value
+                    for key, value in keys.items()
+                    if not is_declared(value) and not is_awaitable(value)
+                },
             )
 
     def check(self, step: Step) -> None:
