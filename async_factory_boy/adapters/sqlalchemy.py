@@ -192,7 +192,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             session = session()
         return session
 
-    def ambient(self, model: type[M]) -> Mapping[str, Any]:
+    def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
         # What the factory or the registry returns may go by a context variable of the calling hook.
         given = self.sqlalchemy_session
         if isinstance(given, AsyncSession) or (given is None and self.session_factory is None):
@@ -249,7 +249,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
                 await session.flush()
             await _complete_columns(session, states)
         if not self.commits_later:
-            await self.complete()  # last: loading may begin a transaction
+            await self.commit()  # last: loading may begin a transaction
         return instances
 
     def postpones(self, model: type[M], names: Collection[str]) -> bool:
@@ -275,7 +275,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             if session.new or session.dirty or session.deleted:
                 await session.flush()
 
-    async def complete(self) -> None:
+    async def commit(self) -> None:
         if self.persistence == "commit":
             session = self.session()
             with _nothing_expires(session):
@@ -330,7 +330,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         if self.persistence is None and not session.autoflush:
             await session.flush()  # what was only added could not be found
 
-    async def find_winner(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
+    async def find_afresh(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         # MySQL's default isolation level, REPEATABLE READ, shows a plain SELECT what was there
         # when the transaction began; a locking one shows what is there.
         # https://dev.mysql.com/doc/refman/8.4/en/innodb-consistent-read.html
@@ -374,7 +374,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         return self.session()
 
     @asynccontextmanager
-    async def rolled_back(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
+    async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
         session = self.session()
         await _begin_on_sqlite(session)
         try:
@@ -386,7 +386,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             # As in save_new(): what was changed inside has expired.
             await _load_columns(session, session.sync_session.identity_map.all_states())
 
-    async def finish(self, instances: Sequence[M]) -> None:
+    async def refresh(self, instances: Sequence[M]) -> None:
         session = self.session()
         states = [_state(instance) for instance in instances]
         if any(state.expired_attributes or _deferred_columns(state.mapper) for state in states):

@@ -166,12 +166,12 @@ class Call:
     async def _finish(self) -> None:
         if self.within is not None:
             for use in self._uses:
-                if use.has("finish"):
-                    await use.do(self, "finish")
+                if use.has("refresh"):
+                    await use.do(self, "refresh")
                 # What the rest of the outer call does may leave its objects out of date again.
                 self.within.note(use.adapter, use.model, use.in_force, list(use.instances.values()))
             return
-        for method in ("flush", "finish", "complete"):
+        for method in ("flush", "refresh", "commit"):
             for use in self._uses:
                 if use.has(method):
                     await use.do(self, method)
@@ -182,7 +182,7 @@ def _overridden(adapter: type[Adapter]) -> frozenset[str]:
     """Return which of the methods an adapter has that are called at the end of a call."""
     return frozenset(
         name
-        for name in ("flush", "finish", "complete")
+        for name in ("flush", "refresh", "commit")
         if getattr(adapter, name) is not getattr(PersistenceAdapter, name)
     )
 
@@ -201,11 +201,11 @@ class _Use:
     def has(self, method: str) -> bool:
         """Return whether the adapter has a method that does anything."""
         adapter = self.adapter
-        return method in _overridden(type(adapter)) and (method != "finish" or adapter.finishes)
+        return method in _overridden(type(adapter)) and (method != "refresh" or adapter.refreshes)
 
     async def do(self, call: Call, method: str) -> None:
         """Call a method of the adapter."""
-        arguments = [list(self.instances.values())] if method == "finish" else []
+        arguments = [list(self.instances.values())] if method == "refresh" else []
 
         def work() -> Awaitable[None]:
             done: Awaitable[None] = getattr(self.adapter, method)(*arguments)
@@ -214,8 +214,8 @@ class _Use:
         with options.restored(self.in_force):
             key = self.adapter.stored_through(self.model)
         watching: Any = nullcontext()
-        if observing.observer is not None and method == "finish":
-            watching = observing.observer.finishing(self.adapter)
+        if observing.observer is not None and method == "refresh":
+            watching = observing.observer.refreshing(self.adapter)
         with watching:
             await using(call, self.adapter, key, self.in_force, work)
 

@@ -274,11 +274,11 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
         session: Any = self.session
         if session is not None:
             return _hashable(session)
-        # Each option has a session of its own begun, by rolled_back().
+        # Each option has a session of its own begun, by undo().
         return _hashable(client_of(self.collection_of(model))), self.session_option
 
     @asynccontextmanager
-    async def rolled_back(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
+    async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
         client = client_of(self.collection_of(model))
         hello = await client.admin.command("hello")
         if "setName" not in hello and hello.get("msg") != "isdbgrid":
@@ -310,7 +310,7 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
                 if session.in_transaction:
                     await session.abort_transaction()
 
-    async def find_winner(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
+    async def find_afresh(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         try:
             return await self.find(model, lookup)
         except OperationFailure as error:
