@@ -317,6 +317,8 @@ def take_back(variable: ContextVar[V], token: Token[V]) -> None:
 class restored:  # noqa: N801 (used like a function; a generator would take twice as long)
     """Have those options hold that were in force elsewhere, in place of those in force."""
 
+    __slots__ = ("_in_force", "_token")
+
     def __init__(self, in_force: InForce) -> None:
         self._in_force = in_force
 
@@ -324,7 +326,10 @@ class restored:  # noqa: N801 (used like a function; a generator would take twic
         self._token = _in_force.set(self._in_force)
 
     def __exit__(self, *error: object) -> None:
-        take_back(_in_force, self._token)
+        try:  # as take_back() does; this runs several times for each object
+            _in_force.reset(self._token)
+        except ValueError:
+            return
 
 
 def scope(options: Mapping[str, Any]) -> restored:

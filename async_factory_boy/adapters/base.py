@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from async_factory_boy.exceptions import AdapterError, ConfigurationError, shown
@@ -50,7 +50,7 @@ class PersistenceAdapter(ABC, Generic[M]):
     3. `finish`, when the call that was made of the factory is over, hooks included;
     4. `complete`, when that call is not part of another.
 
-    From 2 on, the outermost call holds `exclusive`.
+    From 2 on, the outermost call keeps `connection_key` to itself.
 
     One instance serves many calls, tasks and event loops, often at once. So what belongs to one of
     them, a session or a connection, is never kept on the adapter: declare a `CallOption` for it,
@@ -338,13 +338,22 @@ class PersistenceAdapter(ABC, Generic[M]):
             instances: Every object that this adapter stored or found in the call, of any model.
         """
 
-    def stored_through(self, model: type[M]) -> Hashable:
-        """Return what objects of `model` are stored through now: a session, a connection.
+    def connection_key(self, model: type[M]) -> Hashable:
+        """Return what objects of a model are stored through now, if one task at a time may use it.
 
-        Adapters for which it is the same share a transaction, so `rolled_back` of one of them
-        undoes what any of them has stored. Default: each adapter stores by itself.
+        Such as a session, or a connection that is in a transaction: something hashable that is
+        the same each time. The outermost call keeps it to itself, from before it constructs the
+        first object until it ends, so that calls of several tasks may share it. What the call
+        runs itself, such as a hook, or an adapter's `save` that creates further objects, stores
+        through it meanwhile.
+
+        Adapters for which it is the same share a transaction: `rolled_back` of one of them undoes
+        what any of them has stored. Default: ``None``, for what many tasks may use at once.
+
+        Args:
+            model: The class of the objects.
         """
-        return id(self)
+        return None
 
     def rolled_back(self, model: type[M]) -> AbstractAsyncContextManager[Mapping[str, Any]]:
         """Return a context manager that undoes at its end what has been stored inside of it.
@@ -363,16 +372,6 @@ class PersistenceAdapter(ABC, Generic[M]):
             'implement rolled_back(model). Or write lint(..., strategy="build"), which stores '
             "nothing; or lint(..., rollback=False) on a store that is thrown away afterwards."
         )
-
-    def exclusive(self) -> AbstractAsyncContextManager[object]:
-        """Return a context manager that a call holds while it uses the store. Default: none.
-
-        For a connection or session that only one task at a time may use: return its lock. The
-        outermost call enters it once for each `stored_through`, before it constructs the first
-        object, and leaves it at its end. So an ``asyncio.Lock`` will do; but one for each session,
-        not one for all, and made in the running event loop.
-        """
-        return nullcontext()
 
 
 # How the factories call the methods, besides `self`; and which of them they await.
@@ -394,14 +393,13 @@ _PARAMETERS = {
     "check": ["model"],
     "ambient": ["model"],
     "build": ["model", "args", "kwargs"],
-    "exclusive": [],
-    "stored_through": ["model"],
+    "connection_key": ["model"],
     "rolled_back": ["model"],
 }
-_ENTERED = {"exclusive", "rolled_back"}
+_ENTERED = {"rolled_back"}
 _IS_GENERATOR = "is a generator, and has to return an async context manager"
 _NOT_AWAITED = {
-    "add", "ambient", "build", "check", "concerns", "handles", "postpones", "stored_through",
+    "add", "ambient", "build", "check", "concerns", "connection_key", "handles", "postpones",
     "takes", *_ENTERED,
 }  # fmt: skip
 

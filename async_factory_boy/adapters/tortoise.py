@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from typing import Any, ClassVar, TypeVar
 
 from async_factory_boy.adapters import missing
@@ -26,7 +26,7 @@ from async_factory_boy.adapters._tortoise.checks import (
     check_relation,
     check_usable,
 )
-from async_factory_boy.adapters._tortoise.connections import connections_in_use
+from async_factory_boy.adapters._tortoise.connections import outermost_transaction
 from async_factory_boy.adapters._tortoise.inserts import (
     insert_many,
     insert_one,
@@ -34,7 +34,7 @@ from async_factory_boy.adapters._tortoise.inserts import (
 )
 from async_factory_boy.adapters._tortoise.lookups import PAGE, any_of, columns_of, paged
 from async_factory_boy.adapters._tortoise.relations import relate
-from async_factory_boy.adapters._tortoise.turns import RollBackError, savepoint, turn
+from async_factory_boy.adapters._tortoise.savepoints import RollBackError, savepoint
 
 __all__ = ["TortoiseAdapter"]
 
@@ -144,16 +144,14 @@ class TortoiseAdapter(PersistenceAdapter[M]):
             relate(instance, name, related)
         return instance
 
-    def exclusive(self) -> AbstractAsyncContextManager[object]:
-        if not self.get_or_create:
-            return nullcontext()  # save() waits its turn by itself
-        connection = self.tortoise_using_db
-        return turn(*(connections_in_use() if connection is None else [connection]))
+    def connection_key(self, model: type[M]) -> Hashable:
+        # Within a transaction, tasks must not set savepoints and store objects in between each
+        # other: to roll one back would undo what others have stored since.
+        # https://github.com/tortoise/tortoise-orm/issues/1861
+        return outermost_transaction(self.connection(model))
 
     async def save(self, data: M) -> M:
-        connection = self.connection(type(data))
-        async with turn(connection):
-            return await insert_one(data, connection)
+        return await insert_one(data, self.connection(type(data)))
 
     async def save_many(self, data: Sequence[M]) -> list[M]:
         instances = list(data)
@@ -168,8 +166,7 @@ class TortoiseAdapter(PersistenceAdapter[M]):
             or not saves_as_tortoise_does(model, executor)
         ):
             return list(await super().save_many(instances))
-        async with turn(connection):
-            await insert_many(instances, executor)
+        await insert_many(instances, executor)
         return instances
 
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
@@ -230,9 +227,6 @@ class TortoiseAdapter(PersistenceAdapter[M]):
             async with savepoint(connection):
                 return await self.save_many(instances)
         return await self.save_many(instances)
-
-    def stored_through(self, model: type[M]) -> Hashable:
-        return self.connection(model)
 
     @asynccontextmanager
     async def rolled_back(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:

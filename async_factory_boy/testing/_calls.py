@@ -1,4 +1,4 @@
-"""What the methods around storing promise: build, check, ambient, exclusive, finish, complete."""
+"""What the methods around storing promise: build, check, ambient, finish, complete."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import inspect
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
-
-import pytest
 
 from async_factory_boy import AsyncFactoryError, OptionError, bind, options
 from async_factory_boy.testing._promise import promise
@@ -95,19 +93,6 @@ class Calls:
             assert isinstance(ambient, Mapping)
             with bind(**ambient):
                 assert {name: options.in_force()[name] for name in ambient} == dict(ambient)
-
-    @promise(
-        "exclusive() must return a context manager that can be entered anew each time, after an "
-        "error too.",
-        instead="Release the lock on exit, and return a fresh context manager, or the lock itself.",
-    )
-    async def test_exclusive_is_released(self, subject: Subject) -> None:
-        for _ in range(2):
-            with pytest.raises(_OnPurpose):
-                async with subject.adapter(subject.parent):
-                    raise _OnPurpose
-        await subject.save(subject.parent, name="one", size=1)
-        assert await subject.names(subject.parent) == ["one"]
 
     @promise(
         "finish() must leave the objects stored as they are, with their keys and values.",

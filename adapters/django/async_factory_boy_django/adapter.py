@@ -9,7 +9,6 @@ from collections.abc import (
     Awaitable,
     Callable,
     Collection,
-    Hashable,
     Iterable,
     Mapping,
     Sequence,
@@ -192,9 +191,6 @@ class DjangoAdapter(PersistenceAdapter[M]):
                 return _store(instances, alias)
 
         return await self._in_thread(store_all_or_none)
-
-    def stored_through(self, model: type[M]) -> Hashable:
-        return DjangoAdapter, self.alias(model)
 
     @asynccontextmanager
     async def rolled_back(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
