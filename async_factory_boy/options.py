@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from functools import cached_property, lru_cache, wraps
+from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from async_factory_boy.exceptions import ConfigurationError, OptionError, closest, shown, similar
@@ -40,25 +40,36 @@ class InForce(dict[str, Any]):
     is_of_call = False
     """Whether a call of a factory asks an adapter for something, which it completes later."""
 
-    @cached_property
+    # Not cached_property: until Python 3.12 that takes a lock, and these are read for each object.
+    _of_call: InForce | None = None
+    _identity: Hashable = None
+
+    @property
     def of_call(self) -> InForce:
         """The same options, for what a call asks an adapter for."""
         if self.is_of_call:
             return self
-        same = InForce(self)
-        same.by_bind, same.is_of_call = self.by_bind, True
+        same = self._of_call
+        if same is None:
+            same = self._of_call = InForce(self)
+            same.by_bind, same.is_of_call = self.by_bind, True
         return same
 
-    @cached_property
+    @property
     def identity(self) -> Hashable:
         """What is equal for options that are the very same objects."""
-        return frozenset((name, id(value)) for name, value in self.items())
+        if self._identity is None:
+            self._identity = frozenset([(name, id(value)) for name, value in self.items()])
+        return self._identity
 
     def over(self, options: Mapping[str, Any], *, by_bind: bool = False) -> InForce:
         """Return these with `options` put over them, or these if that changes nothing."""
-        changed = not all(name in self and self[name] is value for name, value in options.items())
-        if not changed and not by_bind:
-            return self
+        if not by_bind:
+            for name, value in options.items():
+                if name not in self or self[name] is not value:
+                    break
+            else:
+                return self
         new = InForce({**self, **options})
         new.by_bind = {**self.by_bind, **options} if by_bind else self.by_bind
         return new

@@ -61,7 +61,9 @@ def one_here(factory: Any, strategy: str, keywords: dict[str, Any]) -> Any:
     try:
         scope = plan.root_scope(factory, strategy, keywords, call, above=above)
         building.take_turn(scope)
-        return building.build_here(scope.plan.begin(scope, None))
+        instance = building.build_here(scope.plan.begin(scope, None))
+        scope.forget_children()
+        return instance
     finally:
         options.put_in_force(before)
         fiber = getcurrent()  # not kept above: a fiber that its frames refer to is never collected
@@ -117,6 +119,8 @@ def _generated(
             yield Settle(call)
         if progress is not None:
             progress(len(made), size)
+    if scope is not None:
+        scope.forget_children()
     return made
 
 

@@ -261,7 +261,9 @@ class Plan:
         name = step.pending[-1] if step.pending else ""
         scope = part_scope(step.scope, meta.factory, extras, name)
         building.take_turn(scope)
-        return building.build_here(scope.plan.begin(scope, step, sequence))
+        instance = building.build_here(scope.plan.begin(scope, step, sequence))
+        scope.forget_children()
+        return instance
 
     def definitions(self, given: Mapping[str, Any]) -> Any:
         """Return the declarations with the values that a call gives, for an error to show."""

@@ -203,7 +203,7 @@ async def settle(call: Call) -> None:
     postponed, call.postponed = call.postponed, []
     waves: dict[Hashable, list[Save[Any]]] = {}
     for save in postponed:
-        waves.setdefault(save.key, []).append(save)
+        waves.setdefault(save.key if len(postponed) > 1 else None, []).append(save)
     observer = observing.observer
     watching: Any = nullcontext()
     if observer is not None and postponed:

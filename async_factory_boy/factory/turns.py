@@ -124,7 +124,7 @@ class Turns:
         except BaseException:
             if future in lock.waiting:
                 lock.waiting.remove(future)
-            else:  # its turn came at the same moment
+            elif not future.cancelled():  # its turn came at the same moment
                 self._hand_on(key, lock)
             raise
         return lock
