@@ -15,6 +15,7 @@ from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from async_factory_boy.exceptions import ConfigurationError, OptionError, closest, shown, similar
+from async_factory_boy.stores import STORES
 
 if TYPE_CHECKING:
     # For the signature of `bind` only: an ORM that is not installed counts as Any.
@@ -82,17 +83,7 @@ _own: set[str] = set()
 
 # The options of the adapters in this distribution are known before those are imported: a graph
 # may reach a store through SubFactory("path.to.Factory") only after `bind` named its option.
-_built_in = {
-    name: f"async_factory_boy.adapters.{adapter}"
-    for name, adapter in {
-        "sqlalchemy_session": "sqlalchemy.SQLAlchemyAdapter",
-        "tortoise_using_db": "tortoise.TortoiseAdapter",
-        "beanie_session": "beanie.BeanieAdapter",
-        "mongo_collection": "mongo.MongoAdapter",
-        "mongo_session": "mongo.MongoAdapter",
-        "databases_database": "databases.DatabasesAdapter",
-    }.items()
-}
+_built_in = {option: store.adapter for store in STORES for option in store.options}
 _known: dict[str, CallOption[Any] | None] = dict.fromkeys(_built_in)
 
 

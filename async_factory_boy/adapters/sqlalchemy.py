@@ -19,8 +19,8 @@ from inspect import iscoroutine
 from typing import Any, ClassVar, Literal, TypeVar, cast
 from weakref import WeakKeyDictionary
 
-from async_factory_boy.adapters import missing
-from async_factory_boy.adapters.base import PersistenceAdapter, fields_option
+from async_factory_boy.adapters.base import PersistenceAdapter
+from async_factory_boy.adapters.fields import fields_option
 from async_factory_boy.exceptions import (
     AdapterError,
     ConfigurationError,
@@ -29,6 +29,7 @@ from async_factory_boy.exceptions import (
     shown,
 )
 from async_factory_boy.options import CallOption
+from async_factory_boy.stores import missing
 
 try:
     from sqlalchemy import Column, ColumnElement, Select, and_, inspect, or_, select

@@ -6,10 +6,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mappi
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, TypeVar
 
-from async_factory_boy.adapters import missing
-from async_factory_boy.adapters.base import PersistenceAdapter, fields_option
+from async_factory_boy.adapters.base import PersistenceAdapter
+from async_factory_boy.adapters.fields import fields_option
 from async_factory_boy.exceptions import AdapterError, ConfigurationError
 from async_factory_boy.options import CallOption
+from async_factory_boy.stores import missing
 
 try:
     from tortoise.backends.base.client import BaseDBAsyncClient, TransactionalDBClient

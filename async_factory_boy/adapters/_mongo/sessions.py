@@ -174,8 +174,10 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
             )
 
     def connection_key(self, model: type[M]) -> Hashable:
-        # Motor's own sessions are not hashable; each wraps one that is.
-        return getattr(self.session, "delegate", self.session)
+        session: Any = self.session
+        # Motor's own are not hashable; each wraps one that is.
+        key: Hashable = getattr(session, "delegate", session)
+        return key
 
     @abstractmethod
     async def store(self, instances: Sequence[M], stored: list[Any]) -> Sequence[M]:
