@@ -83,9 +83,9 @@ class LintCase:
                 return error
             return None
         # What is raised by this is no fault of the factory.
-        undoing = await rolled_back(self.factory) if rollback else AsyncExitStack()
+        undone = await undoing(self.factory) if rollback else AsyncExitStack()
         try:
-            async with undoing:
+            async with undone:
                 await self.factory.create_async(**given)
         except Exception as error:
             return error
@@ -154,7 +154,7 @@ class LintError(AsyncFactoryError, AssertionError):
 
 
 class BrokenUndoError(AdapterError):
-    """A ``rolled_back`` does not do what the protocol has it do."""
+    """An ``undo()`` does not do what the protocol has it do."""
 
 
 async def lint(
@@ -281,7 +281,7 @@ def _check_strategy(strategy: object) -> None:
         )
 
 
-async def rolled_back(factory: AnyFactory) -> AsyncExitStack:
+async def undoing(factory: AnyFactory) -> AsyncExitStack:
     """Return what undoes at its end what `factory` has stored, in all the stores it reaches."""
     async with AsyncExitStack() as stack:
         undone: set[Hashable] = set()
@@ -291,10 +291,10 @@ async def rolled_back(factory: AnyFactory) -> AsyncExitStack:
                     continue
             async with AsyncExitStack() as begun:
                 with options.scope(of_part):
-                    given = await begun.enter_async_context(adapter.rolled_back(model))
+                    given = await begun.enter_async_context(adapter.undo(model))
                 if not isinstance(given, Mapping):
                     raise BrokenUndoError(
-                        f"{type(adapter).__name__}.rolled_back() gave {given!r}; it has to give "
+                        f"{type(adapter).__name__}.undo() gave {given!r}; it has to give "
                         "the call-time options that hold inside of it: yield {} if none changes."
                     )
                 if of_part and any(of_part.get(name) is not given[name] for name in given):

@@ -28,7 +28,7 @@ class Observer(Protocol):
         """Watch a wave: a store being asked for objects at once, each with its factory."""
         ...
 
-    def finishing(self, adapter: object) -> AbstractContextManager[object]:
+    def refreshing(self, adapter: object) -> AbstractContextManager[object]:
         """Watch an adapter finish what a call has stored."""
         ...
 

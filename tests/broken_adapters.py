@@ -249,7 +249,7 @@ class DoesLessForABatch(SoundAdapter):
         return instances
 
 
-# find(), find_many(), find_winner()
+# find(), find_many(), find_afresh()
 
 
 @caught_by("test_find_returns_the_object", "test_get_or_create")
@@ -316,13 +316,13 @@ class MixesLookups(SoundAdapter):
         return [await self.select(model, "name IS ?", {"name": one["name"]}) for one in lookups]
 
 
-@caught_by("test_find_winner_finds")
+@caught_by("test_find_afresh_finds")
 class FindsNoWinner(SoundAdapter):
-    async def find_winner(self, model: type[Any], lookup: Mapping[str, Any]) -> Any:
+    async def find_afresh(self, model: type[Any], lookup: Mapping[str, Any]) -> Any:
         return None
 
 
-@caught_by("test_find_winner_sees_who_was_faster")
+@caught_by("test_find_afresh_sees_who_was_faster")
 class RemembersWhatIsAbsent(SoundAdapter):
     def __init__(self) -> None:
         self.absent: list[Mapping[str, Any]] = []
@@ -403,17 +403,17 @@ class CommitsWhatIsNewOfABatch(SoundAdapter):
 
 @caught_by("test_lost_race")
 class LosesTheRace(SoundAdapter):
-    async def find_winner(self, model: type[Any], lookup: Mapping[str, Any]) -> Any:
+    async def find_afresh(self, model: type[Any], lookup: Mapping[str, Any]) -> Any:
         return await super().find(model, {"size": 1})
 
 
 @caught_by("test_conflict_over_another_value")
 class FindsAnyWinner(SoundAdapter):
-    async def find_winner(self, model: type[Any], lookup: Mapping[str, Any]) -> Any:
+    async def find_afresh(self, model: type[Any], lookup: Mapping[str, Any]) -> Any:
         return await self.select(model, "TRUE", {})
 
 
-# build(), check(), ambient(), finish(), complete(), and options
+# build(), check(), ambient_options(), refresh(), commit(), and options
 
 
 @caught_by("test_build_constructs")
@@ -471,19 +471,19 @@ class StumblesOverWrongOptions(SoundAdapter):
     option = "stumbling_connection"
 
 
-@caught_by("test_ambient_returns_options")
+@caught_by("test_ambient_options")
 class HasUnknownOptions(SoundAdapter):
-    def ambient(self, model: type[Any]) -> Mapping[str, Any]:
+    def ambient_options(self, model: type[Any]) -> Mapping[str, Any]:
         return {"nobody_knows_this": self.connection()}
 
 
-@caught_by("test_finish_changes_nothing")
+@caught_by("test_refresh_changes_nothing")
 class StoresOnceMoreAtTheEnd(SoundAdapter):
-    async def finish(self, instances: Sequence[Any]) -> None:
+    async def refresh(self, instances: Sequence[Any]) -> None:
         await self.connection().execute("UPDATE Parent SET size = 0")
 
 
-@caught_by("test_finish_accepts_what_was_found")
+@caught_by("test_refresh_accepts_what_was_found")
 class FinishesOnlyWhatItSaved(SoundAdapter):
     def __init__(self) -> None:
         self.saved: list[Any] = []
@@ -492,31 +492,31 @@ class FinishesOnlyWhatItSaved(SoundAdapter):
         self.saved.append(instance)
         return await super().save(instance)
 
-    async def finish(self, instances: Sequence[Any]) -> None:
+    async def refresh(self, instances: Sequence[Any]) -> None:
         for instance in instances:
             assert any(saved is instance for saved in self.saved)
 
 
-@caught_by("test_complete_does_not_commit")
+@caught_by("test_commit_does_not_commit_unasked")
 class CommitsBatches(SoundAdapter):
-    async def complete(self) -> None:
+    async def commit(self) -> None:
         await self.connection().commit()
 
 
 @caught_by("test_commits_when_told_to")
 class ForgetsToCommitABatch(SoundAdapter):
-    async def complete(self) -> None:
+    async def commit(self) -> None:
         pass
 
     async def commit_now(self) -> None:
-        if self.commit and not self.commits_later:
+        if self.commits and not self.commits_later:
             await self.connection().commit()
 
 
 @caught_by("test_commits_all_or_nothing")
 class CommitsTooEarly(SoundAdapter):
     async def commit_now(self) -> None:
-        await self.complete()
+        await self.commit()
 
 
 # Options, tasks and event loops
@@ -562,7 +562,7 @@ class HoldsALockFromTheCheckOn(SoundAdapter):
             raise RuntimeError("busy")
         self.busy = True
 
-    async def finish(self, instances: Sequence[Any]) -> None:
+    async def refresh(self, instances: Sequence[Any]) -> None:
         self.busy = False
 
 
@@ -587,28 +587,28 @@ class KeepsTheFirstConnection(Remembers):
         type(self).remembered = self.remembered or self.sound_connection
 
 
-# rolled_back() and connection_key()
+# undo() and connection_key()
 
 
 @caught_by("test_undo")
 class UndoesNothing(SoundAdapter):
     @asynccontextmanager
-    async def rolled_back(self, model: type[Any]) -> AsyncGenerator[Mapping[str, Any]]:
+    async def undo(self, model: type[Any]) -> AsyncGenerator[Mapping[str, Any]]:
         yield {}
 
 
 @caught_by("test_undo")
 class YieldsNoOptions(SoundAdapter):
     @asynccontextmanager
-    async def rolled_back(self, model: type[Any]) -> AsyncGenerator[Any]:
-        async with super().rolled_back(model):
+    async def undo(self, model: type[Any]) -> AsyncGenerator[Any]:
+        async with super().undo(model):
             yield None
 
 
 @caught_by("test_undo_keeps_what_was_before")
 class UndoesEverything(SoundAdapter):
     @asynccontextmanager
-    async def rolled_back(self, model: type[Any]) -> AsyncGenerator[Mapping[str, Any]]:
+    async def undo(self, model: type[Any]) -> AsyncGenerator[Mapping[str, Any]]:
         try:
             yield {}
         finally:
@@ -618,7 +618,7 @@ class UndoesEverything(SoundAdapter):
 @caught_by("test_undo_commits_nothing")
 class CommitsWhatWasBefore(SoundAdapter):
     @asynccontextmanager
-    async def rolled_back(self, model: type[Any]) -> AsyncGenerator[Mapping[str, Any]]:
+    async def undo(self, model: type[Any]) -> AsyncGenerator[Mapping[str, Any]]:
         await self.connection().commit()
         try:
             yield {}
@@ -629,7 +629,7 @@ class CommitsWhatWasBefore(SoundAdapter):
 @caught_by("test_undo_after_an_error", "test_undo_after_a_conflict")
 class UndoesOnlyWhatWentWell(SoundAdapter):
     @asynccontextmanager
-    async def rolled_back(self, model: type[Any]) -> AsyncGenerator[Mapping[str, Any]]:
+    async def undo(self, model: type[Any]) -> AsyncGenerator[Mapping[str, Any]]:
         connection = await self.begin_savepoint()
         yield {}
         await connection.execute("ROLLBACK TO sound")
@@ -639,8 +639,8 @@ class UndoesOnlyWhatWentWell(SoundAdapter):
 @caught_by("test_undo_after_an_error", "test_undo_after_a_conflict")
 class SwallowsWhatWentWrong(SoundAdapter):
     @asynccontextmanager
-    async def rolled_back(self, model: type[Any]) -> AsyncGenerator[Mapping[str, Any]]:
-        async with super().rolled_back(model):
+    async def undo(self, model: type[Any]) -> AsyncGenerator[Mapping[str, Any]]:
+        async with super().undo(model):
             with suppress(LookupError, sqlite3.IntegrityError):
                 yield {}
 

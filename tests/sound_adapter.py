@@ -57,7 +57,7 @@ class SoundAdapter(PersistenceAdapter[Any]):
 
     conflicts = (sqlite3.IntegrityError,)
 
-    commit = False
+    commits = False
     """Whether to commit what is stored."""
 
     option: ClassVar[str] = "sound_connection"
@@ -90,10 +90,10 @@ class SoundAdapter(PersistenceAdapter[Any]):
 
     async def commit_now(self) -> None:
         if not self.commits_later:
-            await self.complete()
+            await self.commit()
 
-    async def complete(self) -> None:
-        if self.commit:
+    async def commit(self) -> None:
+        if self.commits:
             await self.connection().commit()
 
     async def insert(self, instances: Sequence[Any], insert: str = "INSERT") -> None:
@@ -137,7 +137,7 @@ class SoundAdapter(PersistenceAdapter[Any]):
         return instances
 
     @asynccontextmanager
-    async def rolled_back(self, model: type[Any]) -> AsyncGenerator[Mapping[str, Any]]:
+    async def undo(self, model: type[Any]) -> AsyncGenerator[Mapping[str, Any]]:
         connection = await self.begin_savepoint()
         try:
             yield {}
@@ -186,7 +186,7 @@ async def opened(path: Path) -> AsyncGenerator[Connection]:
 def factories(adapter_class: type[SoundAdapter]) -> list[type[AsyncFactory[Any]]]:
     """Return factories of parents, of children, and of parents that are committed."""
     told_to_commit = adapter_class()
-    told_to_commit.commit = True
+    told_to_commit.commits = True
 
     class ParentFactory(AsyncFactory[Parent]):
         class Meta:

@@ -70,10 +70,10 @@ def _sync(*parameters: str) -> Callable[..., Any]:
         ("save_many", ["instances"]),
         ("find", ["model", "lookup"]),
         ("find_many", ["model", "lookups"]),
-        ("find_winner", ["model", "lookup"]),
+        ("find_afresh", ["model", "lookup"]),
         ("save_new", ["build"]),
-        ("complete", []),
-        ("finish", ["instances"]),
+        ("commit", []),
+        ("refresh", ["instances"]),
     ],
 )
 def test_sync_method(name: str, parameters: list[str]) -> None:
@@ -112,10 +112,10 @@ async def _generator(self: object, *arguments: object) -> Any:
     [
         ("handles", "@classmethod def handles(cls, model)"),
         ("check", "def check(self, model)"),
-        ("ambient", "def ambient(self, model)"),
+        ("ambient_options", "def ambient_options(self, model)"),
         ("build", "def build(self, model, args, kwargs)"),
         ("connection_key", "def connection_key(self, model)"),
-        ("rolled_back", "def rolled_back(self, model)"),
+        ("undo", "def undo(self, model)"),
     ],
 )
 def test_async_method(name: str, signature: str, function: Any) -> None:
@@ -137,9 +137,9 @@ def test_async_method(name: str, signature: str, function: Any) -> None:
             "def build(self, model, args, kwargs).",
         ),
         (
-            "rolled_back",
+            "undo",
             "is a generator, and has to return an async context manager; write "
-            "@contextlib.asynccontextmanager async def rolled_back(self, model).",
+            "@contextlib.asynccontextmanager async def undo(self, model).",
         ),
     ],
 )
@@ -244,10 +244,10 @@ async def test_decorated_methods() -> None:
         async def find(self, model: Any, lookup: Any) -> Any:
             return None
 
-        async def _finish(self, done: bool, instances: Any) -> None:
+        async def _refresh(self, done: bool, instances: Any) -> None:
             assert done
 
-        finish = functools.partialmethod(_finish, True)
+        refresh = functools.partialmethod(_refresh, True)
 
     assert await factory_with(DecoratedAdapter).create_async() == {"name": "x"}
 

@@ -31,15 +31,15 @@ def imported(path: Path) -> set[str]:
     found: set[str] = set()
 
     class Visitor(ast.NodeVisitor):
-        def visit_If(self, node: ast.If) -> None:  # noqa: N802
+        def visit_If(self, node: ast.If) -> None:
             if not (isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
                 self.generic_visit(node)
 
-        def visit_Import(self, node: ast.Import) -> None:  # noqa: N802
+        def visit_Import(self, node: ast.Import) -> None:
             for alias in node.names:
                 self.add(alias.name)
 
-        def visit_ImportFrom(self, node: ast.ImportFrom) -> None:  # noqa: N802
+        def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
             if node.module == "async_factory_boy":
                 for alias in node.names:
                     self.add(f"async_factory_boy.{alias.name}")

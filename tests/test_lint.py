@@ -362,7 +362,7 @@ class ListAdapter(PersistenceAdapter[dict[str, Any]]):
 
 
 class UndoingAdapter(ListAdapter):
-    def rolled_back(self, model: Any) -> Any:
+    def undo(self, model: Any) -> Any:
         return Undo(self.rows)
 
 
@@ -379,16 +379,16 @@ class Undo:
 
 
 async def test_undoing_without_options() -> None:
-    """A rolled_back() that yields nothing is told what to yield."""
+    """A undo() that yields nothing is told what to yield."""
 
     class SilentAdapter(ListAdapter):
         @asynccontextmanager
-        async def rolled_back(self, model: Any) -> AsyncGenerator[Any]:
+        async def undo(self, model: Any) -> AsyncGenerator[Any]:
             yield
 
     with pytest.raises(
         AdapterError,
-        match=r"^SilentAdapter\.rolled_back\(\) gave None; it has to give the call-time options "
+        match=r"^SilentAdapter\.undo\(\) gave None; it has to give the call-time options "
         r"that hold inside of it: yield \{\} if none changes\.$",
     ):
         await lint(of(SilentAdapter()))
@@ -431,7 +431,7 @@ class BeginningAdapter(ListAdapter):
         return id(self.lint_rows)
 
     @asynccontextmanager
-    async def rolled_back(self, model: Any) -> AsyncGenerator[dict[str, Any]]:
+    async def undo(self, model: Any) -> AsyncGenerator[dict[str, Any]]:
         self.open_transactions += 1
         yield {"lint_rows": []}
         self.open_transactions -= 1
@@ -458,7 +458,7 @@ async def test_a_connection_of_a_part() -> None:
 
 
 async def test_an_adapter_of_somebody_else() -> None:
-    """An adapter that implements rolled_back() can be linted."""
+    """An adapter that implements undo() can be linted."""
     adapter = UndoingAdapter()
     await lint([of(adapter), of(adapter)])
     assert adapter.rows == []

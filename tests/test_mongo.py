@@ -694,7 +694,7 @@ async def test_failing_lookup(bound: Any) -> None:
     """When the winner's lookup fails for another reason, the driver's error is raised."""
     adapter: Any = ThingFactory._meta.adapter_for_storing()
     with pytest.raises(OperationFailure, match="unknown top level operator"):
-        await adapter.find_winner(dict, {"$nothing": 1})
+        await adapter.find_afresh(dict, {"$nothing": 1})
 
 
 async def test_refused_without_a_transaction(bound: Any) -> None:

@@ -47,7 +47,7 @@ async def written_by_a_reader() -> None:
     adapter = DictAdapter()
     assert_type(adapter.dict_store, "list[dict[str, int]] | None")
     assert_type(await adapter.save({}), dict[str, int])
-    async with adapter.rolled_back(dict) as given:
+    async with adapter.undo(dict) as given:
         assert_type(given, Mapping[str, Any])
 
 

@@ -47,8 +47,8 @@ class PersistenceAdapter(ABC, Generic[M]):
     2. with ``get_or_create``: `find`, and if there is nothing, `save_new`, which calls `build` and
        `save_many`; without it: `build` and `save`. For objects of a batch that are ready at the
        same time, these are `find_many` and `save_new`, or `build` and `save_many`;
-    3. `finish`, when the call that was made of the factory is over, hooks included;
-    4. `complete`, when that call is not part of another.
+    3. `refresh`, when the call that was made of the factory is over, hooks included;
+    4. `commit`, when that call is not part of another.
 
     From 2 on, the outermost call keeps `connection_key` to itself.
 
@@ -77,12 +77,12 @@ class PersistenceAdapter(ABC, Generic[M]):
     """Fields that identify an object: `find` is asked for one with their values before a new one
     is built. Empty: every call stores a new object. Usually set by the constructor."""
 
-    finishes: bool = True
-    """Whether `finish` has anything to do: false where the adapter's options leave nothing."""
+    refreshes: bool = True
+    """Whether `refresh` has anything to do: false where the adapter's options leave nothing."""
 
     conflicts: ClassVar[tuple[type[Exception], ...]] = ()
     """What `save_new` raises when the store has an object with the same unique values. Empty: such
-    an error is the caller's, and `find_winner` is never asked."""
+    an error is the caller's, and `find_afresh` is never asked."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -137,7 +137,7 @@ class PersistenceAdapter(ABC, Generic[M]):
                 `MissingOptionError`.
         """
 
-    def ambient(self, model: type[M]) -> Mapping[str, Any]:
+    def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
         """Return call-time options that nobody gave, but that hold where the call is made.
 
         For a store whose connection goes by a context variable: that of the transaction which the
@@ -232,7 +232,7 @@ class PersistenceAdapter(ABC, Generic[M]):
         """
         return [await self.find(model, lookup) for lookup in lookups]
 
-    async def find_winner(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
+    async def find_afresh(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         """Answer `find` after `save_new` raised one of `conflicts`. Default: `find`.
 
         Differs where a transaction does not see by a plain lookup what another one has committed
@@ -262,7 +262,7 @@ class PersistenceAdapter(ABC, Generic[M]):
 
     @property
     def commits_later(self) -> bool:
-        """Whether `complete` will be called, so that an adapter that commits has to wait for it.
+        """Whether `commit` will be called, so that an adapter that commits has to wait for it.
 
         False where something else than a factory of this library uses the adapter.
         """
@@ -317,17 +317,17 @@ class PersistenceAdapter(ABC, Generic[M]):
         """Write what hooks have changed of objects that are stored; called once, when all is done.
 
         Called at the end of the outermost call, for each adapter that it has used, before any is
-        asked to `finish`. Default: nothing.
+        asked to `refresh`. Default: nothing.
         """
 
-    async def complete(self) -> None:
+    async def commit(self) -> None:
         """Commit, if the adapter is to; called at the end of an outermost call that succeeds.
 
         Most adapters leave that to the caller, and this out: nobody is to commit who was not asked
         to. Default: nothing.
         """
 
-    async def finish(self, instances: Sequence[M]) -> None:
+    async def refresh(self, instances: Sequence[M]) -> None:
         """Make objects whole before a call returns them. Default: nothing.
 
         Called at the end of each call, after its last hook: hooks may have left what an earlier
@@ -347,7 +347,7 @@ class PersistenceAdapter(ABC, Generic[M]):
         runs itself, such as a hook, or an adapter's `save` that creates further objects, stores
         through it meanwhile.
 
-        Adapters for which it is the same share a transaction: `rolled_back` of one of them undoes
+        Adapters for which it is the same share a transaction: `undo` of one of them undoes
         what any of them has stored. Default: ``None``, for what many tasks may use at once.
 
         Args:
@@ -355,7 +355,7 @@ class PersistenceAdapter(ABC, Generic[M]):
         """
         return None
 
-    def rolled_back(self, model: type[M]) -> AbstractAsyncContextManager[Mapping[str, Any]]:
+    def undo(self, model: type[M]) -> AbstractAsyncContextManager[Mapping[str, Any]]:
         """Return a context manager that undoes at its end what has been stored inside of it.
 
         What was stored before stays as it was, also if the store has refused something inside.
@@ -369,7 +369,7 @@ class PersistenceAdapter(ABC, Generic[M]):
         """
         raise AdapterError(
             f"{type(self).__name__} cannot undo what it stores, as lint() does after each object; "
-            'implement rolled_back(model). Or write lint(..., strategy="build"), which stores '
+            'implement undo(model). Or write lint(..., strategy="build"), which stores '
             "nothing; or lint(..., rollback=False) on a store that is thrown away afterwards."
         )
 

@@ -238,7 +238,7 @@ class BeanieAdapter(ClientSessionAdapter[M]):
             return await super().find_many(model, lookups)
         return [None if row is None else cast("M", parse_obj(document, row)) for row in found]
 
-    async def finish(self, instances: Sequence[M]) -> None:
+    async def refresh(self, instances: Sequence[M]) -> None:
         if not self.fetch_links:
             return
         of_class: dict[type[Document], list[Document]] = {}

@@ -162,7 +162,7 @@ class DatabasesAdapter(PersistenceAdapter[M]):
             _check_database(database)
         return database
 
-    def ambient(self, model: type[M]) -> Mapping[str, Any]:
+    def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
         # What the callable returns may go by a context variable of the calling hook.
         if self.databases_database is not None or not callable(self.database):
             return {}
@@ -227,7 +227,7 @@ class DatabasesAdapter(PersistenceAdapter[M]):
             return await self.save_many(await build())
 
     @asynccontextmanager
-    async def rolled_back(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
+    async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
         async with self.current_database().transaction(force_rollback=True):
             yield {}
 
@@ -246,7 +246,7 @@ class DatabasesAdapter(PersistenceAdapter[M]):
                 return [None if record is None else layout.load(record) for record in records]
         return await super().find_many(model, lookups)
 
-    async def find_winner(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
+    async def find_afresh(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         database = self.current_database()
         layout = layout_of(model)
         statement = layout.select(lookup)

@@ -189,7 +189,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             session = session()
         return session
 
-    def ambient(self, model: type[M]) -> Mapping[str, Any]:
+    def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
         # What the factory or the registry returns may go by a context variable of the calling hook.
         given = self.sqlalchemy_session
         if isinstance(given, AsyncSession) or (given is None and self.session_factory is None):
@@ -244,7 +244,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
                 await session.flush()
             await _complete_columns(session, states)
         if not self.commits_later:
-            await self.complete()  # last: loading may begin a transaction
+            await self.commit()  # last: loading may begin a transaction
         return instances
 
     def postpones(self, model: type[M], names: Collection[str]) -> bool:
@@ -271,7 +271,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             if sync.new or sync.dirty or sync.deleted:
                 await session.flush()
 
-    async def complete(self) -> None:
+    async def commit(self) -> None:
         if self.persistence == "commit":
             session = self.session()
             with _nothing_expires(session):
@@ -326,7 +326,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         if self.persistence is None and not session.autoflush:
             await session.flush()  # what was only added could not be found
 
-    async def find_winner(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
+    async def find_afresh(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         # MySQL's default isolation level, REPEATABLE READ, shows a plain SELECT what was there
         # when the transaction began; a locking one shows what is there.
         # https://dev.mysql.com/doc/refman/8.4/en/innodb-consistent-read.html
@@ -367,7 +367,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         return await self.save_many(instances)
 
     @asynccontextmanager
-    async def rolled_back(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
+    async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
         session = self.session()
         await _begin_on_sqlite(session)
         try:
@@ -379,7 +379,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             # As in save_new(): what was changed inside has expired.
             await _load_columns(session, session.sync_session.identity_map.all_states())
 
-    async def finish(self, instances: Sequence[M]) -> None:
+    async def refresh(self, instances: Sequence[M]) -> None:
         session = self.session()
         states = [_state(instance) for instance in instances]
         if any(state.expired_attributes or _deferred_columns(state.mapper) for state in states):

@@ -86,7 +86,7 @@ class TortoiseAdapter(PersistenceAdapter[M]):
         owner = type(self).__name__
         self.get_or_create = fields_option("get_or_create", get_or_create, owner=owner)
         self.fetch = fields_option("fetch", fetch, owner=owner, example="company")
-        self.finishes = bool(self.fetch)
+        self.refreshes = bool(self.fetch)
 
     @classmethod
     def handles(cls, model: type) -> bool:
@@ -96,7 +96,7 @@ class TortoiseAdapter(PersistenceAdapter[M]):
         """Return the connection that objects of `model` are stored through now."""
         return self.tortoise_using_db or model._choose_db(for_write=True)
 
-    def ambient(self, model: type[M]) -> Mapping[str, Any]:
+    def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
         # in_transaction() puts its connection into a context variable of the code inside it.
         return {"tortoise_using_db": self.connection(model)}
 
@@ -201,7 +201,7 @@ class TortoiseAdapter(PersistenceAdapter[M]):
                 answers.append(None)
         return answers
 
-    async def find_winner(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
+    async def find_afresh(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         connection = self.connection(model)
         queryset = self._lookup(model, lookup)
         if connection.capabilities.dialect != "mysql":
@@ -230,7 +230,7 @@ class TortoiseAdapter(PersistenceAdapter[M]):
         return await self.save_many(instances)
 
     @asynccontextmanager
-    async def rolled_back(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
+    async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
         connection = self.connection(model)
         try:
             if isinstance(connection, TransactionalDBClient):
@@ -243,7 +243,7 @@ class TortoiseAdapter(PersistenceAdapter[M]):
         except RollBackError:
             pass
 
-    async def finish(self, instances: Sequence[M]) -> None:
+    async def refresh(self, instances: Sequence[M]) -> None:
         if not self.fetch:
             return
         of_model: dict[type[M], list[M]] = {}

@@ -16,27 +16,27 @@ _PARAMETERS = {
     "save_many": ["instances"],
     "find": ["model", "lookup"],
     "find_many": ["model", "lookups"],
-    "find_winner": ["model", "lookup"],
+    "find_afresh": ["model", "lookup"],
     "save_new": ["build"],
-    "complete": [],
+    "commit": [],
     "concerns": ["error", "model"],
     "takes": ["model", "name"],
     "flush": [],
     "postpones": ["model", "names"],
     "add": ["instances"],
-    "finish": ["instances"],
+    "refresh": ["instances"],
     "handles": ["model"],
     "check": ["model"],
-    "ambient": ["model"],
+    "ambient_options": ["model"],
     "build": ["model", "args", "kwargs"],
     "connection_key": ["model"],
-    "rolled_back": ["model"],
+    "undo": ["model"],
 }
-_ENTERED = {"rolled_back"}
+_ENTERED = {"undo"}
 _IS_GENERATOR = "is a generator, and has to return an async context manager"
 _NOT_AWAITED = {
-    "add", "ambient", "build", "check", "concerns", "connection_key", "handles", "postpones",
-    "takes", *_ENTERED,
+    "add", "ambient_options", "build", "check", "concerns", "connection_key", "handles",
+    "postpones", "takes", *_ENTERED,
 }  # fmt: skip
 
 

@@ -167,9 +167,9 @@ class Call:
     async def finish(self) -> None:
         """Have what it has stored made whole; at the end of the outermost call, commit it."""
         if self.within is None:
-            await self._do("flush", "finish", "complete")
+            await self._do("flush", "refresh", "commit")
             return
-        await self._do("finish")
+        await self._do("refresh")
         for use in self._uses:
             # What the rest of the outer call does may leave its objects out of date again.
             self.within.note(use.adapter, use.model, use.in_force, list(use.instances.values()))
@@ -188,7 +188,7 @@ def _overridden(adapter: type[Adapter]) -> frozenset[str]:
     """Return which of the methods an adapter has that are called at the end of a call."""
     return frozenset(
         name
-        for name in ("flush", "finish", "complete")
+        for name in ("flush", "refresh", "commit")
         if getattr(adapter, name) is not getattr(PersistenceAdapter, name)
     )
 
@@ -208,8 +208,8 @@ class _Use:
         """Call those of some methods that the adapter has, in their order."""
         has = _overridden(type(self.adapter))
         methods = [name for name in methods if name in has]
-        if not self.adapter.finishes and "finish" in methods:
-            methods.remove("finish")
+        if not self.adapter.refreshes and "refresh" in methods:
+            methods.remove("refresh")
         if methods:
             with options.restored(self.in_force):
                 key = self.adapter.connection_key(self.model)
@@ -218,13 +218,13 @@ class _Use:
     async def _work(self, methods: Sequence[str]) -> None:
         adapter = self.adapter
         for name in methods:
-            if name != "finish":
+            if name != "refresh":
                 await getattr(adapter, name)()
             elif observing.observer is None:
-                await adapter.finish(list(self.instances.values()))
+                await adapter.refresh(list(self.instances.values()))
             else:
-                with observing.observer.finishing(adapter):
-                    await adapter.finish(list(self.instances.values()))
+                with observing.observer.refreshing(adapter):
+                    await adapter.refresh(list(self.instances.values()))
 
 
 async def using(

@@ -43,7 +43,7 @@ class Target(NamedTuple):
     def now(cls, scope: Scope) -> Target:
         """Return where an object would be stored now."""
         adapter, model, in_force = scope.adapter, scope.model, scope.in_force
-        ambient = adapter.ambient(model)
+        ambient = adapter.ambient_options(model)
         if not ambient:
             connection = adapter.connection_key(model)
             return cls(scope.call, adapter, model, in_force, in_force, connection)
@@ -381,9 +381,9 @@ class _Search(Generic[M]):
 
     async def _winner(self, one: _Wanted[M]) -> M | None:
         """Return the object that was faster, or None if the conflict was over something else."""
-        winner = await self.adapter.find_winner(self.model, one.lookup)
+        winner = await self.adapter.find_afresh(self.model, one.lookup)
         if winner is None and one.given:
-            winner = await self.adapter.find_winner(self.model, one.given)
+            winner = await self.adapter.find_afresh(self.model, one.given)
         return winner
 
 

@@ -216,7 +216,7 @@ class Report:
             yield
 
     @contextmanager
-    def finishing(self, adapter: object) -> Generator[None]:
+    def refreshing(self, adapter: object) -> Generator[None]:
         name = self._factories.get(id(adapter))
         with self._stored({} if name is None else {name: 1.0}):
             yield

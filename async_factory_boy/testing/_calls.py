@@ -1,4 +1,4 @@
-"""What the methods around storing promise: build, check, ambient, finish, complete."""
+"""What the methods around storing promise: build, check, ambient_options, refresh, commit."""
 
 from __future__ import annotations
 
@@ -84,26 +84,26 @@ class Calls:
                 pass
 
     @promise(
-        "ambient() must return call-time options, by their names.",
+        "ambient_options() must return call-time options, by their names.",
         instead="Return a mapping of names of the adapter's CallOptions to values they take.",
     )
-    async def test_ambient_returns_options(self, subject: Subject) -> None:
+    async def test_ambient_options(self, subject: Subject) -> None:
         for factory in (subject.parent, subject.child):
-            ambient = factory._meta.adapter_for_storing().ambient(factory._meta.model)
+            ambient = factory._meta.adapter_for_storing().ambient_options(factory._meta.model)
             assert isinstance(ambient, Mapping)
             with bind(**ambient):
                 assert {name: options.in_force()[name] for name in ambient} == dict(ambient)
 
     @promise(
-        "finish() must leave the objects stored as they are, with their keys and values.",
+        "refresh() must leave the objects stored as they are, with their keys and values.",
         instead="Load what is out of date; store, copy and remove nothing.",
     )
-    async def test_finish_changes_nothing(self, subject: Subject) -> None:
+    async def test_refresh_changes_nothing(self, subject: Subject) -> None:
         saved = [await subject.save(subject.parent, name=f"name{n}", size=n) for n in range(3)]
         before = await subject.rows(subject.parent)
         for _ in range(2):  # a call made in a hook is finished, and then the outer one
             async with subject.adapter(subject.parent) as adapter:
-                finished = adapter.finish(saved)
+                finished = adapter.refresh(saved)
                 assert inspect.isawaitable(finished)
                 await finished
         assert await subject.rows(subject.parent) == before
@@ -112,25 +112,25 @@ class Calls:
             assert (subject.get(instance, "name"), subject.get(instance, "size")) == (f"name{n}", n)
 
     @promise(
-        "finish() must accept objects that find() returned.",
+        "refresh() must accept objects that find() returned.",
         instead="Treat an object that was found like one that was saved.",
     )
-    async def test_finish_accepts_what_was_found(self, subject: Subject) -> None:
+    async def test_refresh_accepts_what_was_found(self, subject: Subject) -> None:
         subject.needs_find()
         await subject.save(subject.parent, name="one", size=1)
         found = await subject.find(subject.parent, name="one")
         async with subject.adapter(subject.parent) as adapter:
-            await adapter.finish([found])
+            await adapter.refresh([found])
         assert (subject.get(found, "name"), subject.get(found, "size")) == ("one", 1)
 
     @promise(
-        "complete() must leave what is stored as it is, and commit nothing unless it was told to.",
+        "commit() must leave what is stored as it is, and commit nothing unless it was told to.",
         instead="Leave it out, unless the adapter has an option that asks for commits.",
     )
-    async def test_complete_does_not_commit(self, subject: Subject) -> None:
+    async def test_commit_does_not_commit_unasked(self, subject: Subject) -> None:
         await subject.save(subject.parent, name="one", size=1)
         async with subject.adapter(subject.parent) as adapter:
-            completed = adapter.complete()
+            completed = adapter.commit()
             assert inspect.isawaitable(completed)
             await completed
         assert await subject.names(subject.parent) == ["one"]

@@ -45,7 +45,7 @@ class Connections:
     @promise(
         "An adapter that was told to commit must have done so when the call returns.",
         instead="Commit at the end of save(), save_many() and save_new(), unless `commits_later`; "
-        "and in complete().",
+        "and in commit().",
     )
     async def test_commits_when_told_to(self, subject: Subject) -> None:
         subject.needs_transactions()
@@ -59,7 +59,7 @@ class Connections:
     @promise(
         "An adapter that was told to commit must commit a batch at its end, and nothing of one "
         "that fails.",
-        instead="Commit nothing while `commits_later` is true; complete() is called at the end.",
+        instead="Commit nothing while `commits_later` is true; commit() is called at the end.",
     )
     async def test_commits_all_or_nothing(self, subject: Subject) -> None:
         subject.needs_transactions()

@@ -225,7 +225,7 @@ class Factories:
 
     @promise(
         "get_or_create must return the object of whoever was faster.",
-        instead="Name the driver's error in `conflicts`, and have find_winner() find what was in "
+        instead="Name the driver's error in `conflicts`, and have find_afresh() find what was in "
         "the way.",
     )
     async def test_lost_race(self, subject: Subject) -> None:
@@ -249,7 +249,7 @@ class Factories:
     @promise(
         "A conflict over another value than those of get_or_create must reach the caller as the "
         "database's own error, with all that was stored before intact.",
-        instead="Have find_winner() return None if there is nothing with the values looked up, "
+        instead="Have find_afresh() return None if there is nothing with the values looked up, "
         "and save_new() roll back to a savepoint.",
     )
     async def test_conflict_over_another_value(self, subject: Subject) -> None:

@@ -1,4 +1,4 @@
-"""What `find`, `find_many`, `find_winner` and `save_new` promise: what get_or_create rests on."""
+"""What `find`, `find_many`, `find_afresh` and `save_new` promise: what get_or_create rests on."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Finding:
         await subject.find(subject.parent, name="one")
         await subject.find(subject.parent, name="absent")
         await subject.find_many(subject.parent, {"name": "one"}, {"name": "other"})
-        await subject.find_winner(subject.parent, name="absent")
+        await subject.find_afresh(subject.parent, name="absent")
         assert await subject.names(subject.parent) == ["one"]
 
     @promise(
@@ -98,20 +98,20 @@ class Finding:
         assert subject.get(found, "name") == "name2"
 
     @promise(
-        "find_winner() must return the stored object that has the values, or None, as find() does.",
+        "find_afresh() must return the stored object that has the values, or None, as find() does.",
         instead="Leave it out, unless your store's transactions do not see what others commit.",
     )
-    async def test_find_winner_finds(self, subject: Subject) -> None:
+    async def test_find_afresh_finds(self, subject: Subject) -> None:
         subject.needs_find()
         saved = await subject.save(subject.parent, name="one", size=1)
-        found = await subject.find_winner(subject.parent, name="one")
+        found = await subject.find_afresh(subject.parent, name="one")
         assert found is not None
         _is_the_object(subject, found, saved)
-        assert await subject.find_winner(subject.parent, name="absent") is None
+        assert await subject.find_afresh(subject.parent, name="absent") is None
 
     @promise(
         "The methods that find and save_new() must be asynchronous.",
-        instead="Write async def for find(), find_many(), find_winner() and save_new().",
+        instead="Write async def for find(), find_many(), find_afresh() and save_new().",
     )
     async def test_finding_is_async(self, subject: Subject) -> None:
         subject.needs_find()
@@ -124,7 +124,7 @@ class Finding:
             for awaitable in (
                 adapter.find(model, {"name": "one"}),
                 adapter.find_many(model, [{"name": "one"}]),
-                adapter.find_winner(model, {"name": "one"}),
+                adapter.find_afresh(model, {"name": "one"}),
                 adapter.save_new(build),
             ):
                 assert inspect.isawaitable(awaitable)
@@ -213,11 +213,11 @@ class Finding:
         assert await subject.names(subject.parent) == []
 
     @promise(
-        "find_winner() must find what somebody else has committed since find() was asked, after "
+        "find_afresh() must find what somebody else has committed since find() was asked, after "
         "save_new() raised a conflict over it.",
         instead="Look it up in a way that sees what is committed now: a locking read, for example.",
     )
-    async def test_find_winner_sees_who_was_faster(self, subject: Subject) -> None:
+    async def test_find_afresh_sees_who_was_faster(self, subject: Subject) -> None:
         subject.needs_find()
         subject.needs_to_survive_a_conflict()
         conflict = subject.conflict
@@ -227,7 +227,7 @@ class Finding:
             await subject.parent.create_async(name="raced", size=99, **options)
         with pytest.raises(conflict):
             await subject.save_new(subject.parent, raced)
-        winner = await subject.find_winner(subject.parent, name="raced")
+        winner = await subject.find_afresh(subject.parent, name="raced")
         assert winner is not None, "it did not find the object that was in the way"
         assert subject.get(winner, "size") == 99
 

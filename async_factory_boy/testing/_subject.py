@@ -64,7 +64,7 @@ class Subject:
     async def adapter(self, factory: Factory) -> AsyncGenerator[PersistenceAdapter[Any]]:
         """Give the adapter of a factory, with all in force that the core puts around its use."""
         adapter = factory._meta.adapter_for_storing()
-        with options.scope({**options.in_force(), **adapter.ambient(factory._meta.model)}):
+        with options.scope({**options.in_force(), **adapter.ambient_options(factory._meta.model)}):
             yield adapter
 
     async def built(self, factory: Factory, **values: Any) -> Any:
@@ -100,21 +100,20 @@ class Subject:
         async with self.adapter(factory) as adapter:
             return await adapter.find_many(factory._meta.model, lookups)
 
-    async def find_winner(self, factory: Factory, **lookup: Any) -> Any:
+    async def find_afresh(self, factory: Factory, **lookup: Any) -> Any:
         async with self.adapter(factory) as adapter:
-            return await adapter.find_winner(factory._meta.model, lookup)
+            return await adapter.find_afresh(factory._meta.model, lookup)
 
     @asynccontextmanager
     async def undoing(self, factory: Factory) -> AsyncGenerator[None]:
         """Have undone at the end what `factory` stores inside, as lint() does."""
         adapter = factory._meta.adapter_for_storing()
-        if type(adapter).rolled_back is PersistenceAdapter.rolled_back:
+        if type(adapter).undo is PersistenceAdapter.undo:
             pytest.skip(
-                f"{type(adapter).__name__} cannot undo what it stores: it does not implement "
-                "rolled_back()"
+                f"{type(adapter).__name__} cannot undo what it stores: it does not implement undo()"
             )
         try:
-            undoing = await linting.rolled_back(factory)
+            undoing = await linting.undoing(factory)
         except linting.BrokenUndoError:
             raise
         except (AdapterError, OptionError) as error:

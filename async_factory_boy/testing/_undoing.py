@@ -1,4 +1,4 @@
-"""What `rolled_back` promises: what lint() rests on."""
+"""What `undo` promises: what lint() rests on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Undoing:
     """Calls of factories whose objects are undone, as lint() has it."""
 
     @promise(
-        "rolled_back() must undo all that was stored inside of it, and be of use again then.",
+        "undo() must undo all that was stored inside of it, and be of use again then.",
         instead="Set a savepoint, or begin a transaction, and roll that back at the end; if it "
         "began one, have it return the option with it.",
     )
@@ -25,7 +25,7 @@ class Undoing:
                 assert await subject.names(one) == []
 
     @promise(
-        "rolled_back() must leave alone what was stored before.",
+        "undo() must leave alone what was stored before.",
         instead="Roll back to a savepoint of its own, not the transaction of the caller.",
     )
     async def test_undo_keeps_what_was_before(self, subject: Subject) -> None:
@@ -39,7 +39,7 @@ class Undoing:
         assert await subject.names(subject.child) == ["after", "before"]
 
     @promise(
-        "rolled_back() must commit nothing.",
+        "undo() must commit nothing.",
         instead="Begin a transaction only where the caller has begun none, and commit none.",
     )
     async def test_undo_commits_nothing(self, subject: Subject) -> None:
@@ -51,7 +51,7 @@ class Undoing:
         assert await subject.names(subject.parent) == []
 
     @promise(
-        "rolled_back() must undo what was stored before an error, and let that pass.",
+        "undo() must undo what was stored before an error, and let that pass.",
         instead="Roll back in a finally block, and return nothing from __aexit__.",
     )
     async def test_undo_after_an_error(self, subject: Subject) -> None:
@@ -67,7 +67,7 @@ class Undoing:
         assert await subject.names(subject.parent) == ["before"]
 
     @promise(
-        "rolled_back() must leave a store that can be used, also if it has refused something.",
+        "undo() must leave a store that can be used, also if it has refused something.",
         instead="Roll back to the savepoint whatever has happened inside.",
     )
     async def test_undo_after_a_conflict(self, subject: Subject) -> None:

@@ -119,7 +119,7 @@ class AdapterConformance(Undoing, Connections, Factories, Calls, Finding, Saving
     These have to be given: `parent`, `child` and `rows`; `options`, if the adapter has call-time
     options; `relation` and `key`, if yours have other names. The others say what the store can do:
     `rollback`, `another`, `conflict`, `survives_conflict`, `committing`. What it cannot do is
-    skipped, and the reason names the fixture. What needs `find`, or `rolled_back`, is skipped
+    skipped, and the reason names the fixture. What needs `find`, or `undo`, is skipped
     without it.
 
     Each test begins with an empty store, which your fixtures have to see to. A test that fails

@@ -79,14 +79,14 @@ class SqliteAdapter(PersistenceAdapter[M]):
         return model(*rows[0]) if rows else None
 
     @asynccontextmanager
-    async def rolled_back(self, model: type[M]) -> AsyncIterator[Mapping[str, object]]:
+    async def undo(self, model: type[M]) -> AsyncIterator[Mapping[str, object]]:
         connection = self.connection()
-        await connection.execute("SAVEPOINT rolled_back")
+        await connection.execute("SAVEPOINT undo")
         try:
             yield {}
         finally:
-            await connection.execute("ROLLBACK TO rolled_back")
-            await connection.execute("RELEASE rolled_back")
+            await connection.execute("ROLLBACK TO undo")
+            await connection.execute("RELEASE undo")
 
 
 def table(model: type) -> str:

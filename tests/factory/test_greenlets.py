@@ -86,9 +86,9 @@ class Counting(SQLAlchemyAdapter[Any]):
         type(self).count()
         return await super().save_many(data)
 
-    async def finish(self, instances: Sequence[Any]) -> None:
+    async def refresh(self, instances: Sequence[Any]) -> None:
         type(self).count()
-        await super().finish(instances)
+        await super().refresh(instances)
 
 
 class CompanyFactory(AsyncFactory[Company]):

@@ -130,7 +130,7 @@ class DjangoAdapter(PersistenceAdapter[M]):
         manager: Manager[M] = _manager(model).db_manager(self.alias(model))
         return manager
 
-    def ambient(self, model: type[M]) -> Mapping[str, Any]:
+    def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
         # An object is stored elsewhere than it is asked for.
         muted = muted_signals(also=self.django_muted_signals or ())
         return {"django_muted_signals": muted} if muted else {}
@@ -193,7 +193,7 @@ class DjangoAdapter(PersistenceAdapter[M]):
         return await self._in_thread(store_all_or_none)
 
     @asynccontextmanager
-    async def rolled_back(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
+    async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
         alias = self.alias(model)
         atomic = transaction.atomic(using=alias)
         begun = False
@@ -216,7 +216,7 @@ class DjangoAdapter(PersistenceAdapter[M]):
             # is not: hence one that is cancelled above is undone as well.)
             await asyncio.shield(self._in_thread(undo))
 
-    async def finish(self, instances: Sequence[M]) -> None:
+    async def refresh(self, instances: Sequence[M]) -> None:
         unknown: dict[tuple[type[M], str], list[M]] = {}
         for instance in instances:
             if _unknown_fields(instance):

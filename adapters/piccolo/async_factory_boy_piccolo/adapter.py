@@ -114,7 +114,7 @@ class PiccoloAdapter(PersistenceAdapter[M]):
         owner = type(self).__name__
         self.get_or_create = fields_option("get_or_create", get_or_create, owner=owner)
         self.prefetch = fields_option("prefetch", prefetch, owner=owner)
-        self.finishes = bool(self.prefetch)
+        self.refreshes = bool(self.prefetch)
 
     @classmethod
     def handles(cls, model: type) -> bool:
@@ -127,7 +127,7 @@ class PiccoloAdapter(PersistenceAdapter[M]):
             transaction = _engine(model).current_transaction.get()
         return transaction
 
-    def ambient(self, model: type[M]) -> Mapping[str, Any]:
+    def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
         # DB.transaction() puts itself into a context variable of the code inside of it.
         return {"piccolo_transaction": self.transaction(model)}
 
@@ -218,7 +218,7 @@ class PiccoloAdapter(PersistenceAdapter[M]):
                 return await self.save_many(instances)
 
     @asynccontextmanager
-    async def rolled_back(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
+    async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
         outer = self.transaction(model)
         if outer is None:
             async with _engine(model).transaction() as transaction:
@@ -232,7 +232,7 @@ class PiccoloAdapter(PersistenceAdapter[M]):
             await savepoint.rollback_to()
             await savepoint.release()
 
-    async def finish(self, instances: Sequence[M]) -> None:
+    async def refresh(self, instances: Sequence[M]) -> None:
         for path in self.prefetch:
             for _, rows in groupby(instances, key=type):
                 await self._fetch(list(rows), path.split("."))

@@ -260,7 +260,7 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
         return found
 
     @asynccontextmanager
-    async def rolled_back(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
+    async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
         client = client_of(self.collection_of(model))
         hello = await client.admin.command("hello")
         if "setName" not in hello and hello.get("msg") != "isdbgrid":
@@ -292,7 +292,7 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
                 if session.in_transaction:
                     await session.abort_transaction()
 
-    async def find_winner(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
+    async def find_afresh(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         try:
             return await self.find(model, lookup)
         except OperationFailure as error:
