@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from async_factory_boy.exceptions import ConfigurationError, shown
+from async_factory_boy.exceptions import ConfigurationError, shown, similar
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
@@ -37,3 +37,34 @@ def fields_option(
             owner=owner,
         )
     return tuple(value)
+
+
+def check_names(
+    option: str,
+    names: Iterable[str],
+    known: Iterable[str],
+    *,
+    owner: str,
+    model: object,
+    what: str = "field",
+) -> None:
+    """Raise ConfigurationError if an option names what a model does not have.
+
+    Args:
+        option: The option.
+        names: What it names.
+        known: What the model has.
+        owner: The class that the option was given to.
+        model: The model, by its name in the error.
+        what: What the names are names of.
+    """
+    known = sorted(known)
+    for name in names:
+        if name not in known:
+            subject = getattr(model, "__name__", None) or str(model)
+            raise ConfigurationError(
+                option,
+                f"names {name!r}, which is not a {what} of {subject}.{similar(name, known)} It "
+                f"has: {', '.join(known) or 'none'}.",
+                owner=owner,
+            )
