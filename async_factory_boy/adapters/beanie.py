@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar, cast
 from uuid import uuid4
 
-from async_factory_boy.adapters.fields import fields_option
+from async_factory_boy.adapters.configuration import fields_option
 from async_factory_boy.exceptions import (
     AdapterError,
     ConfigurationError,

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, ClassVar, TypeVar, cast
 
 from async_factory_boy.adapters.base import PersistenceAdapter
-from async_factory_boy.adapters.fields import fields_option
+from async_factory_boy.adapters.configuration import fields_option
 from async_factory_boy.exceptions import (
     AdapterError,
     ConfigurationError,

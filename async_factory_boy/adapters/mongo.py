@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard, TypeVar, cast
 
-from async_factory_boy.adapters.fields import fields_option
+from async_factory_boy.adapters.configuration import fields_option
 from async_factory_boy.exceptions import ConfigurationError, MissingOptionError, OptionError
 from async_factory_boy.options import CallOption
 from async_factory_boy.stores import missing

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Literal, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from async_factory_boy.adapters.base import PersistenceAdapter
-from async_factory_boy.adapters.fields import fields_option
+from async_factory_boy.adapters.configuration import fields_option
 from async_factory_boy.exceptions import (
     AdapterError,
     ConfigurationError,

@@ -25,7 +25,7 @@ from django.db.models.signals import post_save, pre_save
 from django.dispatch import Signal
 
 from async_factory_boy.adapters import PersistenceAdapter
-from async_factory_boy.adapters.fields import fields_option
+from async_factory_boy.adapters.configuration import fields_option
 from async_factory_boy.exceptions import AdapterError, ConfigurationError, OptionError, closest
 from async_factory_boy.options import CallOption
 from async_factory_boy_django.signals import mute_signals, muted_signals

@@ -36,7 +36,7 @@ from async_factory_boy import (
     OptionError,
 )
 from async_factory_boy.adapters import CallOption, PersistenceAdapter
-from async_factory_boy.adapters.fields import fields_option
+from async_factory_boy.adapters.configuration import fields_option
 
 try:
     from asyncpg.exceptions import UniqueViolationError  # type: ignore[import-untyped]

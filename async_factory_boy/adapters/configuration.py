@@ -1,13 +1,21 @@
-"""Options that name fields of a model."""
+"""What an adapter is configured with: names of fields, and what it stores through."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar, cast
 
-from async_factory_boy.exceptions import ConfigurationError, shown, similar
+from async_factory_boy.exceptions import (
+    ConfigurationError,
+    MissingOptionError,
+    shown,
+    similar,
+)
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
+
+V = TypeVar("V")
 
 
 def fields_option(
@@ -68,3 +76,35 @@ def check_names(
                 f"has: {', '.join(known) or 'none'}.",
                 owner=owner,
             )
+
+
+def given_or_configured(
+    given: V | None,
+    configured: V | Callable[[], V] | None,
+    *,
+    kind: type | tuple[type, ...],
+    check: Callable[[Any], object],
+    missing: str,
+) -> V:
+    """Return what to store through: what a call or `bind` gave, or else what was configured.
+
+    Args:
+        given: The value of the call-time option, which has been checked.
+        configured: A value to fall back on, or a callable that returns one.
+        kind: What values are instances of; anything else is called.
+        check: Raises if what the callable has returned is of no use.
+        missing: The message where there is neither.
+
+    Raises:
+        MissingOptionError: When there is neither.
+        Exception: What `check` raises.
+    """
+    if given is not None:
+        return given
+    if configured is None:
+        raise MissingOptionError(missing)
+    if isinstance(configured, kind):
+        return cast("V", configured)
+    value = cast("Callable[[], V]", configured)()
+    check(value)
+    return value
