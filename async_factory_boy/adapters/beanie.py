@@ -6,14 +6,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar, cast
 from uuid import UUID, uuid4
 
-from async_factory_boy.adapters import missing
-from async_factory_boy.adapters.base import fields_option
+from async_factory_boy.adapters.configuration import fields_option
 from async_factory_boy.exceptions import (
     AdapterError,
     ConfigurationError,
     MissingOptionError,
 )
 from async_factory_boy.options import CallOption
+from async_factory_boy.stores import missing
 
 try:
     import beanie

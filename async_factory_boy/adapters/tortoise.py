@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from typing import Any, ClassVar, TypeVar
 
-from async_factory_boy.adapters import missing
-from async_factory_boy.adapters.base import PersistenceAdapter, fields_option
+from async_factory_boy.adapters.base import PersistenceAdapter
+from async_factory_boy.adapters.configuration import fields_option
 from async_factory_boy.exceptions import AdapterError, ConfigurationError
 from async_factory_boy.options import CallOption
+from async_factory_boy.stores import missing
 
 try:
     from tortoise.backends.base.client import BaseDBAsyncClient, TransactionalDBClient
@@ -26,7 +27,7 @@ from async_factory_boy.adapters._tortoise.checks import (
     check_relation,
     check_usable,
 )
-from async_factory_boy.adapters._tortoise.connections import connections_in_use
+from async_factory_boy.adapters._tortoise.connections import outermost_transaction
 from async_factory_boy.adapters._tortoise.inserts import (
     insert_many,
     insert_one,
@@ -50,7 +51,7 @@ from async_factory_boy.adapters._tortoise.relations import (
     relate,
     relate_many,
 )
-from async_factory_boy.adapters._tortoise.turns import RollBackError, savepoint, turn
+from async_factory_boy.adapters._tortoise.savepoints import RollBackError, savepoint
 
 __all__ = ["TortoiseAdapter"]
 
@@ -185,19 +186,18 @@ class TortoiseAdapter(PersistenceAdapter[M]):
             relate_many(instance, name, related)
         return instance
 
-    def exclusive(self) -> AbstractAsyncContextManager[object]:
-        if not self.get_or_create:
-            return nullcontext()  # save() waits its turn by itself
-        connection = self.tortoise_using_db
-        return turn(*(connections_in_use() if connection is None else [connection]))
+    def connection_key(self, model: type[M]) -> Hashable:
+        # Within a transaction, tasks must not set savepoints and store objects in between each
+        # other: to roll one back would undo what others have stored since.
+        # https://github.com/tortoise/tortoise-orm/issues/1861
+        return outermost_transaction(self.connection(model))
 
     async def save(self, data: M) -> M:
         connection = self.connection(type(data))
         additions = additions_of([data])
-        async with turn(connection):
-            stored = await insert_one(data, connection)
-            if additions:
-                await add_related([stored], additions, connection)
+        stored = await insert_one(data, connection)
+        if additions:
+            await add_related([stored], additions, connection)
         return stored
 
     async def save_many(self, data: Sequence[M]) -> list[M]:
@@ -214,10 +214,9 @@ class TortoiseAdapter(PersistenceAdapter[M]):
         ):
             return list(await super().save_many(instances))
         additions = additions_of(instances)
-        async with turn(connection):
-            await insert_many(instances, executor)
-            if additions:
-                await add_related(instances, additions, connection)
+        await insert_many(instances, executor)
+        if additions:
+            await add_related(instances, additions, connection)
         return instances
 
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
@@ -278,9 +277,6 @@ class TortoiseAdapter(PersistenceAdapter[M]):
             async with savepoint(connection):
                 return await self.save_many(instances)
         return await self.save_many(instances)
-
-    def stored_through(self, model: type[M]) -> Hashable:
-        return self.connection(model)
 
     @asynccontextmanager
     async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:

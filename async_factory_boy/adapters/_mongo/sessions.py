@@ -16,9 +16,8 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast
-from weakref import WeakKeyDictionary
 
 import bson
 from bson import CodecOptions, Regex
@@ -180,12 +179,11 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
                 "belongs to; start it from that client: collection.database.client.start_session()."
             )
 
-    def exclusive(self) -> AbstractAsyncContextManager[object]:
-        session = self.session
-        if session is None:
-            return nullcontext()
+    def connection_key(self, model: type[M]) -> Hashable:
+        session: Any = self.session
         # Motor's own are not hashable; each wraps one that is.
-        return _locks.setdefault(getattr(session, "delegate", session), asyncio.Lock())
+        key: Hashable = getattr(session, "delegate", session)
+        return key
 
     @abstractmethod
     async def store(self, instances: Sequence[M], stored: list[Any]) -> Sequence[M]:
@@ -270,13 +268,6 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
             found += matched
         return found
 
-    def stored_through(self, model: type[M]) -> Hashable:
-        session: Any = self.session
-        if session is not None:
-            return _hashable(session)
-        # Each option has a session of its own begun, by undo().
-        return _hashable(client_of(self.collection_of(model))), self.session_option
-
     @asynccontextmanager
     async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
         client = client_of(self.collection_of(model))
@@ -317,11 +308,6 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
             if error.code == _NO_SUCH_TRANSACTION:
                 return None  # aborted by the refusal, which is what the caller wants to see
             raise
-
-
-def _hashable(session_or_client: Any) -> Hashable:
-    key: Hashable = getattr(session_or_client, "delegate", session_or_client)  # Motor's are not
-    return key
 
 
 def _conflict(error: BulkWriteError | DuplicateKeyError) -> DuplicateKeyError | None:
@@ -394,7 +380,3 @@ def _matched(
             return None
         found[place] = document
     return found
-
-
-# Shared by the adapters, since one session may be given to both.
-_locks: WeakKeyDictionary[Any, asyncio.Lock] = WeakKeyDictionary()
