@@ -22,6 +22,7 @@ __all__ = [
     "FixtureError",
     "LeftOutError",
     "MissingOptionError",
+    "MultipleFoundError",
     "OptionError",
     "SyncCallError",
     "UnknownStrategyError",
@@ -58,6 +59,23 @@ class BatchSizeError(AsyncFactoryError, ValueError):
 
 class AdapterError(AsyncFactoryError, TypeError):
     """An adapter broke the protocol, or lacks a capability that a factory asks of it."""
+
+
+class MultipleFoundError(AsyncFactoryError, LookupError):
+    """Several stored objects have the values that ``get_or_create`` looks one up by.
+
+    Args:
+        model: The class of the objects.
+        names: The fields that they were looked up by.
+    """
+
+    def __init__(self, model: object, names: Iterable[str]) -> None:
+        name = getattr(model, "__name__", None) or getattr(model, "name", None) or repr(model)
+        super().__init__(
+            f"get_or_create looks for one {name} by {', '.join(map(repr, names))}, and several "
+            "have these values. Name fields in get_or_create whose values are unique together; or "
+            "remove all but one of them."
+        )
 
 
 class FixtureError(AsyncFactoryError, TypeError):

@@ -14,8 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_origin, is_typedd
 from factory import base
 
 from async_factory_boy import engine, sequences
-from async_factory_boy.adapters import PersistenceAdapter, by_name, candidates, dedicated_factory
+from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.adapters.base import check_capable
+from async_factory_boy.adapters.registry import (
+    by_name,
+    candidates,
+    configured,
+    dedicated_factory,
+)
 from async_factory_boy.exceptions import (
     AdapterError,
     ConfigurationError,
@@ -176,7 +182,7 @@ class AsyncFactoryOptions(base.FactoryOptions):
             elif given is None:
                 given = self.adapter_class
             if isinstance(given, type) and issubclass(given, PersistenceAdapter):
-                return given(**keywords)
+                return configured(given, **keywords)
         except ConfigurationError as error:
             raise self._in_words_of_meta(error) from error.__cause__
         if given is None:

@@ -95,6 +95,8 @@ class Plan:
         self.builds_itself = is_overridden(self.factory, "_build")
         self.has_after = is_overridden(self.factory, "_after_postgeneration")
         self._prepared: dict[bool, tuple[Any, Any]] = {}
+        self._postponing: tuple[PersistenceAdapter[Any], Any, bool] | None = None
+        """For an adapter and a model, whether `postpones`."""
         self.has_options = not issubclass(self.factory, base.BaseDictFactory | base.BaseListFactory)
 
     def _leave_out(self, omissions: list[relations.Omission]) -> None:
@@ -212,10 +214,12 @@ class Plan:
 
     def postpones(self, scope: Scope) -> bool:
         """Return whether objects may be constructed now, and stored later."""
-        adapter = scope.adapter
-        if type(adapter).postpones is PersistenceAdapter.postpones:
-            return False
-        return adapter.postpones(scope.model, self.keywords)
+        adapter, model = scope.adapter, scope.model
+        if self._postponing is None or self._postponing[:2] != (adapter, model):
+            postpones = type(adapter).postpones is not PersistenceAdapter.postpones
+            answer = postpones and adapter.postpones(model, self.keywords)
+            self._postponing = adapter, model, answer
+        return self._postponing[2]
 
     @cached_property
     def may_share_counters(self) -> bool:
@@ -324,7 +328,9 @@ class Plan:
         name = step.pending[-1] if step.pending else ""
         scope = part_scope(step.scope, meta.factory, extras, name)
         building.take_turn(scope)
-        return building.build_here(scope.plan.begin(scope, step, sequence))
+        instance = building.build_here(scope.plan.begin(scope, step, sequence))
+        scope.forget_children()
+        return instance
 
     def definitions(self, given: Mapping[str, Any]) -> Any:
         """Return the declarations with the values that a call gives, for an error to show."""
@@ -420,7 +426,9 @@ def forget_plans() -> None:
 
 def generates_plainly(factory: Any, strategy: str) -> bool:
     """Return whether a factory leaves it to this library how to build, create or stub."""
-    plainly = _plainly.setdefault(factory, {})
+    plainly = _plainly.get(factory)
+    if plainly is None:
+        plainly = _plainly[factory] = {}
     answer = plainly.get(strategy)
     if answer is None:
         answer = plainly[strategy] = not (

@@ -105,6 +105,12 @@ class Scope:
             scope = self._children[part] = part.scope(self, extras)
         return scope
 
+    def forget_children(self) -> None:
+        """Let go of the scopes of parts, which refer to this one."""
+        for child in self._children.values():
+            child.forget_children()
+        self._children.clear()
+
     def for_model(self, model: Any) -> Scope:
         """Return this scope, for objects that are made of a certain model."""
         if model is self.model:

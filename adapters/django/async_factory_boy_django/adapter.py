@@ -9,7 +9,6 @@ from collections.abc import (
     Awaitable,
     Callable,
     Collection,
-    Hashable,
     Iterable,
     Mapping,
     Sequence,
@@ -27,7 +26,7 @@ from django.db.models.signals import post_save, pre_save
 from django.dispatch import Signal
 
 from async_factory_boy.adapters import PersistenceAdapter
-from async_factory_boy.adapters.base import fields_option
+from async_factory_boy.adapters.configuration import fields_option
 from async_factory_boy.exceptions import AdapterError, ConfigurationError, OptionError, closest
 from async_factory_boy.options import CallOption
 from async_factory_boy_django.signals import mute_signals, muted_signals
@@ -208,9 +207,6 @@ class DjangoAdapter(PersistenceAdapter[M]):
                 return _store(instances, alias)
 
         return await self._in_thread(store_all_or_none)
-
-    def stored_through(self, model: type[M]) -> Hashable:
-        return DjangoAdapter, self.alias(model)
 
     @asynccontextmanager
     async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
 from sqlalchemy.orm.attributes import set_committed_value
 
 from async_factory_boy.adapters._databases.rows import TableRow
+from async_factory_boy.adapters._databases.statements import paged
 from async_factory_boy.adapters._mapped import attribute_of
 from async_factory_boy.exceptions import AdapterError
 
@@ -26,6 +27,9 @@ M = TypeVar("M")
 
 # Lookups per SELECT, of which SQLite takes no more than 1,000.
 _LOOKUPS = 500
+
+# Comparisons per SELECT on SQLite, whose planner takes seconds over those of many columns.
+_COMPARISONS = 4_000
 
 
 class Layout(ABC, Generic[M]):
@@ -259,10 +263,13 @@ async def records_of(
     """
     positions = [names.index(name) for name in lookups[0]]
     found: list[Record | None] = [None] * len(lookups)
-    for start in range(0, len(lookups), _LOOKUPS):
-        page = lookups[start : start + _LOOKUPS]
+    dialect, width = database.url.dialect, len(lookups[0])
+    size = min(_LOOKUPS, _COMPARISONS // width) if dialect == "sqlite" else _LOOKUPS
+    pages = paged(lookups, size, width, dialect, lambda lookup: lookup.values())
+    for part in pages:
+        page = lookups[part]
         try:
-            places = {tuple(lookup.values()): start + n for n, lookup in enumerate(page)}
+            places = {tuple(lookup.values()): part.start + n for n, lookup in enumerate(page)}
         except TypeError:  # not hashable
             return None
         conditions: list[ColumnElement[bool]] = [
