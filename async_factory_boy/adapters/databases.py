@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any, ClassVar, TypeVar, cast
-from weakref import WeakKeyDictionary
 
-from async_factory_boy.adapters import missing
-from async_factory_boy.adapters.base import PersistenceAdapter, fields_option
+from async_factory_boy.adapters.base import PersistenceAdapter
+from async_factory_boy.adapters.configuration import fields_option
 from async_factory_boy.exceptions import (
     AdapterError,
     ConfigurationError,
@@ -18,19 +17,21 @@ from async_factory_boy.exceptions import (
     OptionError,
 )
 from async_factory_boy.options import CallOption
+from async_factory_boy.stores import missing
 
 try:
     from databases import Database, DatabaseURL
     from databases.core import Connection
-    from sqlalchemy import Engine, Table
+    from sqlalchemy import Engine, Table, inspect
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-    from sqlalchemy.orm import Session
+    from sqlalchemy.orm import Mapper, Session
 except ModuleNotFoundError as error:  # pragma: no cover (tested where it is not installed)
     raise ImportError(missing("databases", "databases")) from error
 
 from async_factory_boy.adapters._databases.inserts import insert_objects
 from async_factory_boy.adapters._databases.layouts import by_layout, fetch, layout_of, records_of
 from async_factory_boy.adapters._databases.rows import TableRow
+from async_factory_boy.adapters._mapped import keys_of
 
 __all__ = ["DatabasesAdapter", "TableRow"]
 
@@ -38,11 +39,6 @@ __all__ = ["DatabasesAdapter", "TableRow"]
 __tracebackhide__ = True
 
 M = TypeVar("M")
-
-
-# A task has a connection of its own, except with force_rollback=True. There a savepoint set by one
-# task would enclose what the others store, and databases would take its end for theirs.
-_locks: WeakKeyDictionary[Connection, asyncio.Lock] = WeakKeyDictionary()
 
 
 def _check_database(value: object) -> None:
@@ -196,8 +192,15 @@ class DatabasesAdapter(PersistenceAdapter[M]):
                 "pytest-asyncio, give the fixture and the test the same loop_scope)."
             )
 
-    def exclusive(self) -> AbstractAsyncContextManager[object]:
-        return _locks.setdefault(self.current_database().connection(), asyncio.Lock())
+    def keys_of(self, model: type[M]) -> Mapping[str, Mapping[str, str]]:
+        mapper = None if isinstance(model, Table) else inspect(model, raiseerr=False)
+        return keys_of(mapper) if isinstance(mapper, Mapper) else {}
+
+    def connection_key(self, model: type[M]) -> Hashable:
+        # A task has a connection of its own, except with force_rollback=True. There a savepoint
+        # set by one task would enclose what the others store, and databases would take its end for
+        # theirs.
+        return self.current_database().connection()
 
     def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
         if not isinstance(model, Table):
@@ -227,9 +230,6 @@ class DatabasesAdapter(PersistenceAdapter[M]):
     async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
         async with self.current_database().transaction():
             return await self.save_many(await build())
-
-    def stored_through(self, model: type[M]) -> Hashable:
-        return self.current_database()
 
     @asynccontextmanager
     async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:

@@ -6,10 +6,10 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard, TypeVar, cast
 
-from async_factory_boy.adapters import missing
-from async_factory_boy.adapters.base import fields_option
+from async_factory_boy.adapters.configuration import fields_option
 from async_factory_boy.exceptions import ConfigurationError, MissingOptionError, OptionError
 from async_factory_boy.options import CallOption
+from async_factory_boy.stores import missing
 
 try:
     from pymongo.collection import Collection as SyncCollection

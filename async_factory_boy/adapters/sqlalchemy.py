@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import (
     AsyncGenerator,
@@ -15,13 +14,13 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from inspect import iscoroutine
 from typing import Any, ClassVar, Literal, TypeVar, cast
 from weakref import WeakKeyDictionary
 
-from async_factory_boy.adapters import missing
-from async_factory_boy.adapters.base import PersistenceAdapter, fields_option
+from async_factory_boy.adapters.base import PersistenceAdapter
+from async_factory_boy.adapters.configuration import fields_option
 from async_factory_boy.exceptions import (
     AdapterError,
     ConfigurationError,
@@ -30,6 +29,7 @@ from async_factory_boy.exceptions import (
     shown,
 )
 from async_factory_boy.options import CallOption
+from async_factory_boy.stores import missing
 
 try:
     from sqlalchemy import Column, ColumnElement, Select, and_, inspect, or_, select
@@ -53,6 +53,8 @@ try:
 except ModuleNotFoundError as error:  # pragma: no cover (tested where it is not installed)
     raise ImportError(missing("SQLAlchemy", "sqlalchemy")) from error
 
+from async_factory_boy.adapters._mapped import keys_of
+
 __all__ = ["SQLAlchemyAdapter"]
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
@@ -68,9 +70,6 @@ _INTO = re.compile(r"\s*INSERT INTO (?:\S+\.)?[\"`\[]?(\w+)", re.IGNORECASE)
 
 # Rows per SELECT when many objects are loaded again: every database takes so many parameters.
 _PAGE = 500
-
-# An AsyncSession can be used by one task at a time. The lock of a session goes with it.
-_locks: WeakKeyDictionary[AsyncSession, asyncio.Lock] = WeakKeyDictionary()
 
 _HOW_TO_MAKE_ONE = (
     "make one with async_sessionmaker(create_async_engine(url)): "
@@ -230,21 +229,19 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
                 "async with Session() as session: ..."
             )
 
-    def exclusive(self) -> AbstractAsyncContextManager[object]:
-        session = self.session()
-        lock = _locks.get(session)
-        if lock is None:
-            lock = _locks[session] = asyncio.Lock()
-        return lock
+    def connection_key(self, model: type[M]) -> Hashable:
+        return self.session()  # which one task at a time may use
 
     async def save(self, data: M) -> M:
         return (await self.save_many([data]))[0]
 
     async def save_many(self, data: Sequence[M]) -> list[M]:
         session, instances = self.session(), list(data)
-        session.add_all(instances)
+        states = [_state(instance) for instance in instances]
+        mine = session.sync_session.hash_key
+        if any(state.session_id != mine for state in states):
+            session.add_all(instances)
         if self.persistence is not None:
-            states = [_state(instance) for instance in instances]
             if any(state.pending for state in states):
                 await session.flush()
             await _complete_columns(session, states)
@@ -261,6 +258,10 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             return None
         return hasattr(model, name)
 
+    def keys_of(self, model: type[M]) -> Mapping[str, Mapping[str, str]]:
+        mapper = inspect(model, raiseerr=False)
+        return keys_of(mapper) if isinstance(mapper, Mapper) else {}
+
     def concerns(self, error: Exception, model: type[M]) -> bool:
         found = _INTO.match(getattr(error, "statement", None) or "")
         tables = cast("Mapper[M]", inspect(model)).tables
@@ -272,7 +273,8 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
     async def flush(self) -> None:
         if self.persistence is not None:
             session = self.session()
-            if session.new or session.dirty or session.deleted:
+            sync = session.sync_session
+            if sync.new or sync.dirty or sync.deleted:
                 await session.flush()
 
     async def commit(self) -> None:
@@ -369,9 +371,6 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
                 await _load_columns(session, session.sync_session.identity_map.all_states())
             raise
         return await self.save_many(instances)
-
-    def stored_through(self, model: type[M]) -> Hashable:
-        return self.session()
 
     @asynccontextmanager
     async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:

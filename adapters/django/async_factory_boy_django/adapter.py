@@ -9,13 +9,13 @@ from collections.abc import (
     Awaitable,
     Callable,
     Collection,
-    Hashable,
     Iterable,
     Mapping,
     Sequence,
 )
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, TypeAlias, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import SynchronousOnlyOperation
@@ -26,7 +26,7 @@ from django.db.models.query import QuerySet
 from django.dispatch import Signal
 
 from async_factory_boy.adapters import PersistenceAdapter
-from async_factory_boy.adapters.base import fields_option
+from async_factory_boy.adapters.configuration import fields_option
 from async_factory_boy.exceptions import AdapterError, ConfigurationError, OptionError, closest
 from async_factory_boy.options import CallOption
 from async_factory_boy_django import inserts, relations
@@ -38,6 +38,9 @@ M = TypeVar("M", bound=Model)
 R = TypeVar("R")
 
 AnyField: TypeAlias = "Field[Any, Any]"
+
+# The keys of each model's relations. Weak, since a model may be made by a test.
+_keys: WeakKeyDictionary[type[Model], Mapping[str, Mapping[str, str]]] = WeakKeyDictionary()
 
 
 def _unknown_alias(alias: object) -> str:
@@ -169,6 +172,18 @@ class DjangoAdapter(PersistenceAdapter[M]):
                     owner=owner,
                 )
 
+    def keys_of(self, model: type[M]) -> Mapping[str, Mapping[str, str]]:
+        if not self.handles(model):
+            return {}
+        keys = _keys.get(model)
+        if keys is None:
+            keys = _keys[model] = {
+                field.name: {field.attname: field.target_field.attname}
+                for field in model._meta.concrete_fields
+                if isinstance(field, ForeignKey)
+            }
+        return keys
+
     def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
         values, given = relations.split(model, kwargs)
         instance = model(*args, **values)
@@ -200,9 +215,6 @@ class DjangoAdapter(PersistenceAdapter[M]):
                 return _store(instances, alias)
 
         return await self._in_thread(store_all_or_none)
-
-    def stored_through(self, model: type[M]) -> Hashable:
-        return DjangoAdapter, self.alias(model)
 
     @asynccontextmanager
     async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:

@@ -10,13 +10,13 @@ from collections.abc import (
     AsyncGenerator,
     Awaitable,
     Callable,
+    Generator,
     Hashable,
     Iterator,
     Mapping,
     Sequence,
 )
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from contextvars import ContextVar
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from itertools import groupby
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -36,7 +36,7 @@ from async_factory_boy import (
     OptionError,
 )
 from async_factory_boy.adapters import CallOption, PersistenceAdapter
-from async_factory_boy.adapters.base import fields_option
+from async_factory_boy.adapters.configuration import fields_option
 from async_factory_boy_piccolo import relations
 
 try:
@@ -162,9 +162,12 @@ class PiccoloAdapter(PersistenceAdapter[M]):
         else:
             _check_usable(transaction, model)
 
-    def exclusive(self) -> AbstractAsyncContextManager[object]:
-        transaction = self.piccolo_transaction
-        return nullcontext() if transaction is None else _turn(transaction)
+    def connection_key(self, model: type[M]) -> Hashable:
+        transaction, engine = self.transaction(model), _engine(model)
+        if transaction is None and isinstance(engine, SQLiteEngine):
+            # Each statement has a connection of its own there, and a file one writer at a time.
+            return engine
+        return transaction
 
     def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
         values, given = relations.split(model, kwargs)
@@ -182,7 +185,7 @@ class PiccoloAdapter(PersistenceAdapter[M]):
                 _check_stored(instance[column._meta.name], column)
         given = relations.given_with(instances)
         for table, rows in groupby(instances, key=type):
-            async with self._at_work(table) as transaction:
+            with self._at_work(table) as transaction:
                 # Outside of a transaction too, a row is stored with what is related to it, or not
                 # at all.
                 alone = _engine(table).transaction() if given and transaction is None else None
@@ -193,7 +196,7 @@ class PiccoloAdapter(PersistenceAdapter[M]):
         return instances
 
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
-        async with self._at_work(model):
+        with self._at_work(model):
             # The first of several, as Piccolo's own get_or_create() does.
             query = model.objects().where(_condition(model, lookup))
             return await query.order_by(model._meta.primary_key).first()
@@ -206,7 +209,7 @@ class PiccoloAdapter(PersistenceAdapter[M]):
         if not all(isinstance(value, Hashable) for values in asked for value in values):
             return await super().find_many(model, lookups)
         found: dict[tuple[Any, ...], M] = {}
-        async with self._at_work(model):
+        with self._at_work(model):
             for page in _pages(lookups, _PAGE // len(columns)):
                 query = model.objects().where(_any_of(model, page))
                 for row in await query.order_by(model._meta.primary_key):
@@ -224,7 +227,7 @@ class PiccoloAdapter(PersistenceAdapter[M]):
     async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
         instances = await build()
         model = type(instances[0])
-        async with self._at_work(model) as transaction:
+        with self._at_work(model) as transaction:
             if transaction is not None:
                 async with _savepoint(transaction):
                     return await self.save_many(instances)
@@ -232,9 +235,6 @@ class PiccoloAdapter(PersistenceAdapter[M]):
                 return await self.save_many(instances)
             async with _engine(model).transaction():  # all of them, or none
                 return await self.save_many(instances)
-
-    def stored_through(self, model: type[M]) -> Hashable:
-        return self.transaction(model) or _engine(model)
 
     @asynccontextmanager
     async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
@@ -244,14 +244,12 @@ class PiccoloAdapter(PersistenceAdapter[M]):
                 yield {}
                 await transaction.rollback()
             return
-        async with _turn(outer):
-            savepoint = await outer.savepoint()
+        savepoint = await outer.savepoint()
         try:
             yield {}
         finally:
-            async with _turn(outer):
-                await savepoint.rollback_to()
-                await savepoint.release()
+            await savepoint.rollback_to()
+            await savepoint.release()
 
     async def refresh(self, instances: Sequence[M]) -> None:
         for path in self.prefetch:
@@ -267,7 +265,7 @@ class PiccoloAdapter(PersistenceAdapter[M]):
         table, target = meta.resolved_references, meta.resolved_target_column
         keyed = [row for row in rows if row[name] is not None and not isinstance(row[name], Table)]
         related: dict[Any, Table] = {}
-        async with self._at_work(table):
+        with self._at_work(table):
             for keys in _pages(list(dict.fromkeys(row[name] for row in keyed)), _PAGE):
                 for one in await table.objects().where(target.is_in(keys)):
                     related[one[target._meta.name]] = one
@@ -279,24 +277,20 @@ class PiccoloAdapter(PersistenceAdapter[M]):
         distinct = {id(row[name]): row[name] for row in rows if isinstance(row[name], Table)}
         await self._fetch(list(distinct.values()), rest)
 
-    @asynccontextmanager
-    async def _at_work(self, model: type[Table]) -> AsyncGenerator[Transaction | None]:
-        """Have queries of the block go where rows of `model` are stored, when it is their turn."""
-        engine, transaction = _engine(model), self.transaction(model)
-        if transaction is not None:
-            before = engine.current_transaction.get()
-            async with _turn(transaction):
-                engine.current_transaction.set(transaction)
-                try:
-                    yield transaction
-                finally:
-                    engine.current_transaction.set(before)
-        elif isinstance(engine, SQLiteEngine):
-            # Each statement has a connection of its own there, and a file one writer at a time.
-            async with _turn(engine):
-                yield None
-        else:
+    @contextmanager
+    def _at_work(self, model: type[Table]) -> Generator[Transaction | None]:
+        """Have queries of the block go where rows of `model` are stored."""
+        transaction = self.transaction(model)
+        if transaction is None:
             yield None
+            return
+        current = _engine(model).current_transaction
+        before = current.get()
+        current.set(transaction)
+        try:
+            yield transaction
+        finally:
+            current.set(before)
 
 
 def _engine(model: type[Table]) -> Engine[Any]:
@@ -480,44 +474,3 @@ async def _savepoint(transaction: Transaction) -> AsyncGenerator[None]:
         raise
     else:
         await savepoint.release()
-
-
-class _Queue:
-    """The tasks that have, or wait for, something that only one at a time may use."""
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.tasks = 0
-
-
-# Not a WeakKeyDictionary, since what Piccolo's transactions are does not take weak references.
-_queues: dict[tuple[asyncio.AbstractEventLoop, object], _Queue] = {}
-
-# What the running code has the use of, possibly through a task that it is part of: an overridden
-# save() may create further rows.
-_held: ContextVar[frozenset[object]] = ContextVar(
-    "async_factory_boy_piccolo_held", default=frozenset()
-)
-
-
-@asynccontextmanager
-async def _turn(shared: object) -> AsyncGenerator[None]:
-    """Wait until no other task uses `shared`; nothing, if the running code has it already."""
-    held = _held.get()
-    if shared in held:
-        yield
-        return
-    place = asyncio.get_running_loop(), shared
-    queue = _queues.setdefault(place, _Queue())
-    queue.tasks += 1
-    try:
-        async with queue.lock:
-            _held.set(held | {shared})
-            try:
-                yield
-            finally:
-                _held.set(held)
-    finally:
-        queue.tasks -= 1
-        if queue.tasks == 0:
-            del _queues[place]

@@ -13,9 +13,10 @@ from sqlalchemy import Column, ColumnElement, Select, Table, and_, inspect, or_,
 from sqlalchemy.exc import MultipleResultsFound
 from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
 from sqlalchemy.orm.attributes import set_committed_value
-from sqlalchemy.orm.exc import UnmappedColumnError
 
 from async_factory_boy.adapters._databases.rows import TableRow
+from async_factory_boy.adapters._databases.statements import paged
+from async_factory_boy.adapters._mapped import attribute_of
 from async_factory_boy.exceptions import AdapterError
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
@@ -26,6 +27,9 @@ M = TypeVar("M")
 
 # Lookups per SELECT, of which SQLite takes no more than 1,000.
 _LOOKUPS = 500
+
+# Comparisons per SELECT on SQLite, whose planner takes seconds over those of many columns.
+_COMPARISONS = 4_000
 
 
 class Layout(ABC, Generic[M]):
@@ -156,7 +160,7 @@ class _MappedLayout(Layout[Any]):
         attributes = inspect(instance).dict
         values = {}
         for column in table.c:
-            name = _attribute(self.mapper, column)
+            name = attribute_of(self.mapper, column)
             # SQLAlchemy takes None for absent too, unless the type has a value for it (JSON).
             value = attributes.get(name)
             if value is not None or (name in attributes and column.type.should_evaluate_none):
@@ -164,7 +168,7 @@ class _MappedLayout(Layout[Any]):
             elif column.primary_key and table is not self.tables[0]:
                 # Joined inheritance: this table's key refers to that of the parent's table.
                 for foreign_key in column.foreign_keys:
-                    parent = _attribute(self.mapper, foreign_key.column)
+                    parent = attribute_of(self.mapper, foreign_key.column)
                     if parent is not None:
                         values[column.key] = getattr(instance, parent)
         for relationship in self.mapper.relationships:
@@ -186,7 +190,7 @@ class _MappedLayout(Layout[Any]):
         key: dict[str, Any] = {}
         for column, remote in relationship.local_remote_pairs or ():
             if isinstance(column, Column) and column.table is table:
-                attribute = _attribute(inspect(related).mapper, remote)
+                attribute = attribute_of(inspect(related).mapper, remote)
                 key[column.key] = None if attribute is None else getattr(related, attribute)
         if None in key.values():
             raise AdapterError(
@@ -197,7 +201,7 @@ class _MappedLayout(Layout[Any]):
 
     def fill(self, instance: Any, table: Table, values: Mapping[str, Any]) -> None:
         for name, value in values.items():
-            attribute = _attribute(self.mapper, table.c[name])
+            attribute = attribute_of(self.mapper, table.c[name])
             if attribute is not None:
                 set_committed_value(instance, attribute, value)
 
@@ -209,7 +213,7 @@ class _MappedLayout(Layout[Any]):
         ]
         if not names:
             return
-        key = [_attribute(self.mapper, column) for column in self.mapper.primary_key]
+        key = [attribute_of(self.mapper, column) for column in self.mapper.primary_key]
         lookups = [
             {name: getattr(instance, name) for name in key if name is not None}
             for instance in instances
@@ -226,13 +230,6 @@ class _MappedLayout(Layout[Any]):
             values = {} if record is None else named(names, record)
             for name, value in values.items():
                 set_committed_value(instance, name, value)
-
-
-def _attribute(mapper: Mapper[Any], column: Any) -> str | None:
-    try:
-        return mapper.get_property_by_column(column).key
-    except UnmappedColumnError:
-        return None
 
 
 async def fetch(database: Database, layout: Layout[M], statement: Select[Any]) -> M | None:
@@ -266,10 +263,13 @@ async def records_of(
     """
     positions = [names.index(name) for name in lookups[0]]
     found: list[Record | None] = [None] * len(lookups)
-    for start in range(0, len(lookups), _LOOKUPS):
-        page = lookups[start : start + _LOOKUPS]
+    dialect, width = database.url.dialect, len(lookups[0])
+    size = min(_LOOKUPS, _COMPARISONS // width) if dialect == "sqlite" else _LOOKUPS
+    pages = paged(lookups, size, width, dialect, lambda lookup: lookup.values())
+    for part in pages:
+        page = lookups[part]
         try:
-            places = {tuple(lookup.values()): start + n for n, lookup in enumerate(page)}
+            places = {tuple(lookup.values()): part.start + n for n, lookup in enumerate(page)}
         except TypeError:  # not hashable
             return None
         conditions: list[ColumnElement[bool]] = [

@@ -12,12 +12,12 @@ from collections.abc import (
     Callable,
     Hashable,
     Iterable,
+    Iterator,
     Mapping,
     Sequence,
 )
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast
-from weakref import WeakKeyDictionary
 
 import bson
 from bson import CodecOptions, Regex
@@ -42,8 +42,13 @@ _NO_SUCH_TRANSACTION = 251
 
 _DUPLICATE_KEY = 11000
 
-# Lookups per query: MongoDB takes one of 16 MB.
+# Lookups per query.
 _PAGE = 1000
+
+# Bytes of values per query. MongoDB takes one of 16 MB, as much as a document may have, so a value
+# that takes more than this has a query of its own.
+# https://www.mongodb.com/docs/manual/reference/limits/#mongodb-limit-BSON-Document-Size
+_BYTES = 8 * 2**20
 
 # By whether the driver is Motor; None: either.
 _DRIVERS = {
@@ -174,12 +179,11 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
                 "belongs to; start it from that client: collection.database.client.start_session()."
             )
 
-    def exclusive(self) -> AbstractAsyncContextManager[object]:
-        session = self.session
-        if session is None:
-            return nullcontext()
+    def connection_key(self, model: type[M]) -> Hashable:
+        session: Any = self.session
         # Motor's own are not hashable; each wraps one that is.
-        return _locks.setdefault(getattr(session, "delegate", session), asyncio.Lock())
+        key: Hashable = getattr(session, "delegate", session)
+        return key
 
     @abstractmethod
     async def store(self, instances: Sequence[M], stored: list[Any]) -> Sequence[M]:
@@ -222,7 +226,8 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
                 raise
             if stored:
                 collection = self.collection_of(type(instances[0]))
-                await collection.delete_many({"_id": {"$in": stored}}, session=session)
+                for page in paged_ids(collection, stored):
+                    await collection.delete_many({"_id": {"$in": page}}, session=session)
             if conflict is error:
                 raise
             raise conflict from error
@@ -250,23 +255,18 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
         if any("." in name or name.startswith("$") for name in wanted[0]):
             return None  # inside of a field: the values are not to be had by that name
         options = cast("Any", collection).codec_options
+        names = list(wanted[0])
+        # As the server compares them, which knows no more of values than their BSON.
+        encoded = [_encoded(names, encode(values), options) for values in wanted]
         found: list[Mapping[str, Any] | None] = []
-        for start in range(0, len(wanted), _PAGE):
-            page = wanted[start : start + _PAGE]
-            cursor = collection.find(query(_any_of(page)), session=self.session)
+        for page in _pages(encoded, _PAGE):
+            cursor = collection.find(query(_any_of(wanted[page])), session=self.session)
             documents = await cursor.to_list(None)
-            matched = _matched([encode(values) for values in page], documents, options)
+            matched = _matched(names, encoded[page], documents, options)
             if matched is None:
                 return None
             found += matched
         return found
-
-    def stored_through(self, model: type[M]) -> Hashable:
-        session: Any = self.session
-        if session is not None:
-            return _hashable(session)
-        # Each option has a session of its own begun, by undo().
-        return _hashable(client_of(self.collection_of(model))), self.session_option
 
     @asynccontextmanager
     async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
@@ -310,11 +310,6 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
             raise
 
 
-def _hashable(session_or_client: Any) -> Hashable:
-    key: Hashable = getattr(session_or_client, "delegate", session_or_client)  # Motor's are not
-    return key
-
-
 def _conflict(error: BulkWriteError | DuplicateKeyError) -> DuplicateKeyError | None:
     """Return what insert_one() would have raised for a duplicate; None if it was not for one."""
     if isinstance(error, DuplicateKeyError):
@@ -341,8 +336,31 @@ def _any_of(wanted: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     return {"$or": [equal_to(one) for one in wanted]}
 
 
+def _encoded(names: Sequence[str], values: Mapping[str, Any], options: CodecOptions[Any]) -> bytes:
+    return bson.encode({name: values.get(name) for name in names}, codec_options=options)
+
+
+def _pages(encoded: Sequence[bytes], count: int) -> Iterator[slice]:
+    """Yield which of some values go into one query: up to `count`, and of up to `_BYTES`."""
+    start = length = 0
+    for end, one in enumerate(encoded):
+        if end > start and (end - start == count or length + len(one) > _BYTES):
+            yield slice(start, end)
+            start, length = end, 0
+        length += len(one)
+    yield slice(start, len(encoded))
+
+
+def paged_ids(collection: AsyncCollection, ids: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Yield as many ids at a time as a query can name; nearly always all of them."""
+    options = cast("Any", collection).codec_options
+    encoded = [_encoded(["_id"], {"_id": one}, options) for one in ids]
+    return (ids[page] for page in _pages(encoded, len(ids)))
+
+
 def _matched(
-    wanted: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    wanted: Sequence[bytes],
     documents: Iterable[Mapping[str, Any]],
     options: CodecOptions[Any],
 ) -> Sequence[Mapping[str, Any] | None] | None:
@@ -352,22 +370,13 @@ def _matched(
     "ACME", a value and an array that contains it. A document that has been found for such a
     reason may be the answer to any of `wanted`.
     """
-    names = list(wanted[0])
-
-    def encoded(values: Mapping[str, Any]) -> bytes:
-        return bson.encode({name: values.get(name) for name in names}, codec_options=options)
-
-    places = {encoded(one): place for place, one in enumerate(wanted)}
+    places = {one: place for place, one in enumerate(wanted)}
     if len(places) != len(wanted):
         return None
     found: list[Mapping[str, Any] | None] = [None] * len(wanted)
     for document in documents:
-        place = places.get(encoded(document))
+        place = places.get(_encoded(names, document, options))
         if place is None or found[place] is not None:
             return None
         found[place] = document
     return found
-
-
-# Shared by the adapters, since one session may be given to both.
-_locks: WeakKeyDictionary[Any, asyncio.Lock] = WeakKeyDictionary()
