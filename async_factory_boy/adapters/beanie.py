@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, TypeVar, cast
 from uuid import UUID, uuid4
 
 from async_factory_boy.adapters.configuration import fields_option
+from async_factory_boy.adapters.matching import ASK, answered, only_one
 from async_factory_boy.exceptions import (
     AdapterError,
     ConfigurationError,
@@ -239,12 +241,12 @@ class BeanieAdapter(ClientSessionAdapter[M]):
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         document = cast("type[Document]", model)
         # Not from Beanie's cache: what that holds may be gone.
-        found = await document.find_one(
+        found = document.find(
             equal_to(_stored(document, lookup)),
             session=cast("Any", self.session),
             ignore_cache=True,
         )
-        return cast("M | None", found)
+        return cast("M | None", only_one(await found.limit(2).to_list(), model, lookup))
 
     async def find_many(
         self, model: type[M], lookups: Sequence[Mapping[str, Any]]
@@ -258,9 +260,8 @@ class BeanieAdapter(ClientSessionAdapter[M]):
             query=lambda condition: document.find(condition).get_filter_query(),
             encode=Encoder(custom_encoders=encoders).encode,
         )
-        if found is None:
-            return await super().find_many(model, lookups)
-        return [None if row is None else cast("M", parse_obj(document, row)) for row in found]
+        answers = [row if row in (None, ASK) else parse_obj(document, row) for row in found]
+        return await answered(lookups, answers, partial(self.find, model))
 
     async def refresh(self, instances: Sequence[M]) -> None:
         if not self.fetch_links:

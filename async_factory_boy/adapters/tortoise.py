@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from async_factory_boy.adapters.base import PersistenceAdapter
 from async_factory_boy.adapters.configuration import fields_option
+from async_factory_boy.adapters.matching import answered, matched, only_one
 from async_factory_boy.exceptions import AdapterError, ConfigurationError
 from async_factory_boy.options import CallOption
 from async_factory_boy.stores import missing
@@ -230,7 +232,7 @@ class TortoiseAdapter(PersistenceAdapter[M]):
         return instances
 
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
-        return await self._lookup(model, lookup).get_or_none()
+        return only_one(await self._lookup(model, lookup).limit(2), model, lookup)
 
     async def find_many(
         self, model: type[M], lookups: Sequence[Mapping[str, Any]]
@@ -241,40 +243,27 @@ class TortoiseAdapter(PersistenceAdapter[M]):
         wanted = [tuple(one.values()) for one in columns if one is not None]
         names = tuple(columns[0] or ())
         connection = self.connection(model)
-        found: dict[tuple[Any, ...], list[M]] = {}
+        found: list[tuple[Any, M]] = []
         for page in paged(wanted, PAGE):
             for instance in await model.filter(any_of(names, page)).using_db(connection):
-                values = tuple(getattr(instance, name) for name in names)
-                found.setdefault(values, []).append(instance)
-        # The database may take for equal what Python does not, such as "acme" and "ACME".
-        is_otherwise_equal = bool(found.keys() - set(wanted))
-        answers: list[M | None] = []
-        for lookup, values in zip(lookups, wanted, strict=True):
-            matches = found.get(values, [])
-            if len(matches) == 1:
-                answers.append(matches[0])
-            elif matches or is_otherwise_equal:
-                # If it is not one: for the error of find().
-                answers.append(await self.find(model, lookup))
-            else:
-                answers.append(None)
-        return answers
+                found.append((tuple(getattr(instance, name) for name in names), instance))
+        return await answered(lookups, matched(wanted, found), partial(self.find, model))
 
     async def find_afresh(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         connection = self.connection(model)
-        queryset = self._lookup(model, lookup)
         if connection.capabilities.dialect != "mysql":
-            return await queryset.get_or_none()
+            return await self.find(model, lookup)
         # MySQL's default isolation level, REPEATABLE READ, shows a plain SELECT what was there
         # when the transaction began; a locking one shows what is there. Not select_for_update():
         # all who lost the race hold a shared lock on the row, and would wait for each other.
         # https://dev.mysql.com/doc/refman/8.4/en/innodb-consistent-read.html
         # https://dev.mysql.com/doc/refman/8.4/en/innodb-locks-set.html
+        queryset = self._lookup(model, lookup).limit(2)
         queryset.sql()  # has it make its query
         sql, values = queryset.query.get_parameterized_sql()
         executor = connection.executor_class(model=model, db=connection)
         found: list[M] = await executor.execute_select(f"{sql} LOCK IN SHARE MODE", values)
-        return found[0] if found else None
+        return only_one(found, model, lookup)
 
     def _lookup(self, model: type[M], lookup: Mapping[str, Any]) -> QuerySet[M]:
         # By the model's manager, as Model.get_or_create() does.

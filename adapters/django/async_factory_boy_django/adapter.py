@@ -27,6 +27,7 @@ from django.dispatch import Signal
 
 from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.adapters.configuration import fields_option
+from async_factory_boy.adapters.matching import ASK, are_hashable, matched, only_one
 from async_factory_boy.exceptions import AdapterError, ConfigurationError, OptionError, closest
 from async_factory_boy.options import CallOption
 from async_factory_boy_django import inserts, relations
@@ -393,10 +394,8 @@ def _load_unknown(instances: Iterable[M], alias: str) -> None:
 
 
 def _find(manager: Manager[M], lookup: Mapping[str, Any]) -> M | None:
-    try:
-        return _with_related(manager.get(**lookup), lookup)
-    except manager.model.DoesNotExist:
-        return None
+    found = only_one(list(manager.filter(**lookup)[:2]), manager.model, lookup)
+    return None if found is None else _with_related(found, lookup)
 
 
 def _with_related(instance: M, lookup: Mapping[str, Any]) -> M:
@@ -416,27 +415,21 @@ def _find_many(manager: Manager[M], lookups: Sequence[Mapping[str, Any]]) -> Seq
     # check() has made sure that there are columns of these names.
     columns = [cast("AnyField", _column(manager.model, name)) for name in lookups[0]]
     wanted = [_column_values(columns, lookup) for lookup in lookups]
-    if not all(map(_is_hashable, wanted)):
+    if not are_hashable(wanted):
         return [_find(manager, lookup) for lookup in lookups]
-    found: dict[tuple[Any, ...], list[M]] = {}
+    found: list[tuple[Any, M]] = []
     for page in inserts.pages(lookups, manager.db, parameters=len(columns)):
         for instance in manager.filter(_any_of(page)):
-            key = tuple(getattr(instance, column.attname) for column in columns)
-            found.setdefault(key, []).append(instance)
-    answers: list[M | None] = []
-    for lookup, values in zip(lookups, wanted, strict=True):
-        matches = found.pop(values, [])
-        if len(matches) == 1:
-            answers.append(_with_related(matches[0], lookup))
-        else:  # Of several: asked for by itself, to have the error that _find() raises.
-            answers.append(_find(manager, lookup) if matches else None)
-    if found:
-        # The database has taken for equal what Python does not, such as 1 and "1".
-        answers = [
-            _find(manager, lookup) if answer is None else answer
-            for lookup, answer in zip(lookups, answers, strict=True)
-        ]
-    return answers
+            values = tuple(getattr(instance, column.attname) for column in columns)
+            found.append((values, instance))
+    return [
+        _find(manager, lookup)
+        if answer is ASK
+        else None
+        if answer is None
+        else _with_related(answer, lookup)
+        for lookup, answer in zip(lookups, matched(wanted, found), strict=True)
+    ]
 
 
 def _column_values(columns: Sequence[AnyField], lookup: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -447,14 +440,6 @@ def _column_values(columns: Sequence[AnyField], lookup: Mapping[str, Any]) -> tu
         else value
         for column, value in zip(columns, lookup.values(), strict=True)
     )
-
-
-def _is_hashable(values: tuple[Any, ...]) -> bool:
-    try:
-        hash(values)
-    except TypeError:  # a list or a dict, of a JSONField
-        return False
-    return True
 
 
 def _any_of(lookups: Sequence[Mapping[str, Any]]) -> Q:

@@ -37,6 +37,7 @@ from async_factory_boy import (
 )
 from async_factory_boy.adapters import CallOption, PersistenceAdapter
 from async_factory_boy.adapters.configuration import fields_option
+from async_factory_boy.adapters.matching import answered, are_hashable, matched, only_one
 from async_factory_boy_piccolo import relations
 
 try:
@@ -197,32 +198,22 @@ class PiccoloAdapter(PersistenceAdapter[M]):
 
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         with self._at_work(model):
-            # The first of several, as Piccolo's own get_or_create() does.
             query = model.objects().where(_condition(model, lookup))
-            return await query.order_by(model._meta.primary_key).first()
+            return only_one(await query.limit(2), model, lookup)
 
     async def find_many(
         self, model: type[M], lookups: Sequence[Mapping[str, Any]]
     ) -> Sequence[M | None]:
         columns = [model._meta.get_column_by_name(name) for name in lookups[0]]
         asked = [tuple(map(_sql_value, lookup.values(), columns)) for lookup in lookups]
-        if not all(isinstance(value, Hashable) for values in asked for value in values):
+        if not are_hashable(asked):
             return await super().find_many(model, lookups)
-        found: dict[tuple[Any, ...], M] = {}
+        found: list[tuple[Any, M]] = []
         with self._at_work(model):
             for page in _pages(lookups, _PAGE // len(columns)):
-                query = model.objects().where(_any_of(model, page))
-                for row in await query.order_by(model._meta.primary_key):
-                    values = tuple(row[column._meta.name] for column in columns)
-                    found.setdefault(values, row)
-        answers = [found.get(values) for values in asked]
-        if found.keys() - asked:
-            # The database has taken for equal what Python does not: a UUID and its string, say.
-            answers = [
-                await self.find(model, lookup) if answer is None else answer
-                for lookup, answer in zip(lookups, answers, strict=True)
-            ]
-        return answers
+                for row in await model.objects().where(_any_of(model, page)):
+                    found.append((tuple(row[column._meta.name] for column in columns), row))
+        return await answered(lookups, matched(asked, found), functools.partial(self.find, model))
 
     async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
         instances = await build()

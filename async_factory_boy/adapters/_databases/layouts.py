@@ -10,13 +10,13 @@ from typing import Any, Generic, TypeVar, cast
 from databases import Database
 from databases.interfaces import Record
 from sqlalchemy import Column, ColumnElement, Select, Table, and_, inspect, or_, select
-from sqlalchemy.exc import MultipleResultsFound
 from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
 from sqlalchemy.orm.attributes import set_committed_value
 
 from async_factory_boy.adapters._databases.rows import TableRow
 from async_factory_boy.adapters._databases.statements import paged
 from async_factory_boy.adapters._mapped import attribute_of
+from async_factory_boy.adapters.matching import ASK, answered, are_hashable, matched, only_one
 from async_factory_boy.exceptions import AdapterError
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
@@ -219,12 +219,12 @@ class _MappedLayout(Layout[Any]):
             for instance in instances
         ]
         names += lookups[0]
-        records = await records_of(database, self, names, lookups)
-        if records is None:
-            records = [
-                await database.fetch_one(_selected(self, names).filter_by(**lookup))
-                for lookup in lookups
-            ]
+        found = await records_of(database, self, names, lookups)
+
+        async def one_by_one(lookup: Mapping[str, Any]) -> Record | None:
+            return await database.fetch_one(_selected(self, names).filter_by(**lookup))
+
+        records = await answered(lookups, found, one_by_one)
         for instance, record in zip(instances, records, strict=True):
             # A trigger may have discarded the row.
             values = {} if record is None else named(names, record)
@@ -232,11 +232,11 @@ class _MappedLayout(Layout[Any]):
                 set_committed_value(instance, name, value)
 
 
-async def fetch(database: Database, layout: Layout[M], statement: Select[Any]) -> M | None:
-    records = await database.fetch_all(statement.limit(2))
-    if len(records) > 1:
-        raise MultipleResultsFound("Multiple rows were found when one or none was required")
-    return layout.load(records[0]) if records else None
+async def fetch(
+    database: Database, layout: Layout[M], lookup: Mapping[str, Any], statement: Select[Any]
+) -> M | None:
+    record = only_one(await database.fetch_all(statement.limit(2)), layout, lookup)
+    return None if record is None else layout.load(record)
 
 
 def _selected(layout: Layout[Any], names: Iterable[str]) -> Select[Any]:
@@ -248,44 +248,41 @@ async def records_of(
     layout: Layout[Any],
     names: Sequence[str],
     lookups: Sequence[Mapping[str, Any]],
-) -> Sequence[Record | None] | None:
-    """Return the one record of each of several lookups, ``None`` where there is none.
+) -> list[Any]:
+    """Return the record of each of several lookups, by few statements.
 
     Args:
         database: Where to look.
         layout: How the objects lie there.
         names: What to select, which includes the names in the lookups.
-        lookups: Names with values; the same names in each.
+        lookups: Names with hashable values; the same names in each.
 
     Returns:
-        ``None`` if it cannot be told which record belongs to which lookup: the database may take
-        for equal what Python does not, such as "acme" and "ACME".
+        What `matched` returns.
     """
     positions = [names.index(name) for name in lookups[0]]
-    found: list[Record | None] = [None] * len(lookups)
     dialect, width = database.url.dialect, len(lookups[0])
     size = min(_LOOKUPS, _COMPARISONS // width) if dialect == "sqlite" else _LOOKUPS
-    pages = paged(lookups, size, width, dialect, lambda lookup: lookup.values())
-    for part in pages:
-        page = lookups[part]
-        try:
-            places = {tuple(lookup.values()): part.start + n for n, lookup in enumerate(page)}
-        except TypeError:  # not hashable
-            return None
+    found: list[tuple[Any, Record]] = []
+    for part in paged(lookups, size, width, dialect, lambda lookup: lookup.values()):
         conditions: list[ColumnElement[bool]] = [
             and_(*(layout.column(name) == value for name, value in lookup.items()))
-            for lookup in page
+            for lookup in lookups[part]
         ]
         statement = _selected(layout, names).where(or_(*conditions))
         for record in await database.fetch_all(statement):
-            try:
-                place = places.get(tuple(record[position] for position in positions))
-            except TypeError:  # given as a tuple, and comes back as a list
-                return None
-            if place is None or found[place] is not None:
-                return None
-            found[place] = record
-    return found
+            found.append((tuple(record[position] for position in positions), record))
+    if not are_hashable(values for values, _ in found):
+        return [ASK] * len(lookups)  # given as a tuple, and comes back as a list
+    return matched([tuple(lookup.values()) for lookup in lookups], found)
+
+
+async def fetch_many(
+    database: Database, layout: Layout[M], lookups: Sequence[Mapping[str, Any]]
+) -> list[Any]:
+    """Return the object of each of several lookups, as `records_of` does for records."""
+    records = await records_of(database, layout, layout.columns(), lookups)
+    return [one if one is ASK or one is None else layout.load(one) for one in records]
 
 
 def named(names: Iterable[str], record: Record) -> dict[str, Any]:

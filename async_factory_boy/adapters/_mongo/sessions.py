@@ -11,7 +11,6 @@ from collections.abc import (
     Awaitable,
     Callable,
     Hashable,
-    Iterable,
     Iterator,
     Mapping,
     Sequence,
@@ -26,6 +25,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 
 from async_factory_boy.adapters.base import PersistenceAdapter
+from async_factory_boy.adapters.matching import ASK, matched, only_one
 from async_factory_boy.exceptions import AdapterError, OptionError
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
         *,
         query: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda condition: condition,
         encode: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda values: values,
-    ) -> Sequence[Mapping[str, Any] | None] | None:
+    ) -> list[Any]:
         """Return the document that has the values of each of `wanted`, by few queries.
 
         Args:
@@ -249,24 +249,33 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
             encode: Makes what is stored of some values.
 
         Returns:
-            The documents, in order, ``None`` where there is none; or ``None`` if it cannot be told
-            which document belongs to which, so that each has to be asked for by itself.
+            What `matched` returns. What is the same BSON is equal to the server. More is: 1 and
+            1.0, by a collation "acme" and "ACME", a value and an array that contains it.
         """
         if any("." in name or name.startswith("$") for name in wanted[0]):
-            return None  # inside of a field: the values are not to be had by that name
+            return [ASK] * len(wanted)  # inside of a field: values are not to be had by that name
         options = cast("Any", collection).codec_options
         names = list(wanted[0])
         # As the server compares them, which knows no more of values than their BSON.
         encoded = [_encoded(names, encode(values), options) for values in wanted]
-        found: list[Mapping[str, Any] | None] = []
+        answers: list[Any] = []
         for page in _pages(encoded, _PAGE):
             cursor = collection.find(query(_any_of(wanted[page])), session=self.session)
             documents = await cursor.to_list(None)
-            matched = _matched(names, encoded[page], documents, options)
-            if matched is None:
-                return None
-            found += matched
-        return found
+            found = [(_encoded(names, document, options), document) for document in documents]
+            answers += matched(encoded[page], found)
+        return answers
+
+    async def find_document(
+        self,
+        collection: AsyncCollection,
+        query: Mapping[str, Any],
+        model: object,
+        lookup: Mapping[str, Any],
+    ) -> Mapping[str, Any] | None:
+        """Return the one document that a query finds for a lookup."""
+        cursor = collection.find(query, session=self.session).limit(2)
+        return only_one(await cursor.to_list(None), model, lookup)
 
     @asynccontextmanager
     async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
@@ -356,27 +365,3 @@ def paged_ids(collection: AsyncCollection, ids: Sequence[Any]) -> Iterator[Seque
     options = cast("Any", collection).codec_options
     encoded = [_encoded(["_id"], {"_id": one}, options) for one in ids]
     return (ids[page] for page in _pages(encoded, len(ids)))
-
-
-def _matched(
-    names: Sequence[str],
-    wanted: Sequence[bytes],
-    documents: Iterable[Mapping[str, Any]],
-    options: CodecOptions[Any],
-) -> Sequence[Mapping[str, Any] | None] | None:
-    """Return the document for each of `wanted`, or None if that cannot be told.
-
-    What is the same BSON is equal to the server. More is: 1 and 1.0, by a collation "acme" and
-    "ACME", a value and an array that contains it. A document that has been found for such a
-    reason may be the answer to any of `wanted`.
-    """
-    places = {one: place for place, one in enumerate(wanted)}
-    if len(places) != len(wanted):
-        return None
-    found: list[Mapping[str, Any] | None] = [None] * len(wanted)
-    for document in documents:
-        place = places.get(_encoded(names, document, options))
-        if place is None or found[place] is not None:
-            return None
-        found[place] = document
-    return found
