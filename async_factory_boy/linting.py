@@ -154,7 +154,7 @@ class LintError(AsyncFactoryError, AssertionError):
 
 
 class BrokenUndoError(AdapterError):
-    """A ``undo`` does not do what the protocol has it do."""
+    """An ``undo()`` does not do what the protocol has it do."""
 
 
 async def lint(
@@ -284,7 +284,11 @@ def _check_strategy(strategy: object) -> None:
 async def undoing(factory: AnyFactory) -> AsyncExitStack:
     """Return what undoes at its end what `factory` has stored, in all the stores it reaches."""
     async with AsyncExitStack() as stack:
+        undone: set[Hashable] = set()
         for adapter, model, of_part in _stores(factory):
+            with options.scope(of_part):
+                if _undoes(adapter, model) in undone:
+                    continue
             async with AsyncExitStack() as begun:
                 with options.scope(of_part):
                     given = await begun.enter_async_context(adapter.undo(model))
@@ -298,15 +302,23 @@ async def undoing(factory: AnyFactory) -> AsyncExitStack:
                 stack.push_async_exit(begun.pop_all())
             if not of_part:
                 stack.enter_context(options.scope(given))
+            with options.scope(of_part):
+                undone.add(_undoes(adapter, model))
         call = stack.enter_context(uncommitted())
-        stack.push_async_callback(call.turns.let_go)
+        stack.callback(call.turns.let_go)
         return stack.pop_all()
+
+
+def _undoes(adapter: PersistenceAdapter[Any], model: Any) -> Hashable:
+    """Return what is equal where undoing what one adapter stores undoes what another does."""
+    key = adapter.connection_key(model)
+    return id(adapter) if key is None else key
 
 
 def _stores(
     factory: AnyFactory,
 ) -> list[tuple[PersistenceAdapter[Any], Any, Mapping[str, Any]]]:
-    """Return an adapter, with a model, for each of the stores that `factory` stores in.
+    """Return each adapter that `factory` stores by, with a model.
 
     And with the call-time options that a declaration gives to a part, where it is these that lead
     there.
@@ -321,7 +333,7 @@ def _stores(
             with contextlib.suppress(Exception), options.scope(of_part):
                 adapter, model = one._meta.adapter_for_storing(), one._meta.model
                 adapter.check(model)
-                stores.setdefault(adapter.stored_through(model), (adapter, model, of_part))
+                stores.setdefault(_undoes(adapter, model), (adapter, model, of_part))
     return list(stores.values())
 
 

@@ -11,10 +11,11 @@ import re
 from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from functools import cached_property, lru_cache, wraps
+from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from async_factory_boy.exceptions import ConfigurationError, OptionError, closest, shown, similar
+from async_factory_boy.stores import STORES
 
 if TYPE_CHECKING:
     # For the signature of `bind` only: an ORM that is not installed counts as Any.
@@ -40,25 +41,36 @@ class InForce(dict[str, Any]):
     is_of_call = False
     """Whether a call of a factory asks an adapter for something, which it completes later."""
 
-    @cached_property
+    # Not cached_property: until Python 3.12 that takes a lock, and these are read for each object.
+    _of_call: InForce | None = None
+    _identity: Hashable = None
+
+    @property
     def of_call(self) -> InForce:
         """The same options, for what a call asks an adapter for."""
         if self.is_of_call:
             return self
-        same = InForce(self)
-        same.by_bind, same.is_of_call = self.by_bind, True
+        same = self._of_call
+        if same is None:
+            same = self._of_call = InForce(self)
+            same.by_bind, same.is_of_call = self.by_bind, True
         return same
 
-    @cached_property
+    @property
     def identity(self) -> Hashable:
         """What is equal for options that are the very same objects."""
-        return frozenset((name, id(value)) for name, value in self.items())
+        if self._identity is None:
+            self._identity = frozenset([(name, id(value)) for name, value in self.items()])
+        return self._identity
 
     def over(self, options: Mapping[str, Any], *, by_bind: bool = False) -> InForce:
         """Return these with `options` put over them, or these if that changes nothing."""
-        changed = not all(name in self and self[name] is value for name, value in options.items())
-        if not changed and not by_bind:
-            return self
+        if not by_bind:
+            for name, value in options.items():
+                if name not in self or self[name] is not value:
+                    break
+            else:
+                return self
         new = InForce({**self, **options})
         new.by_bind = {**self.by_bind, **options} if by_bind else self.by_bind
         return new
@@ -71,17 +83,7 @@ _own: set[str] = set()
 
 # The options of the adapters in this distribution are known before those are imported: a graph
 # may reach a store through SubFactory("path.to.Factory") only after `bind` named its option.
-_built_in = {
-    name: f"async_factory_boy.adapters.{adapter}"
-    for name, adapter in {
-        "sqlalchemy_session": "sqlalchemy.SQLAlchemyAdapter",
-        "tortoise_using_db": "tortoise.TortoiseAdapter",
-        "beanie_session": "beanie.BeanieAdapter",
-        "mongo_collection": "mongo.MongoAdapter",
-        "mongo_session": "mongo.MongoAdapter",
-        "databases_database": "databases.DatabasesAdapter",
-    }.items()
-}
+_built_in = {option: store.adapter for store in STORES for option in store.options}
 _known: dict[str, CallOption[Any] | None] = dict.fromkeys(_built_in)
 
 
@@ -317,6 +319,8 @@ def take_back(variable: ContextVar[V], token: Token[V]) -> None:
 class restored:  # noqa: N801 (used like a function; a generator would take twice as long)
     """Have those options hold that were in force elsewhere, in place of those in force."""
 
+    __slots__ = ("_in_force", "_token")
+
     def __init__(self, in_force: InForce) -> None:
         self._in_force = in_force
 
@@ -324,7 +328,10 @@ class restored:  # noqa: N801 (used like a function; a generator would take twic
         self._token = _in_force.set(self._in_force)
 
     def __exit__(self, *error: object) -> None:
-        take_back(_in_force, self._token)
+        try:  # as take_back() does; this runs several times for each object
+            _in_force.reset(self._token)
+        except ValueError:
+            return
 
 
 def scope(options: Mapping[str, Any]) -> restored:

@@ -6,7 +6,7 @@ import asyncio
 import copy
 import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, suppress
 from contextvars import Context
 from typing import Any, ClassVar
 
@@ -413,7 +413,7 @@ class FindsAnyWinner(SoundAdapter):
         return await self.select(model, "TRUE", {})
 
 
-# build(), check(), ambient_options(), exclusive(), refresh(), commit(), and options
+# build(), check(), ambient_options(), refresh(), commit(), and options
 
 
 @caught_by("test_build_constructs")
@@ -471,31 +471,19 @@ class StumblesOverWrongOptions(SoundAdapter):
     option = "stumbling_connection"
 
 
-@caught_by("test_ambient_returns_options")
+@caught_by("test_ambient_options")
 class HasUnknownOptions(SoundAdapter):
     def ambient_options(self, model: type[Any]) -> Mapping[str, Any]:
         return {"nobody_knows_this": self.connection()}
 
 
-@caught_by("test_exclusive_is_released")
-class KeepsItsLockAfterAnError(SoundAdapter):
-    def exclusive(self) -> AbstractAsyncContextManager[object]:
-        return self.held(super().exclusive())
-
-    @asynccontextmanager
-    async def held(self, lock: Any) -> AsyncGenerator[None]:
-        await lock.acquire()
-        yield
-        lock.release()
-
-
-@caught_by("test_finish_changes_nothing")
+@caught_by("test_refresh_changes_nothing")
 class StoresOnceMoreAtTheEnd(SoundAdapter):
     async def refresh(self, instances: Sequence[Any]) -> None:
         await self.connection().execute("UPDATE Parent SET size = 0")
 
 
-@caught_by("test_finish_accepts_what_was_found")
+@caught_by("test_refresh_accepts_what_was_found")
 class FinishesOnlyWhatItSaved(SoundAdapter):
     def __init__(self) -> None:
         self.saved: list[Any] = []
@@ -509,7 +497,7 @@ class FinishesOnlyWhatItSaved(SoundAdapter):
             assert any(saved is instance for saved in self.saved)
 
 
-@caught_by("test_complete_does_not_commit")
+@caught_by("test_commit_does_not_commit_unasked")
 class CommitsBatches(SoundAdapter):
     async def commit(self) -> None:
         await self.connection().commit()
@@ -521,7 +509,7 @@ class ForgetsToCommitABatch(SoundAdapter):
         pass
 
     async def commit_now(self) -> None:
-        if self.commit and not self.commits_later:
+        if self.commits and not self.commits_later:
             await self.connection().commit()
 
 
@@ -561,27 +549,8 @@ class KeepsTheOptionOnTheClass(Remembers):
 
 @caught_by("test_gather_get_or_create")
 class TakesNoTurns(SoundAdapter):
-    def exclusive(self) -> AbstractAsyncContextManager[object]:
-        return nullcontext()
-
-
-@caught_by("test_cancellation_while_waiting")
-class TakesATurnBeforeItWaits(SoundAdapter):
-    last: ClassVar[asyncio.Event | None] = None
-
-    def exclusive(self) -> AbstractAsyncContextManager[object]:
-        return self.queued()
-
-    @asynccontextmanager
-    async def queued(self) -> AsyncGenerator[None]:
-        before, mine = self.last, asyncio.Event()
-        type(self).last = mine
-        if before is not None:
-            await before.wait()
-        try:
-            yield
-        finally:
-            mine.set()
+    def connection_key(self, model: type[Any]) -> Hashable:
+        return None
 
 
 @caught_by("test_cancellation", "test_hooks", "test_gather")
@@ -606,8 +575,10 @@ class ReleasesAtTheEndOnly(HoldsALockFromTheCheckOn):
 class HasOneLockForAllLoops(SoundAdapter):
     lock = asyncio.Lock()
 
-    def exclusive(self) -> AbstractAsyncContextManager[object]:
-        return self.lock
+    async def save(self, instance: Any) -> Any:
+        async with self.lock:
+            await asyncio.sleep(0)
+            return await super().save(instance)
 
 
 @caught_by("test_two_event_loops")
@@ -616,7 +587,7 @@ class KeepsTheFirstConnection(Remembers):
         type(self).remembered = self.remembered or self.sound_connection
 
 
-# undo() and stored_through()
+# undo() and connection_key()
 
 
 @caught_by("test_undo")
@@ -674,13 +645,13 @@ class SwallowsWhatWentWrong(SoundAdapter):
                 yield {}
 
 
-@caught_by("test_undo_tells_connections_apart")
+@caught_by("test_connection_key")
 class TakesAllConnectionsForOne(SoundAdapter):
-    def stored_through(self, model: type[Any]) -> Hashable:
+    def connection_key(self, model: type[Any]) -> Hashable:
         return "sqlite"
 
 
-@caught_by("test_undo_tells_connections_apart")
+@caught_by("test_connection_key")
 class TakesEachCallForAConnection(SoundAdapter):
-    def stored_through(self, model: type[Any]) -> Hashable:
+    def connection_key(self, model: type[Any]) -> Hashable:
         return object()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -75,8 +75,8 @@ class SoundAdapter(PersistenceAdapter[Any]):
             raise MissingOptionError("No connection provided. Pass sound_connection to the call.")
         return connection
 
-    def exclusive(self) -> AbstractAsyncContextManager[object]:
-        return _locks.setdefault(self.connection(), asyncio.Lock())
+    def connection_key(self, model: type[Any]) -> Hashable:
+        return self.connection()
 
     async def save(self, instance: Any) -> Any:
         await self.insert([instance])
@@ -136,9 +136,6 @@ class SoundAdapter(PersistenceAdapter[Any]):
         await self.commit_now()
         return instances
 
-    def stored_through(self, model: type[Any]) -> Hashable:
-        return self.connection()
-
     @asynccontextmanager
     async def undo(self, model: type[Any]) -> AsyncGenerator[Mapping[str, Any]]:
         connection = await self.begin_savepoint()
@@ -189,7 +186,7 @@ async def opened(path: Path) -> AsyncGenerator[Connection]:
 def factories(adapter_class: type[SoundAdapter]) -> list[type[AsyncFactory[Any]]]:
     """Return factories of parents, of children, and of parents that are committed."""
     told_to_commit = adapter_class()
-    told_to_commit.commit = True
+    told_to_commit.commits = True
 
     class ParentFactory(AsyncFactory[Parent]):
         class Meta:

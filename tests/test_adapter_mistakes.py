@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import functools
 import pickle
@@ -115,8 +114,7 @@ async def _generator(self: object, *arguments: object) -> Any:
         ("check", "def check(self, model)"),
         ("ambient_options", "def ambient_options(self, model)"),
         ("build", "def build(self, model, args, kwargs)"),
-        ("exclusive", "def exclusive(self)"),
-        ("stored_through", "def stored_through(self, model)"),
+        ("connection_key", "def connection_key(self, model)"),
         ("undo", "def undo(self, model)"),
     ],
 )
@@ -137,11 +135,6 @@ def test_async_method(name: str, signature: str, function: Any) -> None:
             "build",
             "is never awaited, so it cannot be async, or do I/O; write "
             "def build(self, model, args, kwargs).",
-        ),
-        (
-            "exclusive",
-            "is a generator, and has to return an async context manager; write "
-            "@contextlib.asynccontextmanager async def exclusive(self).",
         ),
         (
             "undo",
@@ -242,26 +235,17 @@ async def test_decorated_methods() -> None:
 
         return call
 
-    lock = asyncio.Lock()
-
     class DecoratedAdapter(DictAdapter):
         @sync_decorator
         async def save(self, instance: Any) -> Any:
-            assert lock.locked()
             return instance
 
         @async_decorator
         async def find(self, model: Any, lookup: Any) -> Any:
-            assert lock.locked()
-
-        @asynccontextmanager
-        async def exclusive(self) -> Any:
-            async with lock:
-                yield
+            return None
 
         async def _refresh(self, done: bool, instances: Any) -> None:
             assert done
-            assert lock.locked()
 
         refresh = functools.partialmethod(_refresh, True)
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from async_factory_boy import AdapterError, ConfigurationError, adapters
-from async_factory_boy.adapters import PersistenceAdapter, register
+from async_factory_boy import AdapterError, ConfigurationError
+from async_factory_boy.adapters import PersistenceAdapter, register, registry
 from async_factory_boy.factory import AsyncFactory
 
 ADAPTER = """
@@ -58,7 +58,7 @@ class CrateAdapter(PersistenceAdapter[Any]):
 @pytest.fixture(autouse=True)
 def forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Names that a test registers, and modules that it imports, are forgotten after it."""
-    monkeypatch.setattr(adapters, "_named", dict(adapters._named))
+    monkeypatch.setattr(registry, "_named", dict(registry._named))
     before = set(sys.modules)
     yield
     for name in sys.modules.keys() - before:
@@ -130,7 +130,7 @@ def test_unknown(install: Install) -> None:
 def test_shipped_on_its_own(name: str) -> None:
     """The name of an adapter of ours that is not installed says how to install it."""
     try:
-        adapters.by_name(name)
+        registry.by_name(name)
     except ConfigurationError as error:
         expected = f"It is not installed. Install it with: pip install 'async-factory-boy[{name}]'."
         assert expected in str(error)  # noqa: PT017 (where it is installed, there is no error)
@@ -219,16 +219,17 @@ def test_broken(
 def test_built_in_beats_installed(install: Install, name: str) -> None:
     """A distribution cannot take the name of a built-in adapter."""
     install("acme-shelves", {name: "acme_shelves:ShelfAdapter"}, "acme_shelves")
-    adapter = adapters.by_name(name)
+    adapter = registry.by_name(name)
     assert isinstance(adapter, type)
     assert adapter.__module__ == f"async_factory_boy.adapters.{name}"
 
 
 async def test_registered_class() -> None:
-    """Of a registered class, each factory that names it has an instance."""
+    """Factories that name a registered class have one adapter of it."""
     register("crates", CrateAdapter)
     one, other = [await factory_with("crates").create_async() for _ in range(2)]
-    assert one.adapter is not other.adapter
+    assert one.adapter is other.adapter
+    assert type(one.adapter) is CrateAdapter
 
 
 async def test_registered_instance() -> None:
@@ -326,3 +327,68 @@ async def test_inferred_once_imported(install: Install) -> None:
     for model in (acme_shelves.Shelf, acme_racks.Shelf):
         with pytest.warns(DeprecationWarning, match="ShelfAdapter is inferred"):
             assert (await factory_with(None, model).create_async()).shelf == "top"
+
+
+# One adapter for the same class and options.
+
+
+class LabelledAdapter(CrateAdapter):
+    def __init__(self, *, label: Any = None) -> None:
+        self.label = label
+
+
+def labelled(adapter: Any, **meta: Any) -> Any:
+    options = type(
+        "Options",
+        (AsyncFactory._options_class,),
+        {"adapter_options": {"crates_label": "label"}},
+    )
+    base: Any = type(AsyncFactory)(
+        "Labelled", (AsyncFactory,), {"_options_class": options, "Meta": type("Meta", (), {})}
+    )
+    body = {"Meta": type("Meta", (), {"model": Crate, "adapter": adapter, **meta})}
+    return type(base)("CrateFactory", (base,), body)._meta.adapter_for_storing()
+
+
+@pytest.mark.parametrize(
+    ("label", "other"),
+    [
+        (None, "a"),
+        ("a", "b"),
+        (1, True),
+        (["a", "b"], ["a"]),
+        (len, print),
+    ],
+)
+def test_same_class_and_options(label: Any, other: Any) -> None:
+    """Factories that name the same adapter class, with the same options, have one adapter."""
+    first = labelled(LabelledAdapter, crates_label=label)
+    assert labelled(LabelledAdapter, crates_label=label) is first
+    assert labelled(LabelledAdapter, crates_label=other) is not first
+
+
+def test_options_that_are_not_hashable() -> None:
+    """An option that is not hashable gives each factory an adapter of its own."""
+    one, two = (labelled(LabelledAdapter, crates_label={"a": 1}) for _ in range(2))
+    assert one is not two
+    assert one.label == two.label == {"a": 1}
+
+
+def test_an_instance_stays_what_it_is() -> None:
+    """An instance that is given as the adapter is not taken for another of its class."""
+    instance = LabelledAdapter()
+    assert labelled(instance) is instance
+    assert labelled(LabelledAdapter) is not instance
+
+
+@pytest.mark.filterwarnings("ignore:CrateFactory sets no Meta.adapter:DeprecationWarning")
+async def test_inferred_adapter_is_one() -> None:
+    """A factory whose adapter is inferred uses the same one for all its objects."""
+    register("crates", CrateAdapter)
+
+    class CrateFactory(AsyncFactory[Crate]):
+        class Meta:
+            model = Crate
+
+    one, two = [await CrateFactory.create_async() for _ in range(2)]
+    assert one.adapter is two.adapter  # type: ignore[attr-defined]

@@ -927,7 +927,7 @@ async def test_one_session_for_two_adapters(database: Any) -> None:
         with bind(beanie_session=session, mongo_session=session):
             beanie_adapter: Any = HouseFactory._meta.adapter_for_storing()
             mongo_adapter: Any = TagFactory._meta.adapter_for_storing()
-            assert beanie_adapter.exclusive() is mongo_adapter.exclusive()
+            assert beanie_adapter.connection_key(House) == mongo_adapter.connection_key(dict)
             await asyncio.gather(
                 *(HouseFactory.create_async() for _ in range(10)),
                 *(TagFactory.create_async() for _ in range(10)),

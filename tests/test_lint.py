@@ -427,7 +427,7 @@ class BeginningAdapter(ListAdapter):
         (self.rows if self.lint_rows is None else self.lint_rows).append(instance)
         return instance
 
-    def stored_through(self, model: Any) -> Any:
+    def connection_key(self, model: Any) -> Any:
         return id(self.lint_rows)
 
     @asynccontextmanager

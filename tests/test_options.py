@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from async_factory_boy import ConfigurationError, bind, options
-from async_factory_boy.adapters import PersistenceAdapter, by_name
+from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.adapters.registry import by_name
 from async_factory_boy.factory import AsyncFactory
 from async_factory_boy.options import CallOption
 

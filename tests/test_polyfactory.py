@@ -18,8 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from async_factory_boy import MissingOptionError, bind
-from async_factory_boy.adapters import by_name
 from async_factory_boy.adapters.beanie import BeanieAdapter
+from async_factory_boy.adapters.registry import by_name
 from async_factory_boy.adapters.sqlalchemy import SQLAlchemyAdapter
 from tests.servers import Servers
 from tests.stores.beanie import DRIVER

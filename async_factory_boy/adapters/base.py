@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from async_factory_boy.exceptions import AdapterError, ConfigurationError, shown
+from async_factory_boy.adapters.validation import check_attributes, check_complete, check_methods
+from async_factory_boy.exceptions import AdapterError
 from async_factory_boy.options import CallOption, declare, in_force
 
 __all__ = ["PersistenceAdapter"]
@@ -22,8 +22,16 @@ M = TypeVar("M")
 class PersistenceAdapter(ABC, Generic[M]):
     """Stores the objects that factories build.
 
-    Write `save`, and the adapter works; every other method has a default. ``get_or_create`` takes
-    a `find` as well.
+    Write `save`, and the adapter works: every other method has a default. The methods are in three
+    tiers, of which each gives more, and none needs one above it:
+
+    - **store**: `save`; if you like `save_many`, `build`, `check`, `takes`, `keys_of` and
+      `handles`. Gives create, build, and batches.
+    - **find**: `find`; if you like `find_many`, `save_new` with `conflicts`, and `find_afresh`.
+      Gives ``get_or_create``, and an answer to its races.
+    - **transact**: `connection_key`, `flush`, `refresh`, `commit`, `undo` and `ambient_options`,
+      each by itself. They give one session to many tasks, whole objects after hooks, commits, and
+      lint. For a unit of work there are `postpones`, `add` and `concerns` as well.
 
     ```python
     class ListAdapter(PersistenceAdapter[M]):
@@ -50,7 +58,7 @@ class PersistenceAdapter(ABC, Generic[M]):
     3. `refresh`, when the call that was made of the factory is over, hooks included;
     4. `commit`, when that call is not part of another.
 
-    From 2 on, the outermost call holds `exclusive`.
+    From 2 on, the outermost call keeps `connection_key` to itself.
 
     One instance serves many calls, tasks and event loops, often at once. So what belongs to one of
     them, a session or a connection, is never kept on the adapter: declare a `CallOption` for it,
@@ -86,8 +94,8 @@ class PersistenceAdapter(ABC, Generic[M]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        _check_methods(cls)
-        _check_attributes(cls)
+        check_methods(cls, PersistenceAdapter)
+        check_attributes(cls)
         # Of its bases too: one that is no adapter, a mixin, has not been seen to.
         declare(
             attribute
@@ -104,6 +112,8 @@ class PersistenceAdapter(ABC, Generic[M]):
                 # Python leaves that to whoever overrides __new__.
                 raise TypeError(f"{cls.__name__}() takes no arguments")
             return super().__new__(cls)
+
+    # Tier 1: store.
 
     @classmethod
     def handles(cls, model: type) -> bool:
@@ -137,18 +147,33 @@ class PersistenceAdapter(ABC, Generic[M]):
                 `MissingOptionError`.
         """
 
-    def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
-        """Return call-time options that nobody gave, but that hold where the call is made.
+    def takes(self, model: type[M], name: str) -> bool | None:
+        """Return whether an object can be constructed with a name, or ``None`` if that is unknown.
 
-        For a store whose connection goes by a context variable: that of the transaction which the
-        calling hook is in, say. Other methods may be called from elsewhere, where they read
-        what this has returned. Default: none.
+        Asked about a name that only a call has, where the constructor takes any: so that one which
+        is misspelt is refused before anything is stored. Default: ``None``.
 
         Args:
-            model: The class of the object that is about to be stored.
+            model: The factory's ``Meta.model``.
+            name: The name of the keyword.
+        """
+        return None
+
+    def keys_of(self, model: type[M]) -> Mapping[str, Mapping[str, str]]:
+        """Return which relations are stored as keys, in attributes of the object's own.
+
+        Where a call gives all keys of a relation, and not the relation, what a factory declares
+        for the relation is left out: ``create_async(company_id=3)`` makes no company. Asked when a
+        factory is called with names it was not called with before, so keep what takes long to find
+        out. Default: none.
+
+        Args:
+            model: The factory's ``Meta.model``.
 
         Returns:
-            Names of options that the adapter declares, each with its value.
+            For each relation, its keys: the names of the attributes that hold them, each with the
+            attribute of the related object that it is equal to. For example
+            ``{"company": {"company_id": "id"}}``.
         """
         return {}
 
@@ -201,6 +226,8 @@ class PersistenceAdapter(ABC, Generic[M]):
         """
         return [await self.save(instance) for instance in instances]
 
+    # Tier 2: find.
+
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         """Look one object up, for ``get_or_create``. Default: raises, as a missing capability.
 
@@ -212,6 +239,7 @@ class PersistenceAdapter(ABC, Generic[M]):
             The stored object, whole, or ``None`` where there is none; never a new one.
 
         Raises:
+            MultipleFoundError: When several objects match.
             Exception: What the store raises, untouched; but not for want of an object.
         """
         raise _cannot_find(self)
@@ -229,6 +257,9 @@ class PersistenceAdapter(ABC, Generic[M]):
 
         Returns:
             An object or ``None`` for each, in order.
+
+        Raises:
+            MultipleFoundError: As for `find`.
         """
         return [await self.find(model, lookup) for lookup in lookups]
 
@@ -260,71 +291,45 @@ class PersistenceAdapter(ABC, Generic[M]):
         """
         return await self.save_many(await build())
 
-    @property
-    def commits_later(self) -> bool:
-        """Whether `commit` will be called, so that an adapter that commits has to wait for it.
+    # Tier 3: transact.
 
-        False where something else than a factory of this library uses the adapter.
-        """
-        return in_force().is_of_call
+    def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
+        """Return call-time options that nobody gave, but that hold where the call is made.
 
-    def takes(self, model: type[M], name: str) -> bool | None:
-        """Return whether an object can be constructed with a name, or ``None`` if that is unknown.
-
-        Asked about a name that only a call has, where the constructor takes any: so that one which
-        is misspelt is refused before anything is stored. Default: ``None``.
+        For a store whose connection goes by a context variable: that of the transaction which the
+        calling hook is in, say. Other methods may be called from elsewhere, where they read
+        what this has returned. Default: none.
 
         Args:
-            model: The factory's ``Meta.model``.
-            name: The name of the keyword.
+            model: The class of the object that is about to be stored.
+
+        Returns:
+            Names of options that the adapter declares, each with its value.
         """
-        return None
+        return {}
 
-    def postpones(self, model: type[M], names: Collection[str]) -> bool:
-        """Return whether new objects of a model may be stored together with what comes later.
+    def connection_key(self, model: type[M]) -> Hashable:
+        """Return what objects of a model are stored through now, if one task at a time may use it.
 
-        For a store that orders what it is given by itself, as a unit of work does. Objects for
-        which this is true are constructed and given to `add`; `save` or `save_many` follows before
-        anybody could tell: before code of the user's sees the object, or the call ends. So a graph
-        whose declarations look at nothing is stored at once. Default: ``False``.
+        Such as a session, or a connection that is in a transaction: something hashable that is
+        the same each time. The outermost call keeps it to itself, from before it constructs the
+        first object until it ends, so that calls of several tasks may share it. What the call
+        runs itself, such as a hook, or an adapter's `save` that creates further objects, stores
+        through it meanwhile.
+
+        Adapters for which it is the same share a transaction: `undo` of one of them undoes
+        what any of them has stored. Default: ``None``, for what many tasks may use at once.
 
         Args:
             model: The class of the objects.
-            names: The names of the values that they are constructed with. The constructor may be
-                given objects that are not stored yet, so it must not look at their values.
         """
-        return False
-
-    def concerns(self, error: Exception, model: type[M]) -> bool:
-        """Return whether an error may be about objects of a model. Default: ``True``.
-
-        Asked when objects that `postpones` have been refused together, to say in a note which
-        factories it may be from.
-
-        Args:
-            error: What `save` or `save_many` has raised.
-            model: The class of some of the objects.
-        """
-        return True
-
-    def add(self, instances: Sequence[M], /) -> None:
-        """Take new objects, without any I/O, that `save` or `save_many` is to store later.
-
-        Called for objects that `postpones`. Default: nothing.
-        """
+        return None
 
     async def flush(self) -> None:
         """Write what hooks have changed of objects that are stored; called once, when all is done.
 
         Called at the end of the outermost call, for each adapter that it has used, before any is
         asked to `refresh`. Default: nothing.
-        """
-
-    async def commit(self) -> None:
-        """Commit, if the adapter is to; called at the end of an outermost call that succeeds.
-
-        Most adapters leave that to the caller, and this out: nobody is to commit who was not asked
-        to. Default: nothing.
         """
 
     async def refresh(self, instances: Sequence[M]) -> None:
@@ -338,13 +343,20 @@ class PersistenceAdapter(ABC, Generic[M]):
             instances: Every object that this adapter stored or found in the call, of any model.
         """
 
-    def stored_through(self, model: type[M]) -> Hashable:
-        """Return what objects of `model` are stored through now: a session, a connection.
+    @property
+    def commits_later(self) -> bool:
+        """Whether `commit` will be called, so that an adapter that commits has to wait for it.
 
-        Adapters for which it is the same share a transaction, so `undo` of one of them
-        undoes what any of them has stored. Default: each adapter stores by itself.
+        False where something else than a factory of this library uses the adapter.
         """
-        return id(self)
+        return in_force().is_of_call
+
+    async def commit(self) -> None:
+        """Commit, if the adapter is to; called at the end of an outermost call that succeeds.
+
+        Most adapters leave that to the caller, and this out: nobody is to commit who was not asked
+        to. Default: nothing.
+        """
 
     def undo(self, model: type[M]) -> AbstractAsyncContextManager[Mapping[str, Any]]:
         """Return a context manager that undoes at its end what has been stored inside of it.
@@ -364,106 +376,40 @@ class PersistenceAdapter(ABC, Generic[M]):
             "nothing; or lint(..., rollback=False) on a store that is thrown away afterwards."
         )
 
-    def exclusive(self) -> AbstractAsyncContextManager[object]:
-        """Return a context manager that a call holds while it uses the store. Default: none.
+    # For a unit of work, which orders by itself what it is given.
 
-        For a connection or session that only one task at a time may use: return its lock. The
-        outermost call enters it once for each `stored_through`, before it constructs the first
-        object, and leaves it at its end. So an ``asyncio.Lock`` will do; but one for each session,
-        not one for all, and made in the running event loop.
+    def postpones(self, model: type[M], names: Collection[str]) -> bool:
+        """Return whether new objects of a model may be stored together with what comes later.
+
+        For a store that orders what it is given by itself, as a unit of work does. Objects for
+        which this is true are constructed and given to `add`; `save` or `save_many` follows before
+        anybody could tell: before code of the user's sees the object, or the call ends. So a graph
+        whose declarations look at nothing is stored at once. Default: ``False``.
+
+        Args:
+            model: The class of the objects.
+            names: The names of the values that they are constructed with. The constructor may be
+                given objects that are not stored yet, so it must not look at their values.
         """
-        return nullcontext()
+        return False
 
+    def add(self, instances: Sequence[M], /) -> None:
+        """Take new objects, without any I/O, that `save` or `save_many` is to store later.
 
-# How the factories call the methods, besides `self`; and which of them they await.
-_PARAMETERS = {
-    "save": ["instance"],
-    "save_many": ["instances"],
-    "find": ["model", "lookup"],
-    "find_many": ["model", "lookups"],
-    "find_afresh": ["model", "lookup"],
-    "save_new": ["build"],
-    "commit": [],
-    "concerns": ["error", "model"],
-    "takes": ["model", "name"],
-    "flush": [],
-    "postpones": ["model", "names"],
-    "add": ["instances"],
-    "refresh": ["instances"],
-    "handles": ["model"],
-    "check": ["model"],
-    "ambient_options": ["model"],
-    "build": ["model", "args", "kwargs"],
-    "exclusive": [],
-    "stored_through": ["model"],
-    "undo": ["model"],
-}
-_ENTERED = {"exclusive", "undo"}
-_IS_GENERATOR = "is a generator, and has to return an async context manager"
-_NOT_AWAITED = {
-    "add", "ambient_options", "build", "check", "concerns", "handles", "postpones", "stored_through",
-    "takes", *_ENTERED,
-}  # fmt: skip
+        Called for objects that `postpones`. Default: nothing.
+        """
 
+    def concerns(self, error: Exception, model: type[M]) -> bool:
+        """Return whether an error may be about objects of a model. Default: ``True``.
 
-def _check_methods(adapter: type[PersistenceAdapter[Any]]) -> None:
-    """Raise AdapterError for a method that could not be called as the protocol has it."""
-    for name, parameters in _PARAMETERS.items():
-        method = inspect.getattr_static(adapter, name)
-        if method is vars(PersistenceAdapter).get(name):
-            continue
-        problem = _problem(name, method)
-        if problem is not None:
-            kind = "" if name in _NOT_AWAITED else "async "
-            first = "self"
-            if problem is _IS_GENERATOR:
-                kind = "@contextlib.asynccontextmanager async "
-            if name == "handles":
-                kind, first = "@classmethod ", "cls"
-            raise AdapterError(
-                f"{adapter.__name__}.{name}() {problem}; write "
-                f"{kind}def {name}({', '.join([first, *parameters])})."
-            )
+        Asked when objects that `postpones` have been refused together, to say in a note which
+        factories it may be from.
 
-
-def _problem(name: str, method: object) -> str | None:
-    function = getattr(method, "__func__", method)
-    if not inspect.isfunction(function):
-        return None  # what it does cannot be told without calling it
-    is_async = inspect.iscoroutinefunction(function)
-    if name in _ENTERED and inspect.isasyncgenfunction(function):
-        return _IS_GENERATOR
-    if name in _NOT_AWAITED:
-        if is_async or inspect.isasyncgenfunction(function):
-            return "is never awaited, so it cannot be async, or do I/O"
-    elif not is_async and not inspect.iscoroutinefunction(inspect.unwrap(function)):
-        return (
-            "has to be a coroutine function, which may await asyncio.to_thread(...) for what blocks"
-        )
-    if name == "handles" and function is method:
-        return "is asked of the class, so it has to be a class method"
-    first = [] if isinstance(method, staticmethod) else [None]
-    try:
-        inspect.signature(function).bind(*first, *_PARAMETERS[name])
-    except TypeError:
-        return f"cannot be called with ({', '.join(_PARAMETERS[name])}), as factories do"
-    return None
-
-
-def _check_attributes(adapter: type[PersistenceAdapter[Any]]) -> None:
-    """Raise AdapterError for an attribute that factories would take for something else."""
-    fields = inspect.getattr_static(adapter, "get_or_create")
-    if isinstance(fields, str):
-        raise AdapterError(
-            f"{adapter.__name__}.get_or_create has to be a tuple of field names; "
-            f"write ({fields!r},)."
-        )
-    conflicts = inspect.getattr_static(adapter, "conflicts")
-    if isinstance(conflicts, list | set | frozenset):
-        raise AdapterError(
-            f"{adapter.__name__}.conflicts has to be a tuple of exception classes, as Python's "
-            f"except takes it; write ({', '.join(one.__name__ for one in conflicts)},)."
-        )
+        Args:
+            error: What `save` or `save_many` has raised.
+            model: The class of some of the objects.
+        """
+        return True
 
 
 def _cannot_find(adapter: PersistenceAdapter[Any]) -> AdapterError:
@@ -477,47 +423,3 @@ def check_capable(adapter: PersistenceAdapter[Any]) -> None:
     """Raise AdapterError if `adapter` is configured for what it has no method for."""
     if adapter.get_or_create and type(adapter).find is PersistenceAdapter.find:
         raise _cannot_find(adapter)
-
-
-def check_complete(adapter: type[PersistenceAdapter[Any]]) -> None:
-    """Raise AdapterError if `adapter` lacks a method that it cannot do without."""
-    missing: frozenset[str] = getattr(adapter, "__abstractmethods__", frozenset())
-    if "save" in missing:
-        raise AdapterError(
-            f"{adapter.__name__} has no save(), so it cannot store anything; write "
-            "async def save(self, instance), which stores the object and returns it."
-        )
-    if missing:
-        raise AdapterError(
-            f"{adapter.__name__} leaves {', '.join(sorted(missing))} abstract; write them, or use "
-            "a subclass that does."
-        )
-
-
-def fields_option(
-    name: str, value: object, *, owner: str, example: str = "email"
-) -> tuple[str, ...]:
-    """Return `value`, an option that takes names of fields, as a tuple.
-
-    Args:
-        name: The option.
-        value: What it was given.
-        owner: The class it was given to.
-        example: A name that it could take.
-
-    Raises:
-        ConfigurationError: When it is anything but a sequence of strings.
-    """
-    if isinstance(value, str):
-        raise ConfigurationError(
-            name, f"takes a sequence of field names; write ({value!r},).", owner=owner
-        )
-    if not isinstance(value, Sequence | set | frozenset) or not all(
-        isinstance(field, str) for field in value
-    ):
-        raise ConfigurationError(
-            name,
-            f'takes a sequence of field names, such as ("{example}",); got {shown(value)}.',
-            owner=owner,
-        )
-    return tuple(value)

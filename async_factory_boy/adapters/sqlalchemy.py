@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import (
     AsyncGenerator,
@@ -14,21 +13,22 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from inspect import iscoroutine
 from typing import Any, ClassVar, Literal, TypeVar, cast
-from weakref import WeakKeyDictionary
 
-from async_factory_boy.adapters import missing
-from async_factory_boy.adapters.base import PersistenceAdapter, fields_option
+from async_factory_boy.adapters.base import PersistenceAdapter
+from async_factory_boy.adapters.configuration import fields_option, given_or_configured
+from async_factory_boy.adapters.matching import answered, are_hashable, matched, only_one
 from async_factory_boy.exceptions import (
     AdapterError,
     ConfigurationError,
-    MissingOptionError,
     OptionError,
     shown,
 )
 from async_factory_boy.options import CallOption
+from async_factory_boy.stores import missing
 
 try:
     from sqlalchemy import ColumnElement, Select, and_, inspect, or_, select
@@ -38,6 +38,7 @@ try:
 except ModuleNotFoundError as error:  # pragma: no cover (tested where it is not installed)
     raise ImportError(missing("SQLAlchemy", "sqlalchemy")) from error
 
+from async_factory_boy.adapters._mapped import keys_of
 from async_factory_boy.adapters._sqlalchemy.belonging import belonging
 from async_factory_boy.adapters._sqlalchemy.constructing import (
     constructs_blindly,
@@ -53,7 +54,6 @@ from async_factory_boy.adapters._sqlalchemy.loading import (
     load_columns,
     load_eager,
     load_relationships,
-    one_of,
     reload,
     restore_references,
     state_of,
@@ -77,8 +77,6 @@ Persistence = Literal["flush", "commit"] | None
 # The table of a statement, whatever quotes its name, without its schema.
 _INTO = re.compile(r"\s*INSERT INTO (?:\S+\.)?[\"`\[]?(\w+)", re.IGNORECASE)
 
-# An AsyncSession can be used by one task at a time. The lock of a session goes with it.
-_locks: WeakKeyDictionary[AsyncSession, asyncio.Lock] = WeakKeyDictionary()
 
 _HOW_TO_MAKE_ONE = (
     "make one with async_sessionmaker(create_async_engine(url)): "
@@ -188,17 +186,16 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             MissingOptionError: When there is none.
             OptionError: When the session factory returned something else.
         """
-        session = self.sqlalchemy_session
-        if session is None and self.session_factory is not None:
-            session = self.session_factory()
-            _check_returned(session)
-        if session is None:
-            raise MissingOptionError(
-                "No async session provided. Pass one to the call, "
-                "create_async(sqlalchemy_session=session); or bind one for many calls, "
-                "with async_factory_boy.bind(sqlalchemy_session=session): ...; or set "
-                "Meta.sqlalchemy_session_factory to a callable that returns it."
-            )
+        session: AnyAsyncSession = given_or_configured(
+            self.sqlalchemy_session,
+            self.session_factory,
+            kind=(),
+            check=_check_returned,
+            missing="No async session provided. Pass one to the call, "
+            "create_async(sqlalchemy_session=session); or bind one for many calls, "
+            "with async_factory_boy.bind(sqlalchemy_session=session): ...; or set "
+            "Meta.sqlalchemy_session_factory to a callable that returns it.",
+        )
         if isinstance(session, async_scoped_session):
             session = session()
         return session
@@ -241,12 +238,8 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
                 "async with Session() as session: ..."
             )
 
-    def exclusive(self) -> AbstractAsyncContextManager[object]:
-        session = self.session()
-        lock = _locks.get(session)
-        if lock is None:
-            lock = _locks[session] = asyncio.Lock()
-        return lock
+    def connection_key(self, model: type[M]) -> Hashable:
+        return self.session()  # which one task at a time may use
 
     async def save(self, data: M) -> M:
         return (await self.save_many([data]))[0]
@@ -279,6 +272,10 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             return None
         return hasattr(model, name)
 
+    def keys_of(self, model: type[M]) -> Mapping[str, Mapping[str, str]]:
+        mapper = inspect(model, raiseerr=False)
+        return keys_of(mapper) if isinstance(mapper, Mapper) else {}
+
     def concerns(self, error: Exception, model: type[M]) -> bool:
         found = _INTO.match(getattr(error, "statement", None) or "")
         tables = cast("Mapper[M]", inspect(model)).tables
@@ -292,8 +289,9 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
     async def flush(self) -> None:
         if self.persistence is not None:
             session = self.session()
-            if session.new or session.dirty or session.deleted:
-                new = list(session.new)
+            sync = session.sync_session
+            if sync.new or sync.dirty or sync.deleted:
+                new = list(sync.new)
                 await session.flush()
                 belonging(session).note_stored(map(state_of, new))
 
@@ -306,46 +304,30 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         session = self.session()
         await self._flush_for_lookup(session)
-        return await self._find(session, select(model).filter_by(**lookup))
+        return await self._find(session, model, lookup, select(model).filter_by(**lookup))
 
     async def find_many(
         self, model: type[M], lookups: Sequence[Mapping[str, Any]]
     ) -> Sequence[M | None]:
         columns = cast("Mapper[M]", inspect(model)).column_attrs
-        if not all(name in columns for name in lookups[0]) or not _are_hashable(lookups):
+        if not all(name in columns for name in lookups[0]) or not are_hashable(
+            value for lookup in lookups for value in lookup.values()
+        ):
             # By a relationship, what a row refers to is not to be seen without loading it.
             return await super().find_many(model, lookups)
         session = self.session()
         await self._flush_for_lookup(session)
-        found: dict[tuple[Any, ...], list[M]] = {}
+        found: list[tuple[Any, M]] = []
         for start in range(0, len(lookups), PAGE):
             condition = _any_of(model, lookups[start : start + PAGE])
             instances = await all_of(session, select(model).where(condition))
             await load_columns(session, map(state_of, instances))
-            try:
-                for instance in instances:
-                    values = tuple(getattr(instance, name) for name in lookups[0])
-                    found.setdefault(values, []).append(instance)
-            except TypeError:  # not hashable, such as what a JSON column holds
-                return await super().find_many(model, lookups)
-        answers: list[M | None] = []
-        for lookup in lookups:
-            matches = found.pop(tuple(lookup.values()), [])
-            # Not one: asked for by itself, to have the error that find() raises.
-            answers.append(
-                matches[0]
-                if len(matches) == 1
-                else await self.find(model, lookup)
-                if matches
-                else None
-            )
-        if found:
-            # The database has taken for equal what Python does not, such as "acme" and "ACME".
-            answers = [
-                await self.find(model, lookup) if answer is None else answer
-                for lookup, answer in zip(lookups, answers, strict=True)
-            ]
-        return answers
+            for instance in instances:
+                found.append((tuple(getattr(instance, name) for name in lookups[0]), instance))
+        if not are_hashable(values for values, _ in found):  # of a JSON column
+            return await super().find_many(model, lookups)
+        answers = matched([tuple(lookup.values()) for lookup in lookups], found)
+        return await answered(lookups, answers, partial(self.find, model))
 
     async def _flush_for_lookup(self, session: AsyncSession) -> None:
         if self.persistence is None and not session.autoflush:
@@ -363,10 +345,16 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             return None
         if any(one.dialect.name in ("mysql", "mariadb") for one in connections_of(session)):
             statement = statement.with_for_update(read=True)
-        return await self._find(session, statement)
+        return await self._find(session, model, lookup, statement)
 
-    async def _find(self, session: AsyncSession, statement: Select[Any]) -> M | None:
-        found: M | None = await one_of(session, statement)
+    async def _find(
+        self,
+        session: AsyncSession,
+        model: type[M],
+        lookup: Mapping[str, Any],
+        statement: Select[Any],
+    ) -> M | None:
+        found: M | None = only_one(await all_of(session, statement), model, lookup)
         if found is not None:
             await load_columns(session, [state_of(found)])
         return found
@@ -389,9 +377,6 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
                 await load_columns(session, session.sync_session.identity_map.all_states())
             raise
         return await self.save_many(instances)
-
-    def stored_through(self, model: type[M]) -> Hashable:
-        return self.session()
 
     @asynccontextmanager
     async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
@@ -429,15 +414,6 @@ def is_relationship(model: type[Any], name: str) -> bool | None:
     if not isinstance(mapper, Mapper) or not is_known(mapper):
         return None
     return name in mapper.relationships
-
-
-def _are_hashable(lookups: Sequence[Mapping[str, Any]]) -> bool:
-    try:
-        for lookup in lookups:
-            hash(tuple(lookup.values()))
-    except TypeError:
-        return False
-    return True
 
 
 def _any_of(model: type[Any], lookups: Sequence[Mapping[str, Any]]) -> ColumnElement[bool]:

@@ -13,7 +13,7 @@ from async_factory_boy import engine, options
 from async_factory_boy.engine.programs import Program
 from async_factory_boy.factory import building, plan
 from async_factory_boy.factory.calls import Call, current_place
-from async_factory_boy.factory.requests import Settle
+from async_factory_boy.factory.requests import Settle, settle
 from async_factory_boy.factory.step import Scope, Step
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
@@ -29,11 +29,14 @@ async def generate(factory: Any, strategy: str, size: int, keywords: dict[str, A
         size: How many.
         keywords: What the call was given.
     """
-    call = Call.here()
-    with options.restored(options.in_force()):
-        place = current_place()
-        above = None if place is None else place.step
-        return await call.run(_generated(factory, strategy, size, keywords, call, above))
+    place = current_place()
+    above = None if place is None else place.step
+    with Call(None if place is None else place.call) as call:
+        made = await engine.run(_generated(factory, strategy, size, keywords, call, above))
+        if call.postponed:
+            await settle(call)
+        await call.finish()
+    return made
 
 
 def generate_here(factory: Any, strategy: str, size: int, keywords: dict[str, Any]) -> list[Any]:
@@ -41,7 +44,9 @@ def generate_here(factory: Any, strategy: str, size: int, keywords: dict[str, An
     before, place = options.in_force(), getattr(getcurrent(), "place", None)
     call, above = _here()
     try:
-        return engine.run_here(_generated(factory, strategy, size, keywords, call, above))
+        made = engine.run_here(_generated(factory, strategy, size, keywords, call, above))
+        building.settle_here(call)
+        return made
     finally:
         options.put_in_force(before)
         fiber = getcurrent()  # not kept above: a fiber that its frames refer to is never collected
@@ -56,7 +61,9 @@ def one_here(factory: Any, strategy: str, keywords: dict[str, Any]) -> Any:
     try:
         scope = plan.root_scope(factory, strategy, keywords, call, above=above)
         building.take_turn(scope)
-        return building.build_here(scope.plan.begin(scope, None))
+        instance = building.build_here(scope.plan.begin(scope, None))
+        scope.forget_children()
+        return instance
     finally:
         options.put_in_force(before)
         fiber = getcurrent()  # not kept above: a fiber that its frames refer to is never collected
@@ -112,8 +119,8 @@ def _generated(
             yield Settle(call)
         if progress is not None:
             progress(len(made), size)
-    if call.postponed:
-        yield Settle(call)
+    if scope is not None:
+        scope.forget_children()
     return made
 
 

@@ -15,18 +15,17 @@ Synchronous code in a fiber has its place in the fiber.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Generator, Hashable, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from greenlet import getcurrent
 
 from async_factory_boy import engine, observing, options
 from async_factory_boy.adapters import PersistenceAdapter
-from async_factory_boy.engine.programs import Program
+from async_factory_boy.factory.turns import Turns
 
 if TYPE_CHECKING:
     from async_factory_boy.factory.requests import Save
@@ -96,20 +95,21 @@ class Call:
         while within is not None and within.is_over:
             within = within.within  # a task has outlived what has started it
         self.within: Call | None = within
-        self.root: Call = self if within is None else within.root
+        self._root: Call | None = None if within is None else within.root
         self.postponed: list[Save[Any]] = []
         """What is to be stored when somebody could tell, or the call ends."""
         self.progress: Callable[[int, int], object] | None = None
         self._uses: list[_Use] = []
         self._checked: dict[object, options.InForce] = {}
-        if self.root is self:
-            self.turns = _Turns()
+        if within is None:
+            self.turns = Turns()
 
-    @classmethod
-    def here(cls) -> Call:
-        """Return a new call, made where the calling code runs."""
-        place = current_place()
-        return cls(None if place is None else place.call)
+    @property
+    def root(self) -> Call:
+        """The outermost call that it is part of."""
+        # Not an attribute: a call that refers to itself would be left to the garbage collector,
+        # and its objects with it.
+        return self if self._root is None else self._root
 
     def check_once(self, subject: object, check: Callable[[], object]) -> None:
         """Check something unless this call has, with the same options in force."""
@@ -146,35 +146,41 @@ class Call:
         self._uses.append(use)
         return use
 
-    async def run(self, program: Program[T]) -> T:
-        """Run what the call is for, and finish what it has stored."""
+    def __enter__(self) -> Call:
         before = _place.get()
         if before is not None and before.call.root is self.root:
-            token = _place.set(before._replace(call=self, step=None))
+            place = before._replace(call=self, step=None)
         else:
-            token = _place.set(Place(self))
-        try:
-            result = await engine.run(program)
-            await self._finish()
-            return result
-        finally:
-            options.take_back(_place, token)
-            self.is_over = True
-            if self.root is self:
-                await self.turns.let_go()
+            place = Place(self)
+        self._token = _place.set(place)
+        self._before = options.restored(options.in_force())
+        self._before.__enter__()
+        return self
 
-    async def _finish(self) -> None:
-        if self.within is not None:
-            for use in self._uses:
-                if use.has("refresh"):
-                    await use.do(self, "refresh")
-                # What the rest of the outer call does may leave its objects out of date again.
-                self.within.note(use.adapter, use.model, use.in_force, list(use.instances.values()))
+    def __exit__(self, *error: object) -> None:
+        self._before.__exit__()
+        options.take_back(_place, self._token)
+        self.is_over = True
+        if self.root is self:
+            self.turns.let_go()
+
+    async def finish(self) -> None:
+        """Have what it has stored made whole; at the end of the outermost call, commit it."""
+        if self.within is None:
+            await self._do("flush", "refresh", "commit")
             return
-        for method in ("flush", "refresh", "commit"):
+        await self._do("refresh")
+        for use in self._uses:
+            # What the rest of the outer call does may leave its objects out of date again.
+            self.within.note(use.adapter, use.model, use.in_force, list(use.instances.values()))
+
+    async def _do(self, *methods: str) -> None:
+        if len(self._uses) == 1:  # in one go, as nearly always
+            await self._uses[0].do(self, methods)
+            return
+        for method in methods:
             for use in self._uses:
-                if use.has(method):
-                    await use.do(self, method)
+                await use.do(self, (method,))
 
 
 @lru_cache(maxsize=256)
@@ -198,44 +204,43 @@ class _Use:
         self.in_force = in_force
         self.instances: dict[int, Any] = {}
 
-    def has(self, method: str) -> bool:
-        """Return whether the adapter has a method that does anything."""
+    async def do(self, call: Call, methods: Sequence[str]) -> None:
+        """Call those of some methods that the adapter has, in their order."""
+        has = _overridden(type(self.adapter))
+        methods = [name for name in methods if name in has]
+        if not self.adapter.refreshes and "refresh" in methods:
+            methods.remove("refresh")
+        if methods:
+            with options.restored(self.in_force):
+                key = self.adapter.connection_key(self.model)
+            await using(call, key, self.in_force, partial(self._work, methods))
+
+    async def _work(self, methods: Sequence[str]) -> None:
         adapter = self.adapter
-        return method in _overridden(type(adapter)) and (method != "refresh" or adapter.refreshes)
-
-    async def do(self, call: Call, method: str) -> None:
-        """Call a method of the adapter."""
-        arguments = [list(self.instances.values())] if method == "refresh" else []
-
-        def work() -> Awaitable[None]:
-            done: Awaitable[None] = getattr(self.adapter, method)(*arguments)
-            return done
-
-        with options.restored(self.in_force):
-            key = self.adapter.stored_through(self.model)
-        watching: Any = nullcontext()
-        if observing.observer is not None and method == "refresh":
-            watching = observing.observer.refreshing(self.adapter)
-        with watching:
-            await using(call, self.adapter, key, self.in_force, work)
+        for name in methods:
+            if name != "refresh":
+                await getattr(adapter, name)()
+            elif observing.observer is None:
+                await adapter.refresh(list(self.instances.values()))
+            else:
+                with observing.observer.refreshing(adapter):
+                    await adapter.refresh(list(self.instances.values()))
 
 
 async def using(
     call: Call,
-    adapter: Adapter,
     key: Hashable,
     in_force: options.InForce,
     work: Callable[[], Awaitable[T]],
     step: Step | None = None,
 ) -> T:
-    """Do some work by an adapter, in the turn of the call, and one after the other.
+    """Do some work through a connection, in the turn of the call, and one after the other.
 
     Code that this work calls may store through the same connection.
 
     Args:
         call: The call that the work is part of.
-        adapter: The adapter.
-        key: What it stores through.
+        key: The connection; ``None`` where nobody has to wait.
         in_force: The options that hold for the work.
         work: Does the work.
         step: An object that it is for.
@@ -248,151 +253,25 @@ async def using(
         if key in already:
             return await work()
         turns = call.root.turns
-        if not turns.take_now(key, adapter):
-            await turns.take(key, adapter, already)
-        # Tasks that a hook has started may store at the same time.
-        while turns.is_busy(key):
-            await turns.no_longer_busy(key)
-        turns.begin(key)
-        token = _place.set(Place(call, step, already | {key}))
+        using = already
+        if key is not None:
+            await turns.use(key, keeps=bool(already))
+            using = already | {key}
+        token = _place.set(Place(call, step, using))
         try:
             return await work()
         finally:
             options.take_back(_place, token)
-            turns.end(key)
+            if key is not None:
+                turns.end_use(key)
 
 
-class _Turns:
-    """The connections that an outermost call keeps to itself until it ends.
-
-    Between two flushes of its own, then, no other task flushes what its hooks have changed so far.
-    """
-
-    def __init__(self) -> None:
-        self._mine: set[Hashable] = set()
-        """The connections that are the call's own."""
-        self._held: dict[Hashable, AbstractAsyncContextManager[object]] = {}
-        """Those of them that others have to wait for, each with what has been entered."""
-        self._exclusive: dict[Hashable, Callable[[], AbstractAsyncContextManager[object]]] = {}
-        self._busy: dict[Hashable, list[asyncio.Future[None]]] = {}
-        """Those through which something is being done now, each with who waits for its end."""
-        self._taking: asyncio.Lock | None = None
-
-    def is_free(self, key: Hashable, adapter: Adapter) -> bool:
-        """Return whether the calling code may use a connection at once; take it if it is free."""
-        if self._busy and key in self._busy:
-            place = _place.get()
-            return place is not None and key in place.using
-        return self.take_now(key, adapter)
-
-    def take_now(self, key: Hashable, adapter: Adapter) -> bool:
-        """Take a connection if nobody has to be waited for; return whether it is the call's."""
-        if key in self._mine:
-            return True
-        if type(adapter).exclusive is not PersistenceAdapter.exclusive:
-            manager = adapter.exclusive()
-            if self._enters(manager):
-                self._mine.add(key)
-                return True
-            if self._held or self._taking is not None:
-                return False
-            if isinstance(manager, asyncio.Lock):
-                entering = manager.__aenter__()
-                try:
-                    entering.send(None)
-                except StopIteration:  # the lock was free
-                    self._hold(key, adapter, manager)
-                else:
-                    entering.close()
-                    return False
-            elif not isinstance(manager, nullcontext):
-                return False
-        self._mine.add(key)
+def is_free(call: Call, key: Hashable) -> bool:
+    """Return whether the calling code may use a connection at once; take it if it is free."""
+    if key is None or call.root.turns.take_now(key):
         return True
-
-    async def take(self, key: Hashable, adapter: Adapter, using: frozenset[Hashable]) -> None:
-        """Wait for the call's turn on a connection.
-
-        Args:
-            key: What the adapter stores through.
-            adapter: The adapter, with its options in force.
-            using: The connections that the calling code is using.
-        """
-        if self._taking is None:
-            self._taking = asyncio.Lock()
-        async with self._taking:
-            if key in self._mine:
-                return
-            manager = adapter.exclusive()
-            if self._enters(manager):
-                self._mine.add(key)
-                return
-            if self._held and not using:
-                await self._take_with_others(key, adapter)
-            else:
-                await manager.__aenter__()
-                self._hold(key, adapter, manager)
-            self._mine.add(key)
-
-    def _enters(self, manager: AbstractAsyncContextManager[object]) -> bool:
-        """Return whether the call has entered the same: a lock, for adapters that share one."""
-        return any(held is manager for held in self._held.values())
-
-    def _hold(
-        self, key: Hashable, adapter: Adapter, manager: AbstractAsyncContextManager[object]
-    ) -> None:
-        in_force = options.in_force()
-
-        def again() -> AbstractAsyncContextManager[object]:
-            with options.restored(in_force):
-                return adapter.exclusive()
-
-        self._held[key], self._exclusive[key] = manager, again
-
-    async def _take_with_others(self, key: Hashable, adapter: Adapter) -> None:
-        """Let go of all connections, and take them in an order that all calls keep.
-
-        Or two calls could wait for each other, each for what the other one has.
-        """
-        while any(held in self._busy for held in self._held):
-            await self.no_longer_busy(next(held for held in self._held if held in self._busy))
-        held = list(self._held)
-        await self.let_go()
-        self._hold(key, adapter, nullcontext())
-        wanted = {one: self._exclusive[one] for one in sorted([*held, key], key=hash)}
-        self._held.clear()
-        self._mine.difference_update(held)
-        for one, exclusive in wanted.items():
-            manager = exclusive()
-            await manager.__aenter__()
-            self._held[one] = manager
-            self._mine.add(one)
-
-    def is_busy(self, key: Hashable) -> bool:
-        """Return whether something is being done through a connection."""
-        return key in self._busy
-
-    async def no_longer_busy(self, key: Hashable) -> None:
-        """Wait for the end of what is being done through a connection."""
-        future = asyncio.get_running_loop().create_future()
-        self._busy[key].append(future)
-        await future
-
-    def begin(self, key: Hashable) -> None:
-        """Note that something is being done through a connection."""
-        self._busy[key] = []
-
-    def end(self, key: Hashable) -> None:
-        """Note the end of that."""
-        for future in self._busy.pop(key):
-            if not future.done():
-                future.set_result(None)
-
-    async def let_go(self) -> None:
-        """Let go of all connections."""
-        while self._held:
-            _, manager = self._held.popitem()
-            await manager.__aexit__(None, None, None)
+    place = _place.get()
+    return place is not None and key in place.using
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.adapters.matching import loosely, strictly
 from async_factory_boy.engine.programs import Program
 from async_factory_boy.exceptions import AdapterError, AsyncFactoryError
-from async_factory_boy.factory.calls import Call, using
+from async_factory_boy.factory.calls import Call, is_free, using
 from async_factory_boy.factory.notes import noted
 from async_factory_boy.factory.step import Scope, Step
 
@@ -45,23 +45,19 @@ class Target(NamedTuple):
         adapter, model, in_force = scope.adapter, scope.model, scope.in_force
         ambient = adapter.ambient_options(model)
         if not ambient:
-            connection = adapter.stored_through(model)
+            connection = adapter.connection_key(model)
             return cls(scope.call, adapter, model, in_force, in_force, connection)
         for_storing = in_force.over(ambient)
         if for_storing is not in_force:
             for_storing.is_of_call = True
         with options.restored(for_storing):
-            connection = adapter.stored_through(model)
+            connection = adapter.connection_key(model)
         return cls(scope.call, adapter, model, for_storing, in_force, connection)
 
     @property
     def is_free(self) -> bool:
         """Whether it may be used at once."""
-        turns = self.call.root.turns
-        if self.in_force is self.at_the_end:
-            return turns.is_free(self.connection, self.adapter)
-        with options.restored(self.in_force):
-            return turns.is_free(self.connection, self.adapter)
+        return is_free(self.call, self.connection)
 
 
 class _OfSteps(engine.Request[Any], Generic[M]):
@@ -101,7 +97,6 @@ class _OfSteps(engine.Request[Any], Generic[M]):
         work = cls._watched if watches else cls._do
         return await using(
             target.call,
-            target.adapter,
             target.connection,
             target.in_force,
             lambda: work(requests),
@@ -208,7 +203,7 @@ async def settle(call: Call) -> None:
     postponed, call.postponed = call.postponed, []
     waves: dict[Hashable, list[Save[Any]]] = {}
     for save in postponed:
-        waves.setdefault(save.key, []).append(save)
+        waves.setdefault(save.key if len(postponed) > 1 else None, []).append(save)
     observer = observing.observer
     watching: Any = nullcontext()
     if observer is not None and postponed:

@@ -1,4 +1,4 @@
-"""What the methods around storing promise: build, check, ambient, exclusive, finish, complete."""
+"""What the methods around storing promise: build, check, ambient_options, refresh, commit."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import inspect
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
-
-import pytest
 
 from async_factory_boy import AsyncFactoryError, OptionError, bind, options
 from async_factory_boy.testing._promise import promise
@@ -89,7 +87,7 @@ class Calls:
         "ambient_options() must return call-time options, by their names.",
         instead="Return a mapping of names of the adapter's CallOptions to values they take.",
     )
-    async def test_ambient_returns_options(self, subject: Subject) -> None:
+    async def test_ambient_options(self, subject: Subject) -> None:
         for factory in (subject.parent, subject.child):
             ambient = factory._meta.adapter_for_storing().ambient_options(factory._meta.model)
             assert isinstance(ambient, Mapping)
@@ -97,23 +95,10 @@ class Calls:
                 assert {name: options.in_force()[name] for name in ambient} == dict(ambient)
 
     @promise(
-        "exclusive() must return a context manager that can be entered anew each time, after an "
-        "error too.",
-        instead="Release the lock on exit, and return a fresh context manager, or the lock itself.",
-    )
-    async def test_exclusive_is_released(self, subject: Subject) -> None:
-        for _ in range(2):
-            with pytest.raises(_OnPurpose):
-                async with subject.adapter(subject.parent):
-                    raise _OnPurpose
-        await subject.save(subject.parent, name="one", size=1)
-        assert await subject.names(subject.parent) == ["one"]
-
-    @promise(
         "refresh() must leave the objects stored as they are, with their keys and values.",
         instead="Load what is out of date; store, copy and remove nothing.",
     )
-    async def test_finish_changes_nothing(self, subject: Subject) -> None:
+    async def test_refresh_changes_nothing(self, subject: Subject) -> None:
         saved = [await subject.save(subject.parent, name=f"name{n}", size=n) for n in range(3)]
         before = await subject.rows(subject.parent)
         for _ in range(2):  # a call made in a hook is finished, and then the outer one
@@ -130,7 +115,7 @@ class Calls:
         "refresh() must accept objects that find() returned.",
         instead="Treat an object that was found like one that was saved.",
     )
-    async def test_finish_accepts_what_was_found(self, subject: Subject) -> None:
+    async def test_refresh_accepts_what_was_found(self, subject: Subject) -> None:
         subject.needs_find()
         await subject.save(subject.parent, name="one", size=1)
         found = await subject.find(subject.parent, name="one")
@@ -142,7 +127,7 @@ class Calls:
         "commit() must leave what is stored as it is, and commit nothing unless it was told to.",
         instead="Leave it out, unless the adapter has an option that asks for commits.",
     )
-    async def test_complete_does_not_commit(self, subject: Subject) -> None:
+    async def test_commit_does_not_commit_unasked(self, subject: Subject) -> None:
         await subject.save(subject.parent, name="one", size=1)
         async with subject.adapter(subject.parent) as adapter:
             completed = adapter.commit()

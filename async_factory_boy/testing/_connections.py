@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -123,8 +122,7 @@ class Connections:
 
     @promise(
         "Many tasks must be able to use one connection at once.",
-        instead="If only one task at a time may use it, return a lock of that connection from "
-        "exclusive().",
+        instead="If only one task at a time may use it, return it from connection_key().",
     )
     async def test_gather(self, subject: Subject) -> None:
         children = await asyncio.gather(*(subject.child.create_async() for _ in range(20)))
@@ -134,7 +132,7 @@ class Connections:
 
     @promise(
         "Many tasks that get_or_create one object must end up with that object.",
-        instead="Return a lock of the connection from exclusive(), which is held from find() to "
+        instead="Return the connection from connection_key(): a call keeps it from find() to "
         "save_new().",
     )
     async def test_gather_get_or_create(self, subject: Subject) -> None:
@@ -147,7 +145,7 @@ class Connections:
 
     @promise(
         "A cancelled call must leave a store that can be used.",
-        instead="Release in exclusive() whatever it took, when it is cancelled too.",
+        instead="Release whatever a method took, when it is cancelled too.",
     )
     async def test_cancellation(self, subject: Subject) -> None:
         entered = asyncio.Event()
@@ -167,37 +165,19 @@ class Connections:
         assert list(await subject.rows(subject.child)) == [subject.key(child)]
 
     @promise(
-        "A call that is cancelled while it waits its turn must leave the turn to others.",
-        instead="Use an asyncio.Lock, or release in exclusive() what was taken so far.",
+        "connection_key() must be the same each time, and tell one connection from another.",
+        instead="Return what the options in force have objects stored through: the connection.",
     )
-    async def test_cancellation_while_waiting(self, subject: Subject) -> None:
-        # An adapter may leave exclusive() out where nothing is looked up.
-        exclusive = subject.get_or_create("name") if subject.can_find else subject.parent
-        turn_is_taken = asyncio.Event()
-
-        async def create() -> None:
-            await turn_is_taken.wait()
-            await subject.parent.create_async(name="cancelled")
-
-        call = asyncio.create_task(create())
-        async with subject.adapter(exclusive) as adapter:
-            if isinstance(adapter.exclusive(), nullcontext):
-                call.cancel()
-                pytest.skip("the adapter has nobody wait: exclusive() holds nothing")
-            turn_is_taken.set()
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            call.cancel()
-            await asyncio.wait([call])
-        await subject.rollback()
-        await subject.parent.create_async(name="one")
-        assert "one" in await subject.names(subject.parent)
+    async def test_connection_key(self, subject: Subject) -> None:
+        mine = subject.connection_key(subject.parent)
+        assert {mine} == {subject.connection_key(subject.parent)}, "it is another each time"
+        async with subject.another() as options:
+            assert mine != subject.connection_key(subject.parent, **options)
 
     @pytest.mark.parametrize("loop", ["first", "second"])
     @promise(
         "The adapter must work in one event loop after another.",
-        instead="Keep no lock, connection or task on the adapter, its class or its module; keep a "
-        "lock for each connection, in a WeakKeyDictionary.",
+        instead="Keep no lock, connection or task on the adapter, its class or its module.",
     )
     async def test_two_event_loops(self, subject: Subject, loop: str) -> None:
         await asyncio.gather(*(subject.child.create_async() for _ in range(3)))

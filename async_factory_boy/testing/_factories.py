@@ -85,7 +85,7 @@ class Factories:
     @promise(
         "A hook, sync or async, must be able to create further objects with the options of the "
         "call.",
-        instead="Read the call-time options each time, and hold no lock outside of exclusive().",
+        instead="Read the call-time options each time, and keep no lock.",
     )
     async def test_hooks(self, subject: Subject) -> None:
         def in_sync_hook(parent: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
@@ -283,7 +283,7 @@ class Factories:
 
     @promise(
         "An error in a hook must reach the caller, and leave a store that can be used.",
-        instead="Release in exclusive() whatever it took, after an error too.",
+        instead="Release whatever a method took, after an error too.",
     )
     async def test_error_in_a_hook(self, subject: Subject) -> None:
         async def fail(parent: Any, create: bool, extracted: Any, **kwargs: Any) -> None:

@@ -65,8 +65,7 @@ class Subject:
         """Give the adapter of a factory, with all in force that the core puts around its use."""
         adapter = factory._meta.adapter_for_storing()
         with options.scope({**options.in_force(), **adapter.ambient_options(factory._meta.model)}):
-            async with adapter.exclusive():
-                yield adapter
+            yield adapter
 
     async def built(self, factory: Factory, **values: Any) -> Any:
         """Return an object that is not stored."""
@@ -111,8 +110,7 @@ class Subject:
         adapter = factory._meta.adapter_for_storing()
         if type(adapter).undo is PersistenceAdapter.undo:
             pytest.skip(
-                f"{type(adapter).__name__} cannot undo what it stores: it does not implement "
-                "undo()"
+                f"{type(adapter).__name__} cannot undo what it stores: it does not implement undo()"
             )
         try:
             undoing = await linting.undoing(factory)
@@ -123,16 +121,17 @@ class Subject:
         async with undoing:
             yield
 
-    def stored_through(self, factory: Factory, **given: Any) -> Hashable:
+    def connection_key(self, factory: Factory, **given: Any) -> Hashable:
         """Return what objects of `factory` are stored through by a call with options `given`."""
         adapter = factory._meta.adapter_for_storing()
-        if type(adapter).stored_through is PersistenceAdapter.stored_through:
-            pytest.skip(
-                f"{type(adapter).__name__} shares no transaction with others: it does not "
-                "implement stored_through()"
-            )
         with bind(**given):
-            return adapter.stored_through(factory._meta.model)
+            key = adapter.connection_key(factory._meta.model)
+        if key is None:
+            pytest.skip(
+                f"{type(adapter).__name__} stores through what many tasks may use at once: its "
+                "connection_key() is None"
+            )
+        return key
 
     # What there is to see.
 

@@ -1,4 +1,4 @@
-"""What `undo` and `stored_through` promise: what lint() rests on."""
+"""What `undo` promises: what lint() rests on."""
 
 from __future__ import annotations
 
@@ -84,13 +84,3 @@ class Undoing:
         assert await subject.names(subject.parent) == ["before"]
         await subject.parent.create_async(name="inside")
         assert await subject.names(subject.parent) == ["before", "inside"]
-
-    @promise(
-        "stored_through() must tell one connection from another.",
-        instead="Return what the options in force have objects stored through: the connection.",
-    )
-    async def test_undo_tells_connections_apart(self, subject: Subject) -> None:
-        mine = subject.stored_through(subject.parent)
-        assert mine == subject.stored_through(subject.parent), "it is another each time"
-        async with subject.another() as options:
-            assert mine != subject.stored_through(subject.parent, **options)

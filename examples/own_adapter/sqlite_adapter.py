@@ -1,10 +1,8 @@
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import fields, is_dataclass
 from sqlite3 import IntegrityError
 from typing import TypeVar
-from weakref import WeakKeyDictionary
 
 import aiosqlite
 
@@ -12,7 +10,6 @@ from async_factory_boy import AdapterError, MissingOptionError
 from async_factory_boy.adapters import CallOption, PersistenceAdapter
 
 M = TypeVar("M")
-locks: WeakKeyDictionary[aiosqlite.Connection, asyncio.Lock] = WeakKeyDictionary()
 
 
 class SqliteAdapter(PersistenceAdapter[M]):
@@ -34,8 +31,8 @@ class SqliteAdapter(PersistenceAdapter[M]):
             raise AdapterError(f"{model!r} is not a dataclass; make it one with @dataclass.")
         self.connection()
 
-    def exclusive(self) -> AbstractAsyncContextManager[object]:
-        return locks.setdefault(self.connection(), asyncio.Lock())
+    def connection_key(self, model: type[M]) -> object:
+        return self.connection()
 
     async def fetch(self, query: str, values: Sequence[object]) -> list[tuple]:
         async with self.connection().cursor() as cursor:
@@ -90,9 +87,6 @@ class SqliteAdapter(PersistenceAdapter[M]):
         finally:
             await connection.execute("ROLLBACK TO undo")
             await connection.execute("RELEASE undo")
-
-    def stored_through(self, model: type[M]) -> object:
-        return self.connection()
 
 
 def table(model: type) -> str:

@@ -15,7 +15,6 @@ from greenlet import getcurrent
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.adapters.sqlalchemy import SQLAlchemyAdapter
 from tests.factory.limits import all_of, within_limit
 from tests.stores import sqlalchemy
@@ -306,28 +305,23 @@ async def test_two_sessions_in_opposite_order(store: SQLAlchemyStore, call: str,
             assert count == 3 * size
 
 
-# --- adapters that share a lock ------------------------------------------------------------------
+# --- adapters that share a connection ------------------------------------------------------------
 
 
 class Separate(SQLAlchemyAdapter[Any]):
-    """Has the lock of the session, but does not say that others store through the same."""
-
-    stored_through = PersistenceAdapter.stored_through
+    """Another adapter for the same session."""
 
 
 @on(sqlalchemy.STORES)
 @pytest.mark.parametrize("postponed", [True, False], ids=["at once", "one by one"])
-async def test_adapters_sharing_a_lock(store: SQLAlchemyStore, postponed: bool) -> None:
-    """Adapters whose `exclusive` is the same lock may store a parent and its part in one call."""
+async def test_adapters_sharing_a_session(store: SQLAlchemyStore, postponed: bool) -> None:
+    """Two adapters may store a parent and its part in one session by one call, also at once."""
 
     class Part(CompanyFactory):
         class Meta:
             adapter = Separate()
 
     class Parent(UserFactory):
-        class Meta:
-            adapter = Separate()
-
         company = factory.SubFactory(Part)
         company_key = 0 if postponed else factory.SelfAttribute("company.id")
 

@@ -10,13 +10,13 @@ from collections.abc import (
     AsyncGenerator,
     Awaitable,
     Callable,
+    Generator,
     Hashable,
     Iterator,
     Mapping,
     Sequence,
 )
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from contextvars import ContextVar
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from itertools import groupby
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -36,7 +36,9 @@ from async_factory_boy import (
     OptionError,
 )
 from async_factory_boy.adapters import CallOption, PersistenceAdapter
-from async_factory_boy.adapters.base import fields_option
+from async_factory_boy.adapters.configuration import fields_option
+from async_factory_boy.adapters.matching import answered, are_hashable, matched, only_one
+from async_factory_boy_piccolo import relations
 
 try:
     from asyncpg.exceptions import UniqueViolationError  # type: ignore[import-untyped]
@@ -52,10 +54,12 @@ V = TypeVar("V")
 
 Transaction = PostgresTransaction | SQLiteTransaction
 
-# PostgreSQL takes 32,767 parameters in a statement, and SQLite one less.
+# PostgreSQL's driver takes 32,767 parameters in a statement. SQLite takes one less, and 999 before
+# 3.32, unless it was compiled otherwise. https://www.sqlite.org/limits.html#max_variable_number
 _PARAMETERS = 32_766
+_PARAMETERS_OF_OLD_SQLITE = 999
 
-# What a SELECT asks for at once. SQLite before 3.32 takes 999 parameters.
+# What a SELECT asks for at once.
 _PAGE = 500
 
 _HOW_TO_GET_ONE = (
@@ -93,6 +97,9 @@ class PiccoloAdapter(PersistenceAdapter[M]):
     batch by ``Table.insert()``. They become part of the call's ``piccolo_transaction``, or of the
     transaction that the call is made in (``async with DB.transaction()``), which the adapter never
     commits or rolls back. Tasks may share a transaction: the adapter waits its turn.
+
+    A list of related rows may be given for an ``M2M``: the rows in between are stored after the
+    row itself.
 
     Args:
         get_or_create: Columns that identify a row. One that has their values is looked up before
@@ -156,9 +163,18 @@ class PiccoloAdapter(PersistenceAdapter[M]):
         else:
             _check_usable(transaction, model)
 
-    def exclusive(self) -> AbstractAsyncContextManager[object]:
-        transaction = self.piccolo_transaction
-        return nullcontext() if transaction is None else _turn(transaction)
+    def connection_key(self, model: type[M]) -> Hashable:
+        transaction, engine = self.transaction(model), _engine(model)
+        if transaction is None and isinstance(engine, SQLiteEngine):
+            # Each statement has a connection of its own there, and a file one writer at a time.
+            return engine
+        return transaction
+
+    def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
+        values, given = relations.split(model, kwargs)
+        row = model(*args, **values)
+        relations.keep(row, given)
+        return row
 
     async def save(self, data: M) -> M:
         return (await self.save_many([data]))[0]
@@ -168,44 +184,41 @@ class PiccoloAdapter(PersistenceAdapter[M]):
         for instance in instances:
             for column in instance._meta.foreign_key_columns:
                 _check_stored(instance[column._meta.name], column)
+        given = relations.given_with(instances)
         for table, rows in groupby(instances, key=type):
-            async with self._at_work(table):
-                await _store(table, list(rows))
+            with self._at_work(table) as transaction:
+                # Outside of a transaction too, a row is stored with what is related to it, or not
+                # at all.
+                alone = _engine(table).transaction() if given and transaction is None else None
+                async with alone or nullcontext():
+                    stored = list(rows)
+                    await _store(table, stored)
+                    await _relate(stored, given)
         return instances
 
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
-        async with self._at_work(model):
-            # The first of several, as Piccolo's own get_or_create() does.
+        with self._at_work(model):
             query = model.objects().where(_condition(model, lookup))
-            return await query.order_by(model._meta.primary_key).first()
+            return only_one(await query.limit(2), model, lookup)
 
     async def find_many(
         self, model: type[M], lookups: Sequence[Mapping[str, Any]]
     ) -> Sequence[M | None]:
         columns = [model._meta.get_column_by_name(name) for name in lookups[0]]
         asked = [tuple(map(_sql_value, lookup.values(), columns)) for lookup in lookups]
-        if not all(isinstance(value, Hashable) for values in asked for value in values):
+        if not are_hashable(asked):
             return await super().find_many(model, lookups)
-        found: dict[tuple[Any, ...], M] = {}
-        async with self._at_work(model):
+        found: list[tuple[Any, M]] = []
+        with self._at_work(model):
             for page in _pages(lookups, _PAGE // len(columns)):
-                query = model.objects().where(_any_of(model, page))
-                for row in await query.order_by(model._meta.primary_key):
-                    values = tuple(row[column._meta.name] for column in columns)
-                    found.setdefault(values, row)
-        answers = [found.get(values) for values in asked]
-        if found.keys() - asked:
-            # The database has taken for equal what Python does not: a UUID and its string, say.
-            answers = [
-                await self.find(model, lookup) if answer is None else answer
-                for lookup, answer in zip(lookups, answers, strict=True)
-            ]
-        return answers
+                for row in await model.objects().where(_any_of(model, page)):
+                    found.append((tuple(row[column._meta.name] for column in columns), row))
+        return await answered(lookups, matched(asked, found), functools.partial(self.find, model))
 
     async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
         instances = await build()
         model = type(instances[0])
-        async with self._at_work(model) as transaction:
+        with self._at_work(model) as transaction:
             if transaction is not None:
                 async with _savepoint(transaction):
                     return await self.save_many(instances)
@@ -213,9 +226,6 @@ class PiccoloAdapter(PersistenceAdapter[M]):
                 return await self.save_many(instances)
             async with _engine(model).transaction():  # all of them, or none
                 return await self.save_many(instances)
-
-    def stored_through(self, model: type[M]) -> Hashable:
-        return self.transaction(model) or _engine(model)
 
     @asynccontextmanager
     async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
@@ -225,14 +235,12 @@ class PiccoloAdapter(PersistenceAdapter[M]):
                 yield {}
                 await transaction.rollback()
             return
-        async with _turn(outer):
-            savepoint = await outer.savepoint()
+        savepoint = await outer.savepoint()
         try:
             yield {}
         finally:
-            async with _turn(outer):
-                await savepoint.rollback_to()
-                await savepoint.release()
+            await savepoint.rollback_to()
+            await savepoint.release()
 
     async def refresh(self, instances: Sequence[M]) -> None:
         for path in self.prefetch:
@@ -248,7 +256,7 @@ class PiccoloAdapter(PersistenceAdapter[M]):
         table, target = meta.resolved_references, meta.resolved_target_column
         keyed = [row for row in rows if row[name] is not None and not isinstance(row[name], Table)]
         related: dict[Any, Table] = {}
-        async with self._at_work(table):
+        with self._at_work(table):
             for keys in _pages(list(dict.fromkeys(row[name] for row in keyed)), _PAGE):
                 for one in await table.objects().where(target.is_in(keys)):
                     related[one[target._meta.name]] = one
@@ -260,24 +268,20 @@ class PiccoloAdapter(PersistenceAdapter[M]):
         distinct = {id(row[name]): row[name] for row in rows if isinstance(row[name], Table)}
         await self._fetch(list(distinct.values()), rest)
 
-    @asynccontextmanager
-    async def _at_work(self, model: type[Table]) -> AsyncGenerator[Transaction | None]:
-        """Have queries of the block go where rows of `model` are stored, when it is their turn."""
-        engine, transaction = _engine(model), self.transaction(model)
-        if transaction is not None:
-            before = engine.current_transaction.get()
-            async with _turn(transaction):
-                engine.current_transaction.set(transaction)
-                try:
-                    yield transaction
-                finally:
-                    engine.current_transaction.set(before)
-        elif isinstance(engine, SQLiteEngine):
-            # Each statement has a connection of its own there, and a file one writer at a time.
-            async with _turn(engine):
-                yield None
-        else:
+    @contextmanager
+    def _at_work(self, model: type[Table]) -> Generator[Transaction | None]:
+        """Have queries of the block go where rows of `model` are stored."""
+        transaction = self.transaction(model)
+        if transaction is None:
             yield None
+            return
+        current = _engine(model).current_transaction
+        before = current.get()
+        current.set(transaction)
+        try:
+            yield transaction
+        finally:
+            current.set(before)
 
 
 def _engine(model: type[Table]) -> Engine[Any]:
@@ -381,12 +385,29 @@ async def _store(table: type[M], rows: Sequence[M]) -> None:
             if made_up:
                 await row.refresh(made_up)
         return
-    for page in _pages(rows, _PARAMETERS // len(table._meta.columns)):
+    for page in _pages(rows, _rows_of_a_statement(table)):
         made_up = _made_up(table, page)
         stored = await table.insert(*page).returning(table._meta.primary_key, *made_up)
         for row, values in zip(page, stored, strict=True):
             for column in made_up:
                 row[column._meta.name] = values[column._meta.db_column_name]
+
+
+async def _relate(rows: Sequence[Table], given: Sequence[relations.Given]) -> None:
+    """Store what relates some rows to others, as Piccolo's ``add_m2m()`` does."""
+    if given:
+        places = set(map(id, rows))
+        links = relations.between(one for one in given if id(one.row) in places)
+        for table, between in links.items():
+            for page in _pages(between, _rows_of_a_statement(table)):
+                await table.insert(*page)
+
+
+def _rows_of_a_statement(table: type[Table]) -> int:
+    engine = table._meta.db
+    is_old = isinstance(engine, SQLiteEngine) and sqlite3.sqlite_version_info < (3, 32)
+    parameters = _PARAMETERS_OF_OLD_SQLITE if is_old else _PARAMETERS
+    return parameters // len(table._meta.columns)
 
 
 def _tells_one_key_only(engine: Engine[Any]) -> bool:
@@ -444,44 +465,3 @@ async def _savepoint(transaction: Transaction) -> AsyncGenerator[None]:
         raise
     else:
         await savepoint.release()
-
-
-class _Queue:
-    """The tasks that have, or wait for, something that only one at a time may use."""
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.tasks = 0
-
-
-# Not a WeakKeyDictionary, since what Piccolo's transactions are does not take weak references.
-_queues: dict[tuple[asyncio.AbstractEventLoop, object], _Queue] = {}
-
-# What the running code has the use of, possibly through a task that it is part of: an overridden
-# save() may create further rows.
-_held: ContextVar[frozenset[object]] = ContextVar(
-    "async_factory_boy_piccolo_held", default=frozenset()
-)
-
-
-@asynccontextmanager
-async def _turn(shared: object) -> AsyncGenerator[None]:
-    """Wait until no other task uses `shared`; nothing, if the running code has it already."""
-    held = _held.get()
-    if shared in held:
-        yield
-        return
-    place = asyncio.get_running_loop(), shared
-    queue = _queues.setdefault(place, _Queue())
-    queue.tasks += 1
-    try:
-        async with queue.lock:
-            _held.set(held | {shared})
-            try:
-                yield
-            finally:
-                _held.set(held)
-    finally:
-        queue.tasks -= 1
-        if queue.tasks == 0:
-            del _queues[place]

@@ -49,19 +49,6 @@ async def all_of(session: AsyncSession, statement: Select[Any]) -> Sequence[Any]
     return await session.run_sync(found)
 
 
-async def one_of(session: AsyncSession, statement: Select[Any]) -> Any:
-    """Return the object that a SELECT finds, or ``None``.
-
-    Raises:
-        MultipleResultsFound: When it finds several.
-    """
-
-    def found(sync: Session) -> Any:
-        return sync.scalars(statement).unique().one_or_none()
-
-    return await session.run_sync(found)
-
-
 def is_incomplete(state: InstanceState[Any]) -> bool:
     """Return whether there may be columns that are not loaded."""
     return bool(state.expired_attributes or layout_of(state.mapper).deferred)

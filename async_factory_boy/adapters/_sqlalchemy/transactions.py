@@ -115,7 +115,8 @@ async def flush_new(
     risky = {mapper.base_mapper for mapper in mappers if layout_of(mapper).may_change_key}
     sync = session.sync_session
     if not risky:
-        session.add_all(instances)
+        if any(state.session_id != sync.hash_key for state in states):
+            session.add_all(instances)
         if any(state.pending for state in states):
             await session.flush()
         return
