@@ -186,7 +186,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             MissingOptionError: When there is none.
             OptionError: When the session factory returned something else.
         """
-        session: AnyAsyncSession = given_or_configured(
+        given: Any = given_or_configured(
             self.sqlalchemy_session,
             self.session_factory,
             kind=(),
@@ -196,8 +196,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             "with async_factory_boy.bind(sqlalchemy_session=session): ...; or set "
             "Meta.sqlalchemy_session_factory to a callable that returns it.",
         )
-        if isinstance(session, async_scoped_session):
-            session = session()
+        session: AsyncSession = given() if isinstance(given, async_scoped_session) else given
         return session
 
     def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
