@@ -19,7 +19,7 @@ from inspect import iscoroutine
 from typing import Any, ClassVar, Literal, TypeVar, cast
 
 from async_factory_boy.adapters.base import PersistenceAdapter
-from async_factory_boy.adapters.configuration import fields_option, given_or_configured
+from async_factory_boy.adapters.configuration import configured, fields_option
 from async_factory_boy.adapters.matching import answered, are_hashable, matched, only_one
 from async_factory_boy.exceptions import (
     AdapterError,
@@ -186,18 +186,19 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             MissingOptionError: When there is none.
             OptionError: When the session factory returned something else.
         """
-        given: Any = given_or_configured(
-            self.sqlalchemy_session,
-            self.session_factory,
-            kind=(),
-            check=_check_returned,
-            missing="No async session provided. Pass one to the call, "
-            "create_async(sqlalchemy_session=session); or bind one for many calls, "
-            "with async_factory_boy.bind(sqlalchemy_session=session): ...; or set "
-            "Meta.sqlalchemy_session_factory to a callable that returns it.",
-        )
-        session: AsyncSession = given() if isinstance(given, async_scoped_session) else given
-        return session
+        session: Any = self.sqlalchemy_session
+        if session is None:
+            session = configured(
+                self.session_factory,
+                is_value=lambda _: False,
+                check=_check_returned,
+                missing="No async session provided. Pass one to the call, "
+                "create_async(sqlalchemy_session=session); or bind one for many calls, "
+                "with async_factory_boy.bind(sqlalchemy_session=session): ...; or set "
+                "Meta.sqlalchemy_session_factory to a callable that returns it.",
+            )
+        current: AsyncSession = session() if isinstance(session, async_scoped_session) else session
+        return current
 
     def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
         # What the factory or the registry returns may go by a context variable of the calling hook.
