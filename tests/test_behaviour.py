@@ -120,12 +120,12 @@ async def test_error_in_a_hook(store: Store) -> None:
 
 async def test_several_match(store: Store) -> None:
     """get_or_create by values that several objects have is an error, which shows no values."""
-    adapter: Any = copy.copy(store.NamedCompanyFactory._meta.adapter_for_storing())
-    adapter.get_or_create = ("size",)
+    by_size: Any = copy.copy(store.NamedCompanyFactory._meta.adapter_for_storing())
+    by_size.get_or_create = ("size",)
 
     class BySize(store.CompanyFactory):  # type: ignore[name-defined, misc]
         class Meta:
-            adapter = adapter
+            adapter = by_size
 
     await store.CompanyFactory.create_batch_async(2, size=77)
     for call in (
