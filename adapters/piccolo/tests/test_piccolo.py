@@ -7,7 +7,7 @@ import datetime
 import sqlite3
 import sys
 import unittest
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from decimal import Decimal
 from types import ModuleType
 from typing import Any
@@ -54,15 +54,6 @@ from async_factory_boy import (
     bind,
 )
 from async_factory_boy.factory import AsyncFactory
-
-
-@pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
-    """No test leaves the use of anything behind."""
-    yield
-    assert not adapter._queues
-    assert not adapter._held.get()
-
 
 # Where rows are stored
 
