@@ -20,7 +20,9 @@ __all__ = [
     "BatchSizeError",
     "ConfigurationError",
     "FixtureError",
+    "LeftOutError",
     "MissingOptionError",
+    "MultipleFoundError",
     "OptionError",
     "SyncCallError",
     "UnknownStrategyError",
@@ -59,11 +61,32 @@ class AdapterError(AsyncFactoryError, TypeError):
     """An adapter broke the protocol, or lacks a capability that a factory asks of it."""
 
 
+class MultipleFoundError(AsyncFactoryError, LookupError):
+    """Several stored objects have the values that ``get_or_create`` looks one up by.
+
+    Args:
+        model: The class of the objects.
+        names: The fields that they were looked up by.
+    """
+
+    def __init__(self, model: object, names: Iterable[str]) -> None:
+        name = getattr(model, "__name__", None) or getattr(model, "name", None) or repr(model)
+        super().__init__(
+            f"get_or_create looks for one {name} by {', '.join(map(repr, names))}, and several "
+            "have these values. Name fields in get_or_create whose values are unique together; or "
+            "remove all but one of them."
+        )
+
+
 class FixtureError(AsyncFactoryError, TypeError):
     """No pytest fixture can be made of what `register` was given, or a test asks it for too much.
 
     See `async_factory_boy.pytest_plugin`.
     """
+
+
+class LeftOutError(AsyncFactoryError, AttributeError):
+    """A declaration reads a relation that is left out, since its foreign key is given."""
 
 
 class ConfigurationError(AsyncFactoryError, TypeError):

@@ -55,6 +55,8 @@ def test_c1_imports() -> None:
         "async_factory_boy.adapters",
         "async_factory_boy.adapters.base",
         "async_factory_boy.adapters.matching",
+        "async_factory_boy.adapters.registry",
+        "async_factory_boy.adapters.validation",
     }
     others = {
         "sqlalchemy",

@@ -17,7 +17,8 @@ from sqlalchemy import DateTime, Numeric, String, event, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from async_factory_boy import bind
+from async_factory_boy import MultipleFoundError, bind
+from async_factory_boy.adapters import matching
 from async_factory_boy.adapters.matching import loosely, strictly
 from async_factory_boy.factory.sqlalchemy import AsyncSQLAlchemyModelFactory
 from tests.servers import Servers
@@ -357,3 +358,35 @@ async def test_distinct_names(engine: AsyncEngine, session: AsyncSession) -> Non
     await Factory.create_batch_async(100)
     assert sent.count("SELECT") == 1
     assert sent.count("INSERT") == 1
+
+
+# Which object answers which lookup.
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ({}, [None, None]),
+        ({"a": 1}, ["a0", None]),
+        ({"a": 1, "b": 1}, ["a0", "b0"]),
+        ({"a": 2}, [matching.ASK, None]),
+        ({"a": 1, "A": 1}, ["a0", matching.ASK]),
+        ({"A": 1}, [matching.ASK, matching.ASK]),
+    ],
+)
+def test_which_object_answers(found: dict[str, int], expected: list[object]) -> None:
+    """One object that has the values answers; where there are others, the store is asked."""
+    objects = [((name,), f"{name}{n}") for name, number in found.items() for n in range(number)]
+    assert matching.matched([("a",), ("b",)], objects) == expected
+
+
+def test_only_one() -> None:
+    """Several objects for one lookup are an error, which shows no values."""
+    assert matching.only_one([], dict, {"name": "secret"}) is None
+    assert matching.only_one(["x"], dict, {"name": "secret"}) == "x"
+    with pytest.raises(MultipleFoundError) as caught:
+        matching.only_one(["x", "y"], dict, {"name": "secret", "size": 1})
+    assert str(caught.value) == (
+        "get_or_create looks for one dict by 'name', 'size', and several have these values. Name "
+        "fields in get_or_create whose values are unique together; or remove all but one of them."
+    )

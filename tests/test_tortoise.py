@@ -1213,3 +1213,21 @@ async def test_misspelt_call_option(sqlite: TortoiseContext) -> None:
     with pytest.raises(OptionError, match="Did you mean 'tortoise_using_db'"):
         await CompanyFactory.create_async(tortoise_usingdb=sqlite.db())
     assert await Company.all() == []
+
+
+async def test_key_that_is_given(database: TortoiseContext) -> None:
+    """The key of a relation by another field, or one-to-one, leaves out what is declared for it."""
+    user = await UserFactory.create_async()
+    issuer = user.company.name
+    badges = [
+        await BadgeFactory.create_async(issuer_id=issuer, user_id=user.id),
+        *await BadgeFactory.create_batch_async(2, issuer_id=issuer),
+    ]
+    assert [(await badge.issuer).name for badge in badges] == [issuer] * 3
+    assert badges[0].pk == user.id
+    with pytest.raises(ConfigurationError, match="for its name; give issuer_id or issuer, not"):
+        await BadgeFactory.create_async(issuer=user.company, issuer_id="other")
+    profile = await ProfileFactory.create_async(user_id=user.id)
+    assert await profile.user == user
+    # Those of the batch have made their users, and these their companies.
+    assert (await Company.all().count(), await User.all().count()) == (3, 3)

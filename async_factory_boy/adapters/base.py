@@ -22,8 +22,16 @@ M = TypeVar("M")
 class PersistenceAdapter(ABC, Generic[M]):
     """Stores the objects that factories build.
 
-    Write `save`, and the adapter works; every other method has a default. ``get_or_create`` takes
-    a `find` as well.
+    Write `save`, and the adapter works: every other method has a default. The methods are in three
+    tiers, of which each gives more, and none needs one above it:
+
+    - **store**: `save`; if you like `save_many`, `build`, `check`, `takes`, `keys_of` and
+      `handles`. Gives create, build, and batches.
+    - **find**: `find`; if you like `find_many`, `save_new` with `conflicts`, and `find_afresh`.
+      Gives ``get_or_create``, and an answer to its races.
+    - **transact**: `connection_key`, `flush`, `refresh`, `commit`, `undo` and `ambient_options`,
+      each by itself. They give one session to many tasks, whole objects after hooks, commits, and
+      lint. For a unit of work there are `postpones`, `add` and `concerns` as well.
 
     ```python
     class ListAdapter(PersistenceAdapter[M]):
@@ -105,6 +113,8 @@ class PersistenceAdapter(ABC, Generic[M]):
                 raise TypeError(f"{cls.__name__}() takes no arguments")
             return super().__new__(cls)
 
+    # Tier 1: store.
+
     @classmethod
     def handles(cls, model: type) -> bool:
         """Tell whether `model` belongs to this adapter's store.
@@ -137,18 +147,33 @@ class PersistenceAdapter(ABC, Generic[M]):
                 `MissingOptionError`.
         """
 
-    def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
-        """Return call-time options that nobody gave, but that hold where the call is made.
+    def takes(self, model: type[M], name: str) -> bool | None:
+        """Return whether an object can be constructed with a name, or ``None`` if that is unknown.
 
-        For a store whose connection goes by a context variable: that of the transaction which the
-        calling hook is in, say. Other methods may be called from elsewhere, where they read
-        what this has returned. Default: none.
+        Asked about a name that only a call has, where the constructor takes any: so that one which
+        is misspelt is refused before anything is stored. Default: ``None``.
 
         Args:
-            model: The class of the object that is about to be stored.
+            model: The factory's ``Meta.model``.
+            name: The name of the keyword.
+        """
+        return None
+
+    def keys_of(self, model: type[M]) -> Mapping[str, Mapping[str, str]]:
+        """Return which relations are stored as keys, in attributes of the object's own.
+
+        Where a call gives all keys of a relation, and not the relation, what a factory declares
+        for the relation is left out: ``create_async(company_id=3)`` makes no company. Asked when a
+        factory is called with names it was not called with before, so keep what takes long to find
+        out. Default: none.
+
+        Args:
+            model: The factory's ``Meta.model``.
 
         Returns:
-            Names of options that the adapter declares, each with its value.
+            For each relation, its keys: the names of the attributes that hold them, each with the
+            attribute of the related object that it is equal to. For example
+            ``{"company": {"company_id": "id"}}``.
         """
         return {}
 
@@ -201,6 +226,8 @@ class PersistenceAdapter(ABC, Generic[M]):
         """
         return [await self.save(instance) for instance in instances]
 
+    # Tier 2: find.
+
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         """Look one object up, for ``get_or_create``. Default: raises, as a missing capability.
 
@@ -212,6 +239,7 @@ class PersistenceAdapter(ABC, Generic[M]):
             The stored object, whole, or ``None`` where there is none; never a new one.
 
         Raises:
+            MultipleFoundError: When several objects match.
             Exception: What the store raises, untouched; but not for want of an object.
         """
         raise _cannot_find(self)
@@ -229,6 +257,9 @@ class PersistenceAdapter(ABC, Generic[M]):
 
         Returns:
             An object or ``None`` for each, in order.
+
+        Raises:
+            MultipleFoundError: As for `find`.
         """
         return [await self.find(model, lookup) for lookup in lookups]
 
@@ -260,83 +291,22 @@ class PersistenceAdapter(ABC, Generic[M]):
         """
         return await self.save_many(await build())
 
-    @property
-    def commits_later(self) -> bool:
-        """Whether `commit` will be called, so that an adapter that commits has to wait for it.
+    # Tier 3: transact.
 
-        False where something else than a factory of this library uses the adapter.
-        """
-        return in_force().is_of_call
+    def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
+        """Return call-time options that nobody gave, but that hold where the call is made.
 
-    def takes(self, model: type[M], name: str) -> bool | None:
-        """Return whether an object can be constructed with a name, or ``None`` if that is unknown.
-
-        Asked about a name that only a call has, where the constructor takes any: so that one which
-        is misspelt is refused before anything is stored. Default: ``None``.
+        For a store whose connection goes by a context variable: that of the transaction which the
+        calling hook is in, say. Other methods may be called from elsewhere, where they read
+        what this has returned. Default: none.
 
         Args:
-            model: The factory's ``Meta.model``.
-            name: The name of the keyword.
+            model: The class of the object that is about to be stored.
+
+        Returns:
+            Names of options that the adapter declares, each with its value.
         """
-        return None
-
-    def postpones(self, model: type[M], names: Collection[str]) -> bool:
-        """Return whether new objects of a model may be stored together with what comes later.
-
-        For a store that orders what it is given by itself, as a unit of work does. Objects for
-        which this is true are constructed and given to `add`; `save` or `save_many` follows before
-        anybody could tell: before code of the user's sees the object, or the call ends. So a graph
-        whose declarations look at nothing is stored at once. Default: ``False``.
-
-        Args:
-            model: The class of the objects.
-            names: The names of the values that they are constructed with. The constructor may be
-                given objects that are not stored yet, so it must not look at their values.
-        """
-        return False
-
-    def concerns(self, error: Exception, model: type[M]) -> bool:
-        """Return whether an error may be about objects of a model. Default: ``True``.
-
-        Asked when objects that `postpones` have been refused together, to say in a note which
-        factories it may be from.
-
-        Args:
-            error: What `save` or `save_many` has raised.
-            model: The class of some of the objects.
-        """
-        return True
-
-    def add(self, instances: Sequence[M], /) -> None:
-        """Take new objects, without any I/O, that `save` or `save_many` is to store later.
-
-        Called for objects that `postpones`. Default: nothing.
-        """
-
-    async def flush(self) -> None:
-        """Write what hooks have changed of objects that are stored; called once, when all is done.
-
-        Called at the end of the outermost call, for each adapter that it has used, before any is
-        asked to `refresh`. Default: nothing.
-        """
-
-    async def commit(self) -> None:
-        """Commit, if the adapter is to; called at the end of an outermost call that succeeds.
-
-        Most adapters leave that to the caller, and this out: nobody is to commit who was not asked
-        to. Default: nothing.
-        """
-
-    async def refresh(self, instances: Sequence[M]) -> None:
-        """Make objects whole before a call returns them. Default: nothing.
-
-        Called at the end of each call, after its last hook: hooks may have left what an earlier
-        `save` loaded out of date. At the end of the outermost call, it is called for all that the
-        call has made.
-
-        Args:
-            instances: Every object that this adapter stored or found in the call, of any model.
-        """
+        return {}
 
     def connection_key(self, model: type[M]) -> Hashable:
         """Return what objects of a model are stored through now, if one task at a time may use it.
@@ -355,6 +325,39 @@ class PersistenceAdapter(ABC, Generic[M]):
         """
         return None
 
+    async def flush(self) -> None:
+        """Write what hooks have changed of objects that are stored; called once, when all is done.
+
+        Called at the end of the outermost call, for each adapter that it has used, before any is
+        asked to `refresh`. Default: nothing.
+        """
+
+    async def refresh(self, instances: Sequence[M]) -> None:
+        """Make objects whole before a call returns them. Default: nothing.
+
+        Called at the end of each call, after its last hook: hooks may have left what an earlier
+        `save` loaded out of date. At the end of the outermost call, it is called for all that the
+        call has made.
+
+        Args:
+            instances: Every object that this adapter stored or found in the call, of any model.
+        """
+
+    @property
+    def commits_later(self) -> bool:
+        """Whether `commit` will be called, so that an adapter that commits has to wait for it.
+
+        False where something else than a factory of this library uses the adapter.
+        """
+        return in_force().is_of_call
+
+    async def commit(self) -> None:
+        """Commit, if the adapter is to; called at the end of an outermost call that succeeds.
+
+        Most adapters leave that to the caller, and this out: nobody is to commit who was not asked
+        to. Default: nothing.
+        """
+
     def undo(self, model: type[M]) -> AbstractAsyncContextManager[Mapping[str, Any]]:
         """Return a context manager that undoes at its end what has been stored inside of it.
 
@@ -372,6 +375,41 @@ class PersistenceAdapter(ABC, Generic[M]):
             'implement undo(model). Or write lint(..., strategy="build"), which stores '
             "nothing; or lint(..., rollback=False) on a store that is thrown away afterwards."
         )
+
+    # For a unit of work, which orders by itself what it is given.
+
+    def postpones(self, model: type[M], names: Collection[str]) -> bool:
+        """Return whether new objects of a model may be stored together with what comes later.
+
+        For a store that orders what it is given by itself, as a unit of work does. Objects for
+        which this is true are constructed and given to `add`; `save` or `save_many` follows before
+        anybody could tell: before code of the user's sees the object, or the call ends. So a graph
+        whose declarations look at nothing is stored at once. Default: ``False``.
+
+        Args:
+            model: The class of the objects.
+            names: The names of the values that they are constructed with. The constructor may be
+                given objects that are not stored yet, so it must not look at their values.
+        """
+        return False
+
+    def add(self, instances: Sequence[M], /) -> None:
+        """Take new objects, without any I/O, that `save` or `save_many` is to store later.
+
+        Called for objects that `postpones`. Default: nothing.
+        """
+
+    def concerns(self, error: Exception, model: type[M]) -> bool:
+        """Return whether an error may be about objects of a model. Default: ``True``.
+
+        Asked when objects that `postpones` have been refused together, to say in a note which
+        factories it may be from.
+
+        Args:
+            error: What `save` or `save_many` has raised.
+            model: The class of some of the objects.
+        """
+        return True
 
 
 def _cannot_find(adapter: PersistenceAdapter[Any]) -> AdapterError:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, TypeVar, cast
-from uuid import uuid4
+from uuid import UUID, uuid4
 
-from async_factory_boy.adapters.fields import fields_option
+from async_factory_boy.adapters.configuration import fields_option
+from async_factory_boy.adapters.matching import ASK, answered, only_one
 from async_factory_boy.exceptions import (
     AdapterError,
     ConfigurationError,
@@ -39,6 +41,7 @@ from async_factory_boy.adapters._mongo.sessions import (
     check_session,
     equal_to,
     is_motor,
+    paged_ids,
 )
 
 __all__ = ["BeanieAdapter"]
@@ -130,7 +133,9 @@ class BeanieAdapter(ClientSessionAdapter[M]):
             )
         document = cast("type[Document]", model)
         self.check_usable(_collection(document), f"the document {document.__name__}")
-        self._check_names("get_or_create", self.get_or_create, "field", document.model_fields)
+        aliases = _names(document)
+        by_name = [aliases.get(name, name) for name in self.get_or_create]
+        self._check_names("get_or_create", by_name, "field", document.model_fields)
         if isinstance(self.fetch_links, tuple):
             self._check_names("fetch_links", self.fetch_links, "link", _links(document))
 
@@ -155,8 +160,25 @@ class BeanieAdapter(ClientSessionAdapter[M]):
 
     async def save(self, data: M) -> M:
         document = cast("Document", data)
+        revision = document.revision_id if document.get_settings().use_revision else None
+        if revision is not None and self._go_together([document]):
+            await self._insert_together([document], [])  # which keeps it
+            return data
         saved = await document.insert(session=cast("Any", self.session), link_rule=self.link_rule)
+        if revision is not None:
+            await self._restore_revision(saved, revision)
         return cast("M", saved)
+
+    async def _restore_revision(self, document: Document, revision: UUID) -> None:
+        """Store the revision id that a document was given, which ``insert()`` has replaced."""
+        document.revision_id = revision
+        await cast("Any", _collection(type(document))).update_one(
+            {"_id": Encoder(to_db=True).encode(document.id)},
+            {"$set": {"revision_id": Encoder(to_db=True).encode(revision)}},
+            session=self.session,
+        )
+        if document.get_settings().use_state_management:
+            document._save_state()
 
     async def store(self, instances: Sequence[M], stored: list[Any]) -> Sequence[M]:
         documents = cast("Sequence[Document]", instances)
@@ -197,12 +219,16 @@ class BeanieAdapter(ClientSessionAdapter[M]):
                 await _run_actions(document, ActionDirections.BEFORE)
             if validates and not _VALIDATES_FIRST:
                 await document.validate_self()
-            if settings.use_revision:
+            if settings.use_revision and document.revision_id is None:
                 document.revision_id = uuid4()
             rows.append(get_dict(document, to_db=True, keep_nulls=settings.keep_nulls))
         as_id = _id_parser(kind)
         try:
-            await self.insert_many(_collection(kind), rows, stored)
+            if len(rows) == 1:  # for the error that insert() raises
+                await _collection(kind).insert_one(rows[0], session=self.session)
+                stored.append(rows[0]["_id"])
+            else:
+                await self.insert_many(_collection(kind), rows, stored)
         finally:
             for document, key in zip(documents, stored, strict=False):
                 document.id = as_id(key)
@@ -215,12 +241,12 @@ class BeanieAdapter(ClientSessionAdapter[M]):
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         document = cast("type[Document]", model)
         # Not from Beanie's cache: what that holds may be gone.
-        found = await document.find_one(
+        found = document.find(
             equal_to(_stored(document, lookup)),
             session=cast("Any", self.session),
             ignore_cache=True,
         )
-        return cast("M | None", found)
+        return cast("M | None", only_one(await found.limit(2).to_list(), model, lookup))
 
     async def find_many(
         self, model: type[M], lookups: Sequence[Mapping[str, Any]]
@@ -234,9 +260,8 @@ class BeanieAdapter(ClientSessionAdapter[M]):
             query=lambda condition: document.find(condition).get_filter_query(),
             encode=Encoder(custom_encoders=encoders).encode,
         )
-        if found is None:
-            return await super().find_many(model, lookups)
-        return [None if row is None else cast("M", parse_obj(document, row)) for row in found]
+        answers = [row if row in (None, ASK) else parse_obj(document, row) for row in found]
+        return await answered(lookups, answers, partial(self.find, model))
 
     async def refresh(self, instances: Sequence[M]) -> None:
         if not self.fetch_links:
@@ -249,13 +274,16 @@ class BeanieAdapter(ClientSessionAdapter[M]):
 
     async def _fetch_links(self, document: type[Document], instances: Sequence[Document]) -> None:
         # Not document.fetch_link(): it takes no session, and Beanie 1 knows no BackLink there.
-        found = await document.find(
-            {"_id": {"$in": [instance.id for instance in instances]}},
-            session=cast("Any", self.session),
-            ignore_cache=True,
-            fetch_links=True,
-        ).to_list()
-        fetched = {str(one.id): one for one in found}
+        fetched: dict[str, Document] = {}
+        keys = [Encoder(to_db=True).encode(instance.id) for instance in instances]
+        for ids in paged_ids(_collection(document), keys):
+            found = await document.find(
+                {"_id": {"$in": ids}},
+                session=cast("Any", self.session),
+                ignore_cache=True,
+                fetch_links=True,
+            ).to_list()
+            fetched.update({str(one.id): one for one in found})
         links = _links(document)
         names = links if self.fetch_links is True else cast("tuple[str, ...]", self.fetch_links)
         for instance in instances:
@@ -295,7 +323,9 @@ def _collection(document: type[Document]) -> AsyncCollection:
             f"{name} was initialised with a database of {'PyMongo' if _ON_MOTOR else 'Motor'}, "
             f"which Beanie {beanie.__version__} does not work with. Write {how}."
         )
-    return cast("AsyncCollection", collection)
+    # A class method may say otherwise; what is no class, a function that makes documents, has none.
+    own: Any = getattr(document, f"get_{'motor' if _ON_MOTOR else 'pymongo'}_collection", None)
+    return cast("AsyncCollection", collection if own is None else own())
 
 
 def _actions(
@@ -327,13 +357,20 @@ def _id_parser(document: type[Document]) -> Callable[[Any], Any]:
 
 def _stored(document: type[Document], lookup: Mapping[str, Any]) -> dict[str, Any]:
     """Return a lookup with the names and references that are stored, for Beanie to encode."""
-    links = _links(document)
-    return {
-        document.model_fields[name].alias or name: (
-            _reference(links[name], value) if name in links else value
-        )
-        for name, value in lookup.items()
-    }
+    links, names = _links(document), _names(document)
+    stored = {}
+    for given, value in lookup.items():
+        name = names.get(given, given)
+        key = document.model_fields[name].alias or name
+        stored[key] = _reference(links[name], value) if name in links else value
+    return stored
+
+
+def _names(document: type[Document]) -> Mapping[str, str]:
+    """Return the names of fields by their aliases, which objects may be constructed with."""
+    fields = document.model_fields
+    aliases = {field.alias: name for name, field in fields.items() if field.alias}
+    return {alias: name for alias, name in aliases.items() if alias not in fields}
 
 
 def _links(document: type[Document]) -> Mapping[str, LinkInfo]:

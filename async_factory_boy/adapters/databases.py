@@ -6,14 +6,15 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, ClassVar, TypeVar, cast
 
 from async_factory_boy.adapters.base import PersistenceAdapter
-from async_factory_boy.adapters.fields import fields_option
+from async_factory_boy.adapters.configuration import fields_option, given_or_configured
+from async_factory_boy.adapters.matching import answered, are_hashable
 from async_factory_boy.exceptions import (
     AdapterError,
     ConfigurationError,
-    MissingOptionError,
     OptionError,
 )
 from async_factory_boy.options import CallOption
@@ -22,15 +23,16 @@ from async_factory_boy.stores import missing
 try:
     from databases import Database, DatabaseURL
     from databases.core import Connection
-    from sqlalchemy import Engine, Table
+    from sqlalchemy import Engine, Table, inspect
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-    from sqlalchemy.orm import Session
+    from sqlalchemy.orm import Mapper, Session
 except ModuleNotFoundError as error:  # pragma: no cover (tested where it is not installed)
     raise ImportError(missing("databases", "databases")) from error
 
 from async_factory_boy.adapters._databases.inserts import insert_objects
-from async_factory_boy.adapters._databases.layouts import by_layout, fetch, layout_of, records_of
+from async_factory_boy.adapters._databases.layouts import by_layout, fetch, fetch_many, layout_of
 from async_factory_boy.adapters._databases.rows import TableRow
+from async_factory_boy.adapters._mapped import keys_of
 
 __all__ = ["DatabasesAdapter", "TableRow"]
 
@@ -149,18 +151,16 @@ class DatabasesAdapter(PersistenceAdapter[M]):
             MissingOptionError: When there is none.
             OptionError: When the callable given for it returned something else.
         """
-        database = self.databases_database or self.database
-        if database is None:
-            raise MissingOptionError(
-                "No database provided. Pass one to the call, "
-                "create_async(databases_database=database); or bind one for many calls, "
-                "with async_factory_boy.bind(databases_database=database): ...; or set "
-                "Meta.databases_database to it, or to a callable that returns it."
-            )
-        if not isinstance(database, Database):
-            database = database()
-            _check_database(database)
-        return database
+        return given_or_configured(
+            self.databases_database,
+            self.database,
+            kind=Database,
+            check=_check_database,
+            missing="No database provided. Pass one to the call, "
+            "create_async(databases_database=database); or bind one for many calls, "
+            "with async_factory_boy.bind(databases_database=database): ...; or set "
+            "Meta.databases_database to it, or to a callable that returns it.",
+        )
 
     def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
         # What the callable returns may go by a context variable of the calling hook.
@@ -190,6 +190,10 @@ class DatabasesAdapter(PersistenceAdapter[M]):
                 "cannot be used in this one; connect it in the loop of the running test (with "
                 "pytest-asyncio, give the fixture and the test the same loop_scope)."
             )
+
+    def keys_of(self, model: type[M]) -> Mapping[str, Mapping[str, str]]:
+        mapper = None if isinstance(model, Table) else inspect(model, raiseerr=False)
+        return keys_of(mapper) if isinstance(mapper, Mapper) else {}
 
     def connection_key(self, model: type[M]) -> Hashable:
         # A task has a connection of its own, except with force_rollback=True. There a savepoint
@@ -233,18 +237,19 @@ class DatabasesAdapter(PersistenceAdapter[M]):
 
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         layout = layout_of(model)
-        return await fetch(self.current_database(), layout, layout.select(lookup))
+        return await fetch(self.current_database(), layout, lookup, layout.select(lookup))
 
     async def find_many(
         self, model: type[M], lookups: Sequence[Mapping[str, Any]]
     ) -> Sequence[M | None]:
         layout = layout_of(model)
         names = layout.columns()
-        if all(name in names for name in lookups[0]):  # else by a relationship
-            records = await records_of(self.current_database(), layout, names, lookups)
-            if records is not None:
-                return [None if record is None else layout.load(record) for record in records]
-        return await super().find_many(model, lookups)
+        if not all(name in names for name in lookups[0]):  # by a relationship
+            return await super().find_many(model, lookups)
+        if not are_hashable(value for lookup in lookups for value in lookup.values()):
+            return await super().find_many(model, lookups)
+        answers = await fetch_many(self.current_database(), layout, lookups)
+        return await answered(lookups, answers, partial(self.find, model))
 
     async def find_afresh(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         database = self.current_database()
@@ -255,7 +260,7 @@ class DatabasesAdapter(PersistenceAdapter[M]):
         # https://dev.mysql.com/doc/refman/8.4/en/innodb-consistent-read.html
         if database.url.dialect == "mysql":
             statement = statement.with_for_update(read=True)
-        return await fetch(database, layout, statement)
+        return await fetch(database, layout, lookup, statement)
 
 
 def _is_of_another_loop(database: Database) -> bool:

@@ -1,16 +1,88 @@
-"""Which lookups are the same, and which a store may take for the same."""
+"""Which object answers which lookup, and which lookups are the same."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final, TypeVar
 from uuid import UUID
+
+from async_factory_boy.exceptions import MultipleFoundError
+
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
+
+M = TypeVar("M")
+
+ASK: Final = object()
+"""Says that only the store can tell which object answers a lookup."""
+
+
+def matched(wanted: Sequence[Hashable], found: Iterable[tuple[Hashable, M]]) -> list[Any]:
+    """Return which of the objects that a store has found for several lookups answers each.
+
+    Args:
+        wanted: The values of each lookup, in one order of fields.
+        found: The objects, each with the values that it has in these fields.
+
+    Returns:
+        For each lookup an object, or ``None`` where there is none; or `ASK` where several match, or
+        may match: a store may take for equal what Python does not, such as "acme" and "ACME".
+    """
+    objects: dict[Hashable, list[M]] = {}
+    for values, instance in found:
+        objects.setdefault(values, []).append(instance)
+    missing = ASK if objects.keys() - set(wanted) else None
+    answers: list[Any] = []
+    for values in wanted:
+        matches = objects.get(values, ())
+        answers.append(matches[0] if len(matches) == 1 else ASK if matches else missing)
+    return answers
+
+
+async def answered(
+    lookups: Sequence[Mapping[str, Any]],
+    answers: Sequence[Any],
+    find: Callable[[Mapping[str, Any]], Awaitable[M | None]],
+) -> list[M | None]:
+    """Return the object for each lookup: what `matched` has returned, or else what `find` does."""
+    return [
+        await find(lookup) if answer is ASK else answer
+        for lookup, answer in zip(lookups, answers, strict=True)
+    ]
+
+
+def only_one(found: Sequence[M], model: object, lookup: Mapping[str, Any]) -> M | None:
+    """Return the object that was found, or ``None``.
+
+    Args:
+        found: At least two of the objects that match, if there are so many.
+        model: Their class.
+        lookup: What they were looked up by.
+
+    Raises:
+        MultipleFoundError: When there are several.
+    """
+    if len(found) > 1:
+        raise MultipleFoundError(model, lookup)
+    return found[0] if found else None
+
+
+def are_hashable(values: Iterable[object]) -> bool:
+    """Return whether values can be matched: a list or a dict of a JSON column cannot."""
+    try:
+        for value in values:
+            hash(value)
+    except TypeError:
+        return False
+    return True
+
 
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")  # no exponent: 1e999999999 takes a while
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard, TypeVar, cast
 
-from async_factory_boy.adapters.fields import fields_option
+from async_factory_boy.adapters.configuration import fields_option
+from async_factory_boy.adapters.matching import ASK, answered
 from async_factory_boy.exceptions import ConfigurationError, MissingOptionError, OptionError
 from async_factory_boy.options import CallOption
 from async_factory_boy.stores import missing
@@ -181,7 +183,7 @@ class MongoAdapter(ClientSessionAdapter[M]):
         model = class_of(model)
         kind = kind_of(model)
         query = equal_to(kind.stored(model, lookup))
-        document = await self.current_collection().find_one(query, session=self.session)
+        document = await self.find_document(self.current_collection(), query, model, lookup)
         return None if document is None else cast("M", kind.load(model, document))
 
     async def find_many(
@@ -191,6 +193,5 @@ class MongoAdapter(ClientSessionAdapter[M]):
         kind = kind_of(of_class)
         wanted = [kind.stored(of_class, lookup) for lookup in lookups]
         found = await self.find_documents(self.current_collection(), wanted)
-        if found is None:
-            return await super().find_many(model, lookups)
-        return [None if document is None else kind.load(of_class, document) for document in found]
+        answers = [one if one in (None, ASK) else kind.load(of_class, one) for one in found]
+        return await answered(lookups, answers, partial(self.find, model))

@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Literal, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from async_factory_boy.adapters.base import PersistenceAdapter
-from async_factory_boy.adapters.fields import fields_option
+from async_factory_boy.adapters.configuration import fields_option
 from async_factory_boy.exceptions import (
     AdapterError,
     ConfigurationError,
@@ -52,6 +52,8 @@ try:
     from sqlalchemy.sql.base import ExecutableOption
 except ModuleNotFoundError as error:  # pragma: no cover (tested where it is not installed)
     raise ImportError(missing("SQLAlchemy", "sqlalchemy")) from error
+
+from async_factory_boy.adapters._mapped import keys_of
 
 __all__ = ["SQLAlchemyAdapter"]
 
@@ -255,6 +257,10 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         if mapper.class_manager.original_init is not _default_constructor:
             return None
         return hasattr(model, name)
+
+    def keys_of(self, model: type[M]) -> Mapping[str, Mapping[str, str]]:
+        mapper = inspect(model, raiseerr=False)
+        return keys_of(mapper) if isinstance(mapper, Mapper) else {}
 
     def concerns(self, error: Exception, model: type[M]) -> bool:
         found = _INTO.match(getattr(error, "statement", None) or "")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from async_factory_boy.adapters.base import PersistenceAdapter
-from async_factory_boy.adapters.fields import fields_option
+from async_factory_boy.adapters.configuration import fields_option
+from async_factory_boy.adapters.matching import answered, matched, only_one
 from async_factory_boy.exceptions import AdapterError, ConfigurationError
 from async_factory_boy.options import CallOption
 from async_factory_boy.stores import missing
@@ -33,8 +35,24 @@ from async_factory_boy.adapters._tortoise.inserts import (
     insert_one,
     saves_as_tortoise_does,
 )
-from async_factory_boy.adapters._tortoise.lookups import PAGE, any_of, columns_of, paged
-from async_factory_boy.adapters._tortoise.relations import relate
+from async_factory_boy.adapters._tortoise.lookups import (
+    PAGE,
+    any_of,
+    columns_of,
+    key_by_its_name,
+    paged,
+)
+from async_factory_boy.adapters._tortoise.overrides import (
+    has_parameter,
+    overrides_create,
+    remember_arguments,
+)
+from async_factory_boy.adapters._tortoise.relations import (
+    add_related,
+    additions_of,
+    relate,
+    relate_many,
+)
 from async_factory_boy.adapters._tortoise.savepoints import RollBackError, savepoint
 
 __all__ = ["TortoiseAdapter"]
@@ -120,6 +138,13 @@ class TortoiseAdapter(PersistenceAdapter[M]):
             check_ambient(self.connection(model))
         owner = type(self).__name__
         for field in self.get_or_create:
+            if field in model._meta.m2m_fields:
+                raise ConfigurationError(
+                    "get_or_create",
+                    f"names {field!r}, a many-to-many relation, which identifies no object; name "
+                    f"fields of {name} that do.",
+                    owner=owner,
+                )
             if field != "pk" and field not in model._meta.fields:
                 raise ConfigurationError(
                     "get_or_create",
@@ -131,19 +156,47 @@ class TortoiseAdapter(PersistenceAdapter[M]):
             check_relation(model, path, owner)
 
     def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
+        meta = model._meta
+        if "pk" in kwargs:
+            kwargs = key_by_its_name(model, kwargs)
+        many = {
+            name: value
+            for name, value in kwargs.items()
+            # What the model's own constructor takes is its business.
+            if name in meta.m2m_fields and not has_parameter(model.__init__, name)
+        }
         unsaved = {
             name: value
             for name, value in kwargs.items()
             if isinstance(value, Model)
             and not value._saved_in_db
-            and (name in model._meta.fk_fields or name in model._meta.o2o_fields)
+            and (name in meta.fk_fields or name in meta.o2o_fields)
         }
-        if not unsaved:
-            return model(*args, **kwargs)
-        instance = model(*args, **{n: v for n, v in kwargs.items() if n not in unsaved})
+        if unsaved or many:
+            given = {n: v for n, v in kwargs.items() if n not in unsaved and n not in many}
+            instance = model(*args, **given)
+        else:
+            instance = model(*args, **kwargs)
+        if overrides_create(model):
+            # What an own create() takes is its business, likewise.
+            many = {n: value for n, value in many.items() if not has_parameter(model.create, n)}
+            given = {n: value for n, value in kwargs.items() if n not in many}
+            remember_arguments(instance, args, given)
         for name, related in unsaved.items():
             relate(instance, name, related)
+        for name, related in many.items():
+            relate_many(instance, name, related)
         return instance
+
+    def keys_of(self, model: type[M]) -> Mapping[str, Mapping[str, str]]:
+        if not self.handles(model):
+            return {}
+        # Not kept: Tortoise names the field that is referred to only when it is initialised.
+        meta = model._meta
+        return {
+            name: {f"{name}_id": getattr(meta.fields_map[name], "to_field", None) or "pk"}
+            for name in meta.fk_fields | meta.o2o_fields
+        }
 
     def connection_key(self, model: type[M]) -> Hashable:
         # Within a transaction, tasks must not set savepoints and store objects in between each
@@ -152,7 +205,12 @@ class TortoiseAdapter(PersistenceAdapter[M]):
         return outermost_transaction(self.connection(model))
 
     async def save(self, data: M) -> M:
-        return await insert_one(data, self.connection(type(data)))
+        connection = self.connection(type(data))
+        additions = additions_of([data])
+        stored = await insert_one(data, connection)
+        if additions:
+            await add_related([stored], additions, connection)
+        return stored
 
     async def save_many(self, data: Sequence[M]) -> list[M]:
         instances = list(data)
@@ -167,11 +225,14 @@ class TortoiseAdapter(PersistenceAdapter[M]):
             or not saves_as_tortoise_does(model, executor)
         ):
             return list(await super().save_many(instances))
+        additions = additions_of(instances)
         await insert_many(instances, executor)
+        if additions:
+            await add_related(instances, additions, connection)
         return instances
 
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
-        return await self._lookup(model, lookup).get_or_none()
+        return only_one(await self._lookup(model, lookup).limit(2), model, lookup)
 
     async def find_many(
         self, model: type[M], lookups: Sequence[Mapping[str, Any]]
@@ -182,40 +243,27 @@ class TortoiseAdapter(PersistenceAdapter[M]):
         wanted = [tuple(one.values()) for one in columns if one is not None]
         names = tuple(columns[0] or ())
         connection = self.connection(model)
-        found: dict[tuple[Any, ...], list[M]] = {}
+        found: list[tuple[Any, M]] = []
         for page in paged(wanted, PAGE):
             for instance in await model.filter(any_of(names, page)).using_db(connection):
-                values = tuple(getattr(instance, name) for name in names)
-                found.setdefault(values, []).append(instance)
-        # The database may take for equal what Python does not, such as "acme" and "ACME".
-        is_otherwise_equal = bool(found.keys() - set(wanted))
-        answers: list[M | None] = []
-        for lookup, values in zip(lookups, wanted, strict=True):
-            matches = found.get(values, [])
-            if len(matches) == 1:
-                answers.append(matches[0])
-            elif matches or is_otherwise_equal:
-                # If it is not one: for the error of find().
-                answers.append(await self.find(model, lookup))
-            else:
-                answers.append(None)
-        return answers
+                found.append((tuple(getattr(instance, name) for name in names), instance))
+        return await answered(lookups, matched(wanted, found), partial(self.find, model))
 
     async def find_afresh(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         connection = self.connection(model)
-        queryset = self._lookup(model, lookup)
         if connection.capabilities.dialect != "mysql":
-            return await queryset.get_or_none()
+            return await self.find(model, lookup)
         # MySQL's default isolation level, REPEATABLE READ, shows a plain SELECT what was there
         # when the transaction began; a locking one shows what is there. Not select_for_update():
         # all who lost the race hold a shared lock on the row, and would wait for each other.
         # https://dev.mysql.com/doc/refman/8.4/en/innodb-consistent-read.html
         # https://dev.mysql.com/doc/refman/8.4/en/innodb-locks-set.html
+        queryset = self._lookup(model, lookup).limit(2)
         queryset.sql()  # has it make its query
         sql, values = queryset.query.get_parameterized_sql()
         executor = connection.executor_class(model=model, db=connection)
         found: list[M] = await executor.execute_select(f"{sql} LOCK IN SHARE MODE", values)
-        return found[0] if found else None
+        return only_one(found, model, lookup)
 
     def _lookup(self, model: type[M], lookup: Mapping[str, Any]) -> QuerySet[M]:
         # By the model's manager, as Model.get_or_create() does.

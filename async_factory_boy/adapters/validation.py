@@ -21,6 +21,7 @@ _PARAMETERS = {
     "commit": [],
     "concerns": ["error", "model"],
     "takes": ["model", "name"],
+    "keys_of": ["model"],
     "flush": [],
     "postpones": ["model", "names"],
     "add": ["instances"],
@@ -36,7 +37,7 @@ _ENTERED = {"undo"}
 _IS_GENERATOR = "is a generator, and has to return an async context manager"
 _NOT_AWAITED = {
     "add", "ambient_options", "build", "check", "concerns", "connection_key", "handles",
-    "postpones", "takes", *_ENTERED,
+    "keys_of", "postpones", "takes", *_ENTERED,
 }  # fmt: skip
 
 

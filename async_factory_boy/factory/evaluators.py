@@ -15,6 +15,7 @@ from factory.faker import Faker
 from greenlet import getcurrent
 
 from async_factory_boy.factory.faking import value_of
+from async_factory_boy.factory.relations import without_overruled
 from async_factory_boy.factory.step import PLAIN, Scope, Step, check_factory, is_awaitable
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
@@ -52,7 +53,9 @@ class Part:
         name: The declaration's name.
         get_factory: Returns the factory of the parts.
         extras: The keywords for them; a `Given` stands for what the call gives.
+        context: Those of them that do not come from the declaration itself.
         shares_sequence: Whether a part has the sequence number of the whole.
+        refers_by: The relation by which a part refers to the whole, if it comes after that.
     """
 
     def __init__(
@@ -60,10 +63,14 @@ class Part:
         name: str,
         get_factory: Callable[[], Any],
         extras: Mapping[str, Any],
+        context: Mapping[str, Any],
         *,
         shares_sequence: bool = False,
+        refers_by: str | None = None,
     ) -> None:
         self.name = name
+        self._context = context
+        self._refers_by = refers_by
         self._get_factory = get_factory
         self._extras = extras
         self._shares_sequence = shares_sequence
@@ -71,6 +78,20 @@ class Part:
     def scope(self, parent: Scope, extras: Mapping[str, Any]) -> Scope:
         """Return the scope of the parts of the objects of another."""
         return parent.plan.part_scope(parent, self._get_factory(), dict(extras), self.name)
+
+    def closest(self, parent: Scope, extras: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the keywords without those that others overrule.
+
+        What the call gives is closest, then what the class declares besides the declaration, then
+        what the declaration has itself.
+        """
+
+        def place(key: str) -> int:
+            if f"{self.name}__{key}" in parent.given:
+                return 0
+            return 1 if key in self._context else 2
+
+        return without_overruled(self._get_factory(), extras, place, exempt=self._refers_by)
 
     def begin(self, step: Step) -> Step:
         """Return a new step, for the part of an object."""
@@ -273,6 +294,7 @@ def _sub_factory(
         name,
         declaration.get_factory,
         {**declaration._defaults, **context},
+        context,
         shares_sequence=declaration.FORCE_SEQUENCE,
     )
     return Compiled(part.evaluate, reads=True, begin=part.begin)
@@ -282,7 +304,7 @@ class _GivenPart(Part):
     """A part some of whose keywords are given by the call."""
 
     def scope(self, parent: Scope, extras: Mapping[str, Any]) -> Scope:
-        return super().scope(parent, resolved(extras, parent.given))
+        return super().scope(parent, self.closest(parent, resolved(extras, parent.given)))
 
 
 def _maybe(name: str, declaration: declarations.Maybe, context: Mapping[str, Any]) -> Compiled:

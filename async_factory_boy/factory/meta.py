@@ -242,6 +242,42 @@ class AsyncFactoryOptions(base.FactoryOptions):
             owner=f"{name}.Meta",
         )
 
+    def relations(self) -> Mapping[str, Mapping[str, str]]:
+        """Return the relations of the model that are stored as keys in attributes of its own.
+
+        Returns:
+            For each, the names of its keys, with the attributes of the related object that these
+            are equal to. Relations and keys are called as declarations call them: what
+            ``Meta.rename`` renames, by its old name.
+
+        Raises:
+            AdapterError: When the adapter returns something else.
+        """
+        model = self.get_model_class()
+        if model is None or isinstance(model, str):
+            return {}
+        adapter = self._adapter or next((one for one, _ in candidates(model)), None)
+        if adapter is None or type(adapter).keys_of is PersistenceAdapter.keys_of:
+            return {}
+        relations: Mapping[str, Mapping[str, str]] = adapter.keys_of(model)
+        if not isinstance(relations, Mapping) or not all(
+            isinstance(keys, Mapping) for keys in relations.values()
+        ):
+            raise AdapterError(
+                f"{type(adapter).__name__}.keys_of() returned {shown(relations)}; it has to return "
+                "a mapping of relations, with a mapping of the keys of each: "
+                '{"company": {"company_id": "id"}}.'
+            )
+        if not self.rename:
+            return relations
+        spelt = {new: old for old, new in self.rename.items()}
+        return {
+            spelt.get(relation, relation): {
+                spelt.get(key, key): remote for key, remote in keys.items()
+            }
+            for relation, keys in relations.items()
+        }
+
     def check_create(
         self, call: Call, adapter: PersistenceAdapter[Any], extras: Mapping[str, Any]
     ) -> None:
@@ -263,7 +299,7 @@ class AsyncFactoryOptions(base.FactoryOptions):
         for field in adapter.get_or_create:
             names = {old for old, new in self.rename.items() if new == field} | {field}
             if not names & (self.pre_declarations.declarations.keys() | extras.keys()):
-                raise self._no_value_for(field)
+                raise self.no_value_for(field)
 
     def _check_adapter(self) -> None:
         adapter = self.adapter_for_storing()
@@ -293,7 +329,8 @@ class AsyncFactoryOptions(base.FactoryOptions):
         """Return what to add to the error that a call-time option was given nowhere."""
         return ""
 
-    def _no_value_for(self, field: str) -> ConfigurationError:
+    def no_value_for(self, field: str) -> ConfigurationError:
+        """Return the error that a field of ``get_or_create`` has no value."""
         name = next(
             (name for name, keyword in self.adapter_options.items() if keyword == "get_or_create"),
             "adapter",
@@ -319,10 +356,14 @@ class AsyncFactoryOptions(base.FactoryOptions):
         if not adapter.get_or_create:
             return {}
         values = {**dict(zip(self.inline_args, args, strict=False)), **kwargs}
+        lookup = {}
         for field in adapter.get_or_create:
-            if field not in values:
-                raise self._no_value_for(field)
-        return {field: values[field] for field in adapter.get_or_create}
+            # In place of a relation that is left out, its keys.
+            names = [field] if field in values else list(adapter.keys_of(self.model).get(field, ()))
+            if not names or not all(name in values for name in names):
+                raise self.no_value_for(field)
+            lookup.update({name: values[name] for name in names})
+        return lookup
 
     def _initialize_counter(self) -> None:
         if self._counter is None and self.counter_reference is self:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -24,7 +24,7 @@ from factory import base, builder, declarations, enums, errors
 from async_factory_boy import options
 from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.exceptions import AbstractFactoryError, ConfigurationError
-from async_factory_boy.factory import building
+from async_factory_boy.factory import building, relations
 from async_factory_boy.factory.building import Arguments, Parts, Values
 from async_factory_boy.factory.calls import Call
 from async_factory_boy.factory.checks import refuse_wrong_keywords
@@ -39,8 +39,9 @@ from async_factory_boy.factory.evaluators import (
 )
 from async_factory_boy.factory.inspection import parts_of
 from async_factory_boy.factory.meta import AsyncFactoryOptions, is_overridden
+from async_factory_boy.factory.notes import noted
 from async_factory_boy.factory.related import KNOWN_POST, compiled_post
-from async_factory_boy.factory.step import RelatedInstance, Scope, Step, is_awaitable
+from async_factory_boy.factory.step import LEFT_OUT, RelatedInstance, Scope, Step, is_awaitable
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
@@ -63,14 +64,21 @@ class Plan:
         self._knows_types = knows_types
         self.forced_sequence: Any = None
         self.pre, self.post = _parsed(meta, extras)
+        self.agreements = relations.agreements(meta, extras)
+        self.evaluators: dict[str, Evaluate] = {}
+        self._left_out: list[relations.Omission] = []
+        """Relations that no object has."""
+        self._omissions: dict[str, relations.Omission] = {}
+        """Relations that some objects may not have."""
+        self._leave_out(relations.omissions(meta, extras, self.pre))
         self.names = tuple(self.pre)
         self.constants: dict[str, Any] = {}
         self.given: list[tuple[str, str]] = []
         """Names with plain values that the call gives, each with its keyword."""
-        self.evaluators: dict[str, Evaluate] = {}
         self.columns: list[Values | Parts] = []
         for name in self.names:
             self._add(name, self.pre.declarations[name], self.pre.contexts.get(name) or {})
+        self.columns += map(_Agreement, self.agreements)
         self.posts = [
             compiled_post(
                 name,
@@ -80,7 +88,7 @@ class Plan:
             )
             for name in self.post.sorted()
         ]
-        self._compile_arguments()
+        self._compile_arguments(extras)
         self.is_ours = isinstance(meta, AsyncFactoryOptions)
         # See AsyncFactoryMetaclass.__setattr__(), which has plans made anew.
         self.creates_itself = is_overridden(self.factory, "_create")
@@ -91,7 +99,34 @@ class Plan:
         """For an adapter and a model, whether `postpones`."""
         self.has_options = not issubclass(self.factory, base.BaseDictFactory | base.BaseListFactory)
 
+    def _leave_out(self, omissions: list[relations.Omission]) -> None:
+        for omission in omissions:
+            if omission.is_certain and not any(map(self._reads, omission.keys)):
+                self._left_out.append(omission)
+                self.pre.declarations.pop(omission.relation)
+                self.pre.contexts.pop(omission.relation, None)
+                self.evaluators[omission.relation] = partial(_refuse, omission)
+            else:
+                self._omissions[omission.relation] = omission
+
+    def _reads(self, name: str) -> bool:
+        """Return whether a declaration may read other values, or skip its own."""
+        declaration = self.pre.declarations[name]
+        context = self.pre.contexts.get(name) or {}
+        return is_declared(declaration) and compiled(name, declaration, context).reads
+
     def _add(self, name: str, declaration: Any, context: Mapping[str, Any]) -> None:
+        omission = self._omissions.get(name)
+        if omission is not None:
+            self.columns.append(_Omitted(omission))
+            if not is_declared(declaration):
+                self._add_compiled(name, Compiled(lambda step: step.awaited(name, declaration)))
+            else:
+                self._add_compiled(
+                    name, compiled(name, declaration, context, knows_types=self._knows_types)
+                )
+            self.evaluators[name] = omission.read_by(self.evaluators[name])
+            return
         if type(declaration) is Given:
             self.given.append((name, declaration.key))
             found = Compiled(given_value(name, declaration.key))
@@ -103,24 +138,33 @@ class Plan:
             found = Compiled(lambda step: step.awaited(name, declaration))
         else:
             found = compiled(name, declaration, context, knows_types=self._knows_types)
+        self._add_compiled(name, found)
+
+    def _add_compiled(self, name: str, found: Compiled) -> None:
         self.evaluators[name] = found.evaluate
         if found.begin is not None:
             self.columns.append(Parts(name, found.begin))
             return
         last = self.columns[-1] if self.columns else None
-        if not isinstance(last, Values):
+        if type(last) is not Values:
             last = Values()
             self.columns.append(last)
         last.add(name, found)
 
-    def _compile_arguments(self) -> None:
+    def _compile_arguments(self, extras: Mapping[str, Any]) -> None:
         meta, factory = self.meta, self.factory
         self.adjusts = is_overridden(factory, "_adjust_kwargs")
         self._prepares = type(meta).prepare_arguments not in (
             base.FactoryOptions.prepare_arguments,
             AsyncFactoryOptions.prepare_arguments,
         )
-        hidden = {*meta.exclude, *meta.parameters}
+        # A declared value cannot know of the relation that is given, unless it reads it.
+        self._overruled = frozenset(
+            name
+            for name in relations.overruled_keys(meta, extras, self.pre)
+            if not self._reads(name)
+        )
+        hidden = {*meta.exclude, *meta.parameters, *self._overruled}
         # Whether the model is called with just what is evaluated.
         self.is_simple = not (self.adjusts or self._prepares or meta.rename or meta.inline_args)
         self.keywords = tuple(name for name in self.names if name not in hidden)
@@ -130,12 +174,22 @@ class Plan:
         values = step.values
         if step.postponed:
             values = {**values, **step.postponed}
+            if self._omissions:
+                values = {
+                    name: declarations.SKIP if value is LEFT_OUT else value
+                    for name, value in values.items()
+                }
         if self.is_simple:
             skip = declarations.SKIP
             return (), {
                 name: value for name in self.keywords if (value := values[name]) is not skip
             }
-        attributes = {name: values[name] for name in self.names}
+        attributes = {
+            name: values[name]
+            for name in self.names
+            if name not in self._overruled
+            and (name not in self._omissions or values[name] is not declarations.SKIP)
+        }
         if self._prepares:
             arguments: Arguments
             arguments = self.meta.prepare_arguments(attributes)
@@ -242,9 +296,22 @@ class Plan:
             return
         known, construct = self._prepared.get(stores, (None, None))
         if known is not model or construct is None:
+            for omission in self._left_out:
+                omission.refuse_impossible(model)
             construct = meta.constructor(model, stores=stores)
             self._prepared[stores] = model, construct
         scope.construct = construct
+
+    def refuse_impossible(self, omission: relations.Omission, scope: Scope) -> None:
+        """Raise ConfigurationError where a relation that is to be left out cannot be."""
+        if scope.strategy == enums.STUB_STRATEGY:
+            return
+        omission.refuse_impossible(scope.model)
+        if scope.strategy == enums.CREATE_STRATEGY:
+            # The objects of a batch are looked up by the same fields.
+            relation = self.meta.rename.get(omission.relation, omission.relation)
+            if relation in scope.adapter.get_or_create:
+                raise self.meta.no_value_for(relation)
 
     def begin(
         self, scope: Scope, parent: Step | None, sequence: Any = None, index: int = 0
@@ -283,6 +350,46 @@ class Plan:
     take_turn = staticmethod(building.take_turn)
     build_here = staticmethod(building.build_here)
     settle = staticmethod(building.settle_now)
+
+
+class _Omitted(Values):
+    """Comes before a relation that some objects may not have."""
+
+    def __init__(self, omission: relations.Omission) -> None:
+        super().__init__()
+        self._omission = omission
+
+    def evaluate(self, step: Step) -> None:
+        building.enter(step)
+        relation = self._omission.relation
+        try:
+            # A key may be read off the relation, which then is there.
+            if not step.has(relation) and self._omission.applies(step) and not step.has(relation):
+                step.scope.plan.refuse_impossible(self._omission, step.scope)
+                step.leave_out(relation)
+        except Exception as error:
+            noted(error, "building", [step])
+            raise
+
+
+class _Agreement(Values):
+    """Comes when a relation and its keys, all of them given, are evaluated."""
+
+    def __init__(self, agreement: relations.Agreement) -> None:
+        super().__init__()
+        self._agreement = agreement
+
+    def evaluate(self, step: Step) -> None:
+        building.enter(step)
+        try:
+            self._agreement.check(step)
+        except Exception as error:
+            noted(error, "building", [step])
+            raise
+
+
+def _refuse(omission: relations.Omission, step: Step) -> Any:
+    raise omission.error()
 
 
 def _has_declared_context(some: Any) -> bool:
@@ -433,6 +540,8 @@ def _scope(
         if keywords:
             refuse_wrong_keywords(meta, keywords)
     plan = plan_for(meta, keywords)
+    for agreement in plan.agreements:
+        agreement.check_given(keywords, is_declared)
     scope = Scope(plan, strategy, keywords, call, in_force, parent, name, size, depth, above)
     if sequence is not None:
         scope.sequence = sequence

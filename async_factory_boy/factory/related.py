@@ -79,8 +79,7 @@ class _RelatedPart(Part):
 
     def __init__(self, name: str, declaration: Any, context: Mapping[str, Any]) -> None:
         extras = {**declaration.defaults, **context}
-        self._refers_by = declaration.name
-        super().__init__(name, declaration.get_factory, extras)
+        super().__init__(name, declaration.get_factory, extras, context, refers_by=declaration.name)
 
     @property
     def factory(self) -> Any:
@@ -102,7 +101,7 @@ class _RelatedPart(Part):
         return scope.plan.begin(scope, step)
 
     def scope(self, parent: Scope, extras: Mapping[str, Any]) -> Scope:
-        return super().scope(parent, resolved(extras, parent.given))
+        return super().scope(parent, self.closest(parent, resolved(extras, parent.given)))
 
 
 def compiled_post(

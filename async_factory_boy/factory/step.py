@@ -36,6 +36,10 @@ def is_awaitable(value: object) -> bool:
     return hasattr(type(value), "__await__") and not isinstance(value, type)
 
 
+LEFT_OUT: Any = type("LeftOut", (), {"__repr__": lambda self: "<left out>"})()
+"""Stands, among values that are not to be looked at yet, for a relation whose keys are given."""
+
+
 class RelatedInstance:
     """Stands, in the keywords of a related factory, for the object that it is related to."""
 
@@ -149,7 +153,7 @@ class Step:
         self.pending: list[str] = []
         """The names of what is being evaluated, to detect cycles."""
         self.postponed: dict[str, Any] | None = None
-        """Values that are, or contain, objects which may not be stored yet."""
+        """Values that are, or contain, objects which may not be stored yet; or `LEFT_OUT`."""
         self._stub: Stub | None = None
         self._builder: Builder | None = None
 
@@ -182,6 +186,7 @@ class Step:
     def attributes(self) -> dict[str, Any]:
         """The values of the declarations before the one that is evaluated, in their order."""
         values = {**self.values, **(self.postponed or {})}
+        values = {name: value for name, value in values.items() if value is not LEFT_OUT}
         names = self.scope.plan.names
         if self.pending:
             names = names[: names.index(self.pending[0])]
@@ -231,8 +236,12 @@ class Step:
         else:
             self.postponed[name] = value
 
+    def leave_out(self, name: str) -> None:
+        """Note that there is to be no value of a relation, since its keys are given."""
+        self.postponed = {**(self.postponed or {}), name: LEFT_OUT}
+
     def has(self, name: str) -> bool:
-        """Return whether there is a value already."""
+        """Return whether there is a value already, or is to be none."""
         return name in self.values or (self.postponed is not None and name in self.postponed)
 
     def read(self, name: str) -> Any:
@@ -249,7 +258,11 @@ class Step:
             )
         if name in values:
             return values[name]
-        if self.postponed is not None and name in self.postponed:
+        if (
+            self.postponed is not None
+            and name in self.postponed
+            and self.postponed[name] is not LEFT_OUT
+        ):
             self.scope.plan.settle(self.scope.call)
             value = values[name] = self.postponed.pop(name)
             return value

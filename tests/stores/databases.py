@@ -58,16 +58,18 @@ class Company:
 
 
 class User:
-    def __init__(self, name: str, company: Company, company_key: int) -> None:
+    def __init__(self, name: str, company_key: int, **company: Any) -> None:
         self.name = name
-        self.company = company
         self.company_key = company_key
+        for attribute, value in company.items():  # the company, or its key
+            setattr(self, attribute, value)
 
 
 class Post:
-    def __init__(self, title: str, author: User) -> None:
+    def __init__(self, title: str, **author: Any) -> None:
         self.title = title
-        self.author = author
+        for attribute, value in author.items():  # the author, or the key
+            setattr(self, attribute, value)
 
 
 mapping = registry(metadata=metadata)

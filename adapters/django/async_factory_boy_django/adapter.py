@@ -15,19 +15,22 @@ from collections.abc import (
 )
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, TypeAlias, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
+from django.core.exceptions import SynchronousOnlyOperation
 from django.db import IntegrityError, connections, router, transaction
 from django.db.models import Field, ForeignKey, Manager, Model, Q
 from django.db.models.manager import BaseManager
 from django.db.models.query import QuerySet
-from django.db.models.signals import post_save, pre_save
 from django.dispatch import Signal
 
 from async_factory_boy.adapters import PersistenceAdapter
-from async_factory_boy.adapters.fields import fields_option
+from async_factory_boy.adapters.configuration import fields_option
+from async_factory_boy.adapters.matching import ASK, are_hashable, matched, only_one
 from async_factory_boy.exceptions import AdapterError, ConfigurationError, OptionError, closest
 from async_factory_boy.options import CallOption
+from async_factory_boy_django import inserts, relations
 from async_factory_boy_django.signals import mute_signals, muted_signals
 
 __all__ = ["DjangoAdapter"]
@@ -37,8 +40,8 @@ R = TypeVar("R")
 
 AnyField: TypeAlias = "Field[Any, Any]"
 
-# Objects per SELECT when many are looked up: SQLite nests no more than 1,000 conditions.
-_PAGE = 200
+# The keys of each model's relations. Weak, since a model may be made by a test.
+_keys: WeakKeyDictionary[type[Model], Mapping[str, Mapping[str, str]]] = WeakKeyDictionary()
 
 
 def _unknown_alias(alias: object) -> str:
@@ -81,6 +84,10 @@ class DjangoAdapter(PersistenceAdapter[M]):
     is called. Objects of a batch are stored by ``bulk_create()``, where that sets their keys, and
     leaves out no signal that somebody listens to, no overridden ``save()``, and no parent's
     table. Either way it takes one change of thread.
+
+    A list of related objects may be given for a relation of many to many: they are added once the
+    object is stored. A time that is given for a field with ``auto_now`` or ``auto_now_add`` is
+    what is stored, where Django would put its own in its place.
 
     The call-time options are ``django_database``, and ``django_muted_signals``: signals that are
     not sent when an object is stored, besides those that `mute_signals` mutes where it is asked
@@ -166,6 +173,24 @@ class DjangoAdapter(PersistenceAdapter[M]):
                     owner=owner,
                 )
 
+    def keys_of(self, model: type[M]) -> Mapping[str, Mapping[str, str]]:
+        if not self.handles(model):
+            return {}
+        keys = _keys.get(model)
+        if keys is None:
+            keys = _keys[model] = {
+                field.name: {field.attname: field.target_field.attname}
+                for field in model._meta.concrete_fields
+                if isinstance(field, ForeignKey)
+            }
+        return keys
+
+    def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
+        values, given = relations.split(model, kwargs)
+        instance = model(*args, **values)
+        relations.keep(instance, given)
+        return instance
+
     async def save(self, data: M) -> M:
         return (await self.save_many([data]))[0]
 
@@ -226,13 +251,8 @@ class DjangoAdapter(PersistenceAdapter[M]):
             await self._in_thread(_load_unknown, some, alias)
 
     def has_own_create(self, model: type[M]) -> bool:
-        """Tell whether the manager of `model` overrides ``create()``."""
-        manager = _manager(model)
-        # A manager that is made from a queryset has functions which call those of the queryset.
-        return (
-            inspect.unwrap(type(manager).create) is not QuerySet.create
-            or type(manager.get_queryset()).create is not QuerySet.create
-        )
+        """Tell whether the manager of `model` overrides what it is asked to create an object by."""
+        return _own_method(_manager(model), bool(self.get_or_create)) is not None
 
     async def create(
         self,
@@ -243,16 +263,28 @@ class DjangoAdapter(PersistenceAdapter[M]):
     ) -> M:
         """Have the manager of `model` create an object, or find it if there is a `lookup`.
 
-        For a manager that overrides ``create()``.
+        For a manager that overrides ``create()``, ``get_or_create()``, or an async form of them.
         """
-        manager = self.manager(model)
-        if not lookup:
-            return await self._in_thread(lambda: manager.create(*args, **kwargs))
-        defaults = {name: value for name, value in kwargs.items() if name not in lookup}
-        instance, _ = await self._in_thread(
-            lambda: manager.get_or_create(defaults=defaults, **lookup)
-        )
-        return instance
+        manager, alias = self.manager(model), self.alias(model)
+        name = _own_method(manager, bool(lookup)) or "create"
+        method = getattr(manager, name)
+        takes = inspect.signature(method).parameters
+        related = {key: value for key, value in kwargs.items() if key not in takes}
+        _, given = relations.split(model, related)
+        names = {relation.name for relation in given}
+        values = {key: value for key, value in kwargs.items() if key not in names}
+        if lookup:
+            defaults = {key: value for key, value in values.items() if key not in lookup}
+            values = {"defaults": defaults, **lookup}
+        if inspect.iscoroutinefunction(inspect.unwrap(method)):
+            with mute_signals(*(self.django_muted_signals or ())):
+                made = await method(*args, **values)
+        else:
+            made = await self._in_thread(lambda: method(*args, **values))
+        instance, is_new = made if lookup else (made, True)
+        if is_new:
+            await self._in_thread(_complete, instance, kwargs, given, alias)
+        return cast("M", instance)
 
     async def _in_thread(self, function: Callable[..., R], *args: Any) -> R:
         # That of all of Django's async ORM: it has the connection, with the transaction in it.
@@ -268,6 +300,38 @@ def _manager(model: type[M]) -> Manager[M]:
     )
 
 
+def _own_method(manager: Manager[Any], looks_up: bool) -> str | None:
+    """Return the method of a manager that is to be asked for an object, if it overrides one.
+
+    An async form comes first: it is what ``await Model.objects.acreate()`` calls.
+    """
+    queryset = _queryset_class(manager)
+    if looks_up:
+        for name in ("aget_or_create", "get_or_create"):
+            if _is_own(manager, queryset, name):
+                return name
+        # Django's get_or_create() calls create(), and is called by its async form.
+        return "get_or_create" if _is_own(manager, queryset, "create") else None
+    return next((name for name in ("acreate", "create") if _is_own(manager, queryset, name)), None)
+
+
+def _queryset_class(manager: Manager[Any]) -> type[Any] | None:
+    """Return the class of a manager's querysets, unless the manager makes a query to know it."""
+    try:
+        return type(manager.get_queryset())
+    except SynchronousOnlyOperation:
+        return None
+
+
+def _is_own(manager: Manager[Any], queryset: type[Any] | None, name: str) -> bool:
+    # A manager that is made from a queryset has functions which call those of the queryset.
+    if inspect.unwrap(getattr(type(manager), name)) is not getattr(QuerySet, name):
+        return True
+    if queryset is None:  # it may be; called in the thread of the ORM, that does no harm
+        return not name.startswith("a")
+    return getattr(queryset, name) is not getattr(QuerySet, name)
+
+
 def _column(model: type[Model], name: str) -> AnyField | None:
     """Return the field of that name, if it is stored in a column of its own."""
     if name == "pk":
@@ -281,48 +345,23 @@ def _column(model: type[Model], name: str) -> AnyField | None:
 
 
 def _store(instances: Sequence[M], alias: str) -> list[M]:
-    model = type(instances[0])
-    if len(instances) > 1 and _bulk_create_does_the_same(instances, alias):
-        # As save() does, by the base manager.
-        model._base_manager.using(alias).bulk_create(instances)
-    else:
-        for instance in instances:
-            instance.save(force_insert=True, using=alias)
+    inserts.insert(instances, alias)
     _load_unknown(instances, alias)
     return list(instances)
 
 
-def _bulk_create_does_the_same(instances: Sequence[Model], alias: str) -> bool:
-    """Tell whether ``bulk_create()`` leaves nothing out of what ``save()`` does."""
-    model = type(instances[0])
-    meta = model._meta
-    overridden = any(
-        getattr(model, name) is not getattr(Model, name)
-        for name in ("save", "save_base", "_save_table", "_do_insert")
-    )
-    listened_to = any(
-        signal.has_listeners(model) for signal in {pre_save, post_save} - muted_signals()
-    )
-    several_tables = any(
-        parent._meta.concrete_model is not meta.concrete_model for parent in meta.all_parents
-    )
-    # bulk_create() would store those that have a key before the others.
-    keys_among_others = len({instance.pk is None for instance in instances}) > 1
-    return not (
-        overridden
-        or listened_to
-        or several_tables
-        or keys_among_others
-        or meta.order_with_respect_to
-        or not _sets_keys(instances, alias)
-    )
-
-
-def _sets_keys(instances: Sequence[Model], alias: str) -> bool:
-    features = connections[alias].features
-    if features.can_return_rows_from_bulk_insert:
-        return True
-    return all(instance.pk is not None for instance in instances)
+def _complete(
+    instance: M, kwargs: Mapping[str, Any], given: Mapping[relations.Relation, Any], alias: str
+) -> None:
+    """Give an object that a manager has created what that has left out of what was given."""
+    fields = inserts.automatic_fields(type(instance))
+    values = {one.attname: kwargs[one.name] for one in fields if kwargs.get(one.name) is not None}
+    if not (values or given):
+        return
+    with transaction.atomic(using=alias, savepoint=False):
+        inserts.restore([inserts.Overwritten(instance, values)], alias)
+        relations.keep(instance, given)
+        relations.add(relations.given_with([instance]), alias, untouched=False)
 
 
 def _unknown_fields(instance: Model) -> list[str]:
@@ -346,7 +385,7 @@ def _load_unknown(instances: Iterable[M], alias: str) -> None:
             by_key.setdefault(key.to_python(instance.pk), []).append(instance)
     for names, by_key in unknown.items():
         model = type(next(iter(by_key.values()))[0])
-        for keys in _pages(list(by_key)):
+        for keys in inserts.pages(list(by_key), alias):
             rows = model._base_manager.using(alias).filter(pk__in=keys)
             for found, *values in rows.values_list("pk", *names):
                 for instance in by_key[found]:
@@ -354,42 +393,43 @@ def _load_unknown(instances: Iterable[M], alias: str) -> None:
                         setattr(instance, name, value)
 
 
-def _pages(values: Sequence[R]) -> Iterable[Sequence[R]]:
-    return (values[start : start + _PAGE] for start in range(0, len(values), _PAGE))
-
-
 def _find(manager: Manager[M], lookup: Mapping[str, Any]) -> M | None:
-    try:
-        return manager.get(**lookup)
-    except manager.model.DoesNotExist:
-        return None
+    found = only_one(list(manager.filter(**lookup)[:2]), manager.model, lookup)
+    return None if found is None else _with_related(found, lookup)
+
+
+def _with_related(instance: M, lookup: Mapping[str, Any]) -> M:
+    """Have a found object refer to the related objects that it was looked up by.
+
+    Reading them takes no query then, as in a new object.
+    """
+    for name, value in lookup.items():
+        if isinstance(value, Model):
+            field = instance._meta.get_field(name)
+            if isinstance(field, ForeignKey) and not field.is_cached(instance):
+                field.set_cached_value(instance, value)
+    return instance
 
 
 def _find_many(manager: Manager[M], lookups: Sequence[Mapping[str, Any]]) -> Sequence[M | None]:
     # check() has made sure that there are columns of these names.
     columns = [cast("AnyField", _column(manager.model, name)) for name in lookups[0]]
     wanted = [_column_values(columns, lookup) for lookup in lookups]
-    if not all(map(_is_hashable, wanted)):
+    if not are_hashable(wanted):
         return [_find(manager, lookup) for lookup in lookups]
-    found: dict[tuple[Any, ...], list[M]] = {}
-    for page in _pages(lookups):
+    found: list[tuple[Any, M]] = []
+    for page in inserts.pages(lookups, manager.db, parameters=len(columns)):
         for instance in manager.filter(_any_of(page)):
-            key = tuple(getattr(instance, column.attname) for column in columns)
-            found.setdefault(key, []).append(instance)
-    answers: list[M | None] = []
-    for lookup, values in zip(lookups, wanted, strict=True):
-        matches = found.pop(values, [])
-        # Not one: asked for by itself, to have the error that _find() raises.
-        answers.append(
-            matches[0] if len(matches) == 1 else _find(manager, lookup) if matches else None
-        )
-    if found:
-        # The database has taken for equal what Python does not, such as 1 and "1".
-        answers = [
-            _find(manager, lookup) if answer is None else answer
-            for lookup, answer in zip(lookups, answers, strict=True)
-        ]
-    return answers
+            values = tuple(getattr(instance, column.attname) for column in columns)
+            found.append((values, instance))
+    return [
+        _find(manager, lookup)
+        if answer is ASK
+        else None
+        if answer is None
+        else _with_related(answer, lookup)
+        for lookup, answer in zip(lookups, matched(wanted, found), strict=True)
+    ]
 
 
 def _column_values(columns: Sequence[AnyField], lookup: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -400,14 +440,6 @@ def _column_values(columns: Sequence[AnyField], lookup: Mapping[str, Any]) -> tu
         else value
         for column, value in zip(columns, lookup.values(), strict=True)
     )
-
-
-def _is_hashable(values: tuple[Any, ...]) -> bool:
-    try:
-        hash(values)
-    except TypeError:  # a list or a dict, of a JSONField
-        return False
-    return True
 
 
 def _any_of(lookups: Sequence[Mapping[str, Any]]) -> Q:

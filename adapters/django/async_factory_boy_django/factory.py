@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
+from weakref import WeakSet
 
+from asgiref.sync import sync_to_async
 from django.apps import apps
-from django.core.exceptions import AppRegistryNotReady, ImproperlyConfigured
+from django.core.exceptions import (
+    AppRegistryNotReady,
+    ImproperlyConfigured,
+    SynchronousOnlyOperation,
+)
 from django.db.models import Manager, Model
 from factory.base import OptionDefault
 
+from async_factory_boy import engine
 from async_factory_boy.exceptions import ConfigurationError
 from async_factory_boy.factory import AsyncFactory, AsyncFactoryOptions
 from async_factory_boy_django.adapter import DjangoAdapter
@@ -16,6 +24,9 @@ from async_factory_boy_django.adapter import DjangoAdapter
 __all__ = ["AsyncDjangoModelFactory", "AsyncDjangoOptions"]
 
 T = TypeVar("T", bound=Model)
+
+# Models whose constructor makes queries.
+_querying: WeakSet[Any] = WeakSet()
 
 
 class AsyncDjangoOptions(AsyncFactoryOptions):
@@ -64,6 +75,27 @@ class AsyncDjangoOptions(AsyncFactoryOptions):
                 "cannot be looked up, since Django has not loaded its apps yet. Call "
                 "django.setup() before, and create no objects while modules are imported."
             ) from None
+
+    def constructor(
+        self, model: Any, *, stores: bool
+    ) -> Callable[[Sequence[Any], Mapping[str, Any]], Any]:
+        """Return what constructs an object: where its defaults make queries, in the ORM's thread.
+
+        There ``await Model.objects.acreate()`` constructs it.
+        """
+        construct = super().constructor(model, stores=stores)
+
+        def construct_anywhere(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+            if model not in _querying or not engine.in_fiber():
+                try:
+                    return construct(args, kwargs)
+                except SynchronousOnlyOperation:
+                    if not engine.in_fiber():
+                        raise
+                    _querying.add(model)
+            return engine.wait(sync_to_async(construct, thread_sensitive=True)(args, kwargs))
+
+        return construct_anywhere
 
     def _look_up_model(self) -> Any:
         if isinstance(self.model, str):

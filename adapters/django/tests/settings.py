@@ -9,10 +9,11 @@ INSTALLED_APPS = [
 DATABASES = {
     "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
     "postgresql": {"ENGINE": "django.db.backends.postgresql", "NAME": ""},
-    # Another connection to the same.
+    # Another connection to the same, which sends values apart from statements.
     "postgresql2": {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": "",
+        "OPTIONS": {"server_side_binding": True},
         "TEST": {"MIRROR": "postgresql"},
     },
 }

@@ -59,6 +59,42 @@ async def test_by_a_related_object(alias: str, statements: list[str]) -> None:
     assert len(statements) == 1
 
 
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("field", ["company", "company_id", "pk", "id"])
+async def test_state_of_what_is_found(alias: str, field: str, size: int) -> None:
+    """What is found is stored where it was looked for; and refers to what it was looked up by."""
+
+    class ByFieldFactory(UserFactory):
+        class Meta:
+            django_get_or_create = (field,)
+
+    made = await UserFactory.create_batch_async(size)
+    values = [getattr(one, field) for one in made]
+    given = {field: factory.Iterator(values)}
+    if field == "company_id":
+        given.update(company=factory.declarations.SKIP, company_key=None)
+    found = await ByFieldFactory.create_batch_async(size, **given)
+    assert found == made
+    assert {(one._state.adding, one._state.db) for one in found} == {(False, alias)}
+    assert not any(one.get_deferred_fields() for one in found)
+    if field == "company":
+        assert [one.company for one in found] == values  # without a query
+        assert all(one.company is value for one, value in zip(found, values, strict=True))
+
+
+@pytest.mark.parametrize("size", [1, 2])
+async def test_related_object_that_is_not_stored(alias: str, size: int) -> None:
+    """Django's own error says that an object to look up by is not stored."""
+
+    class ByCompanyFactory(UserFactory):
+        class Meta:
+            django_get_or_create = ("company",)
+
+    companies = factory.LazyFunction(CompanyFactory.build)
+    with pytest.raises(ValueError, match="must be saved"):
+        await ByCompanyFactory.create_batch_async(size, company=companies, company_key=None)
+
+
 @pytest.mark.parametrize("field", ["company_id", "pk"])
 async def test_by_a_key(alias: str, field: str) -> None:
     """A column is a field as well, and pk is the key."""

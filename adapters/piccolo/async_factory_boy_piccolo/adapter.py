@@ -16,7 +16,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from itertools import groupby
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -36,7 +36,9 @@ from async_factory_boy import (
     OptionError,
 )
 from async_factory_boy.adapters import CallOption, PersistenceAdapter
-from async_factory_boy.adapters.fields import fields_option
+from async_factory_boy.adapters.configuration import fields_option
+from async_factory_boy.adapters.matching import answered, are_hashable, matched, only_one
+from async_factory_boy_piccolo import relations
 
 try:
     from asyncpg.exceptions import UniqueViolationError  # type: ignore[import-untyped]
@@ -52,10 +54,12 @@ V = TypeVar("V")
 
 Transaction = PostgresTransaction | SQLiteTransaction
 
-# PostgreSQL takes 32,767 parameters in a statement, and SQLite one less.
+# PostgreSQL's driver takes 32,767 parameters in a statement. SQLite takes one less, and 999 before
+# 3.32, unless it was compiled otherwise. https://www.sqlite.org/limits.html#max_variable_number
 _PARAMETERS = 32_766
+_PARAMETERS_OF_OLD_SQLITE = 999
 
-# What a SELECT asks for at once. SQLite before 3.32 takes 999 parameters.
+# What a SELECT asks for at once.
 _PAGE = 500
 
 _HOW_TO_GET_ONE = (
@@ -93,6 +97,9 @@ class PiccoloAdapter(PersistenceAdapter[M]):
     batch by ``Table.insert()``. They become part of the call's ``piccolo_transaction``, or of the
     transaction that the call is made in (``async with DB.transaction()``), which the adapter never
     commits or rolls back. Tasks may share a transaction: the adapter waits its turn.
+
+    A list of related rows may be given for an ``M2M``: the rows in between are stored after the
+    row itself.
 
     Args:
         get_or_create: Columns that identify a row. One that has their values is looked up before
@@ -163,6 +170,12 @@ class PiccoloAdapter(PersistenceAdapter[M]):
             return engine
         return transaction
 
+    def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
+        values, given = relations.split(model, kwargs)
+        row = model(*args, **values)
+        relations.keep(row, given)
+        return row
+
     async def save(self, data: M) -> M:
         return (await self.save_many([data]))[0]
 
@@ -171,39 +184,36 @@ class PiccoloAdapter(PersistenceAdapter[M]):
         for instance in instances:
             for column in instance._meta.foreign_key_columns:
                 _check_stored(instance[column._meta.name], column)
+        given = relations.given_with(instances)
         for table, rows in groupby(instances, key=type):
-            with self._at_work(table):
-                await _store(table, list(rows))
+            with self._at_work(table) as transaction:
+                # Outside of a transaction too, a row is stored with what is related to it, or not
+                # at all.
+                alone = _engine(table).transaction() if given and transaction is None else None
+                async with alone or nullcontext():
+                    stored = list(rows)
+                    await _store(table, stored)
+                    await _relate(stored, given)
         return instances
 
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         with self._at_work(model):
-            # The first of several, as Piccolo's own get_or_create() does.
             query = model.objects().where(_condition(model, lookup))
-            return await query.order_by(model._meta.primary_key).first()
+            return only_one(await query.limit(2), model, lookup)
 
     async def find_many(
         self, model: type[M], lookups: Sequence[Mapping[str, Any]]
     ) -> Sequence[M | None]:
         columns = [model._meta.get_column_by_name(name) for name in lookups[0]]
         asked = [tuple(map(_sql_value, lookup.values(), columns)) for lookup in lookups]
-        if not all(isinstance(value, Hashable) for values in asked for value in values):
+        if not are_hashable(asked):
             return await super().find_many(model, lookups)
-        found: dict[tuple[Any, ...], M] = {}
+        found: list[tuple[Any, M]] = []
         with self._at_work(model):
             for page in _pages(lookups, _PAGE // len(columns)):
-                query = model.objects().where(_any_of(model, page))
-                for row in await query.order_by(model._meta.primary_key):
-                    values = tuple(row[column._meta.name] for column in columns)
-                    found.setdefault(values, row)
-        answers = [found.get(values) for values in asked]
-        if found.keys() - asked:
-            # The database has taken for equal what Python does not: a UUID and its string, say.
-            answers = [
-                await self.find(model, lookup) if answer is None else answer
-                for lookup, answer in zip(lookups, answers, strict=True)
-            ]
-        return answers
+                for row in await model.objects().where(_any_of(model, page)):
+                    found.append((tuple(row[column._meta.name] for column in columns), row))
+        return await answered(lookups, matched(asked, found), functools.partial(self.find, model))
 
     async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
         instances = await build()
@@ -375,12 +385,29 @@ async def _store(table: type[M], rows: Sequence[M]) -> None:
             if made_up:
                 await row.refresh(made_up)
         return
-    for page in _pages(rows, _PARAMETERS // len(table._meta.columns)):
+    for page in _pages(rows, _rows_of_a_statement(table)):
         made_up = _made_up(table, page)
         stored = await table.insert(*page).returning(table._meta.primary_key, *made_up)
         for row, values in zip(page, stored, strict=True):
             for column in made_up:
                 row[column._meta.name] = values[column._meta.db_column_name]
+
+
+async def _relate(rows: Sequence[Table], given: Sequence[relations.Given]) -> None:
+    """Store what relates some rows to others, as Piccolo's ``add_m2m()`` does."""
+    if given:
+        places = set(map(id, rows))
+        links = relations.between(one for one in given if id(one.row) in places)
+        for table, between in links.items():
+            for page in _pages(between, _rows_of_a_statement(table)):
+                await table.insert(*page)
+
+
+def _rows_of_a_statement(table: type[Table]) -> int:
+    engine = table._meta.db
+    is_old = isinstance(engine, SQLiteEngine) and sqlite3.sqlite_version_info < (3, 32)
+    parameters = _PARAMETERS_OF_OLD_SQLITE if is_old else _PARAMETERS
+    return parameters // len(table._meta.columns)
 
 
 def _tells_one_key_only(engine: Engine[Any]) -> bool:

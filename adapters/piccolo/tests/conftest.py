@@ -112,3 +112,21 @@ def _engine_of_the_tables(engine: E) -> Generator[E]:
     yield engine
     for table in tables.ALL:
         table._meta._db = None
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements that Piccolo sends: their first words."""
+    sent: list[str] = []
+    for engine in (SQLiteEngine, PostgresEngine):
+        monkeypatch.setattr(engine, "run_querystring", _noting(sent, engine.run_querystring))
+    return sent
+
+
+def _noting(sent: list[str], run: Any) -> Any:
+    async def run_querystring(self: Any, querystring: Any, **kwargs: Any) -> Any:
+        sql, _ = querystring.compile_string()
+        sent.append(sql.split()[0])
+        return await run(self, querystring, **kwargs)
+
+    return run_querystring

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from enum import Enum
 from typing import Any
 
 import factory
 from async_factory_boy_piccolo import AsyncPiccoloTableFactory
+from piccolo.apps.user.tables import BaseUser
 from piccolo.columns import (
     JSON,
     UUID,
     Array,
     BigSerial,
+    Boolean,
     ForeignKey,
     Integer,
     Numeric,
@@ -102,7 +105,84 @@ class Child(Table):
     parent = ForeignKey(Parent)
 
 
+class Club(Table):
+    name = Varchar()
+    members = M2M(LazyTableReference("Membership", module_path=__name__))
+
+
+class Membership(Table):
+    """Is in between, and needs a further value."""
+
+    club = ForeignKey(Club)
+    member = ForeignKey(User)
+    role = Varchar(default=None)
+
+
+class Stamped(Table):
+    """Has values that Piccolo fills in."""
+
+    name = Varchar()
+    made = Timestamptz(default=TimestamptzNow())
+    changed = Timestamptz(auto_update=lambda: datetime.now(timezone.utc))
+    number = Integer(default=lambda: 7)
+
+
+# Tables with what a single call goes through.
+
+
+class OwnInit(Table):
+    name = Varchar()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self._exists_in_db:
+            self.name = self.name.upper()
+
+
+class OwnInsert(Table):
+    name = Varchar()
+
+    @classmethod
+    def insert(cls, *rows: Any) -> Any:
+        for row in rows:
+            row.name = "inserted"
+        return super().insert(*rows)
+
+
+class OwnSave(Table):
+    name = Varchar()
+
+    async def save(self, columns: Any = None) -> Any:  # type: ignore[override]
+        self.name = str(await OwnSave.count())
+        return await super().save(columns)
+
+
+class OwnQueryString(Table):
+    name = Varchar()
+
+    @property
+    def querystring(self) -> Any:
+        self.name = "written"
+        return super().querystring
+
+
+class OwnObjects(Table):
+    """Hides rows."""
+
+    name = Varchar()
+    hidden = Boolean()
+
+    @classmethod
+    def objects(cls, *prefetch: Any) -> Any:
+        return super().objects(*prefetch).where(cls.hidden.eq(False))
+
+
+class Account(BaseUser, tablename="account"):
+    """Piccolo's own user, whose constructor hashes the password."""
+
+
 ALL = [Company, User, Tag, UserToTag, Badge, Item, Audited, Order, Parent, Child]
+ALL += [Club, Membership, Stamped, OwnInit, OwnInsert, OwnSave, OwnQueryString, OwnObjects, Account]
 
 
 class CompanyFactory(AsyncPiccoloTableFactory[Company]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import sqlite3
 import sys
 import unittest
 from collections.abc import AsyncGenerator, Iterator
@@ -52,24 +53,6 @@ from async_factory_boy import (
     bind,
 )
 from async_factory_boy.factory import AsyncFactory
-
-
-@pytest.fixture
-def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The statements that Piccolo sends: their first words."""
-    sent: list[str] = []
-    for engine in (SQLiteEngine, PostgresEngine):
-        monkeypatch.setattr(engine, "run_querystring", _noting(sent, engine.run_querystring))
-    return sent
-
-
-def _noting(sent: list[str], run: Any) -> Any:
-    async def run_querystring(self: Any, querystring: Any, **kwargs: Any) -> Any:
-        sql, _ = querystring.compile_string()
-        sent.append(sql.split()[0])
-        return await run(self, querystring, **kwargs)
-
-    return run_querystring
 
 
 @pytest.fixture(autouse=True)
@@ -530,6 +513,17 @@ async def test_more_than_one_statement_takes(database: Engine[Any], statements: 
     assert [(row["item_code"], row["position"]) for row in rows] == [
         (item.code, n) for n, item in enumerate(items)
     ]
+
+
+async def test_sqlite_that_takes_few_parameters(
+    sqlite: Engine[Any], statements: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite before 3.32 is given no more than 999 parameters."""
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 31, 1))
+    monkeypatch.setattr(SQLiteEngine, "get_version_sync", lambda self: 3.35)
+    await CompanyFactory.create_batch_async(1000)
+    assert len(statements) == 4  # of three columns
+    assert await Company.count() == 1000
 
 
 async def test_sqlite_that_returns_one_key_only(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sqlite3
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, TypeVar
@@ -14,7 +13,12 @@ from sqlalchemy import Column, Integer, Table, select, type_coerce
 from sqlalchemy.sql import ClauseElement
 
 from async_factory_boy.adapters._databases.layouts import Layout, named
-from async_factory_boy.adapters._databases.statements import Insertion, insertion, is_expression
+from async_factory_boy.adapters._databases.statements import (
+    Insertion,
+    insertion,
+    is_expression,
+    paged,
+)
 from async_factory_boy.exceptions import AdapterError
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
@@ -25,13 +29,6 @@ M = TypeVar("M")
 
 # Rows per INSERT.
 _ROWS = 1000
-
-# How many parameters a statement may have. MySQL's drivers send none, but their values.
-# https://www.sqlite.org/limits.html#max_variable_number
-_PARAMETERS = {
-    "postgresql": 32767,
-    "sqlite": 32766 if sqlite3.sqlite_version_info >= (3, 32) else 999,
-}
 
 
 async def insert_objects(database: Database, layout: Layout[M], instances: Sequence[M]) -> None:
@@ -144,9 +141,8 @@ def _pages(
     width = len(table.c) + 4 * sum(
         column.default is not None and column.default.is_clause_element for column in table.c
     )
-    size = min(_ROWS, _PARAMETERS.get(database.url.dialect, sys.maxsize) // width)
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
+    for page in paged(rows, _ROWS, width, database.url.dialect, dict.values):
+        yield rows[page]
 
 
 async def _insert_page(

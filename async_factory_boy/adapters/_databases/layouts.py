@@ -10,12 +10,13 @@ from typing import Any, Generic, TypeVar, cast
 from databases import Database
 from databases.interfaces import Record
 from sqlalchemy import Column, ColumnElement, Select, Table, and_, inspect, or_, select
-from sqlalchemy.exc import MultipleResultsFound
 from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
 from sqlalchemy.orm.attributes import set_committed_value
-from sqlalchemy.orm.exc import UnmappedColumnError
 
 from async_factory_boy.adapters._databases.rows import TableRow
+from async_factory_boy.adapters._databases.statements import paged
+from async_factory_boy.adapters._mapped import attribute_of
+from async_factory_boy.adapters.matching import ASK, answered, are_hashable, matched, only_one
 from async_factory_boy.exceptions import AdapterError
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
@@ -26,6 +27,9 @@ M = TypeVar("M")
 
 # Lookups per SELECT, of which SQLite takes no more than 1,000.
 _LOOKUPS = 500
+
+# Comparisons per SELECT on SQLite, whose planner takes seconds over those of many columns.
+_COMPARISONS = 4_000
 
 
 class Layout(ABC, Generic[M]):
@@ -156,7 +160,7 @@ class _MappedLayout(Layout[Any]):
         attributes = inspect(instance).dict
         values = {}
         for column in table.c:
-            name = _attribute(self.mapper, column)
+            name = attribute_of(self.mapper, column)
             # SQLAlchemy takes None for absent too, unless the type has a value for it (JSON).
             value = attributes.get(name)
             if value is not None or (name in attributes and column.type.should_evaluate_none):
@@ -164,7 +168,7 @@ class _MappedLayout(Layout[Any]):
             elif column.primary_key and table is not self.tables[0]:
                 # Joined inheritance: this table's key refers to that of the parent's table.
                 for foreign_key in column.foreign_keys:
-                    parent = _attribute(self.mapper, foreign_key.column)
+                    parent = attribute_of(self.mapper, foreign_key.column)
                     if parent is not None:
                         values[column.key] = getattr(instance, parent)
         for relationship in self.mapper.relationships:
@@ -186,7 +190,7 @@ class _MappedLayout(Layout[Any]):
         key: dict[str, Any] = {}
         for column, remote in relationship.local_remote_pairs or ():
             if isinstance(column, Column) and column.table is table:
-                attribute = _attribute(inspect(related).mapper, remote)
+                attribute = attribute_of(inspect(related).mapper, remote)
                 key[column.key] = None if attribute is None else getattr(related, attribute)
         if None in key.values():
             raise AdapterError(
@@ -197,7 +201,7 @@ class _MappedLayout(Layout[Any]):
 
     def fill(self, instance: Any, table: Table, values: Mapping[str, Any]) -> None:
         for name, value in values.items():
-            attribute = _attribute(self.mapper, table.c[name])
+            attribute = attribute_of(self.mapper, table.c[name])
             if attribute is not None:
                 set_committed_value(instance, attribute, value)
 
@@ -209,18 +213,18 @@ class _MappedLayout(Layout[Any]):
         ]
         if not names:
             return
-        key = [_attribute(self.mapper, column) for column in self.mapper.primary_key]
+        key = [attribute_of(self.mapper, column) for column in self.mapper.primary_key]
         lookups = [
             {name: getattr(instance, name) for name in key if name is not None}
             for instance in instances
         ]
         names += lookups[0]
-        records = await records_of(database, self, names, lookups)
-        if records is None:
-            records = [
-                await database.fetch_one(_selected(self, names).filter_by(**lookup))
-                for lookup in lookups
-            ]
+        found = await records_of(database, self, names, lookups)
+
+        async def one_by_one(lookup: Mapping[str, Any]) -> Record | None:
+            return await database.fetch_one(_selected(self, names).filter_by(**lookup))
+
+        records = await answered(lookups, found, one_by_one)
         for instance, record in zip(instances, records, strict=True):
             # A trigger may have discarded the row.
             values = {} if record is None else named(names, record)
@@ -228,18 +232,11 @@ class _MappedLayout(Layout[Any]):
                 set_committed_value(instance, name, value)
 
 
-def _attribute(mapper: Mapper[Any], column: Any) -> str | None:
-    try:
-        return mapper.get_property_by_column(column).key
-    except UnmappedColumnError:
-        return None
-
-
-async def fetch(database: Database, layout: Layout[M], statement: Select[Any]) -> M | None:
-    records = await database.fetch_all(statement.limit(2))
-    if len(records) > 1:
-        raise MultipleResultsFound("Multiple rows were found when one or none was required")
-    return layout.load(records[0]) if records else None
+async def fetch(
+    database: Database, layout: Layout[M], lookup: Mapping[str, Any], statement: Select[Any]
+) -> M | None:
+    record = only_one(await database.fetch_all(statement.limit(2)), layout, lookup)
+    return None if record is None else layout.load(record)
 
 
 def _selected(layout: Layout[Any], names: Iterable[str]) -> Select[Any]:
@@ -251,41 +248,41 @@ async def records_of(
     layout: Layout[Any],
     names: Sequence[str],
     lookups: Sequence[Mapping[str, Any]],
-) -> Sequence[Record | None] | None:
-    """Return the one record of each of several lookups, ``None`` where there is none.
+) -> list[Any]:
+    """Return the record of each of several lookups, by few statements.
 
     Args:
         database: Where to look.
         layout: How the objects lie there.
         names: What to select, which includes the names in the lookups.
-        lookups: Names with values; the same names in each.
+        lookups: Names with hashable values; the same names in each.
 
     Returns:
-        ``None`` if it cannot be told which record belongs to which lookup: the database may take
-        for equal what Python does not, such as "acme" and "ACME".
+        What `matched` returns.
     """
     positions = [names.index(name) for name in lookups[0]]
-    found: list[Record | None] = [None] * len(lookups)
-    for start in range(0, len(lookups), _LOOKUPS):
-        page = lookups[start : start + _LOOKUPS]
-        try:
-            places = {tuple(lookup.values()): start + n for n, lookup in enumerate(page)}
-        except TypeError:  # not hashable
-            return None
+    dialect, width = database.url.dialect, len(lookups[0])
+    size = min(_LOOKUPS, _COMPARISONS // width) if dialect == "sqlite" else _LOOKUPS
+    found: list[tuple[Any, Record]] = []
+    for part in paged(lookups, size, width, dialect, lambda lookup: lookup.values()):
         conditions: list[ColumnElement[bool]] = [
             and_(*(layout.column(name) == value for name, value in lookup.items()))
-            for lookup in page
+            for lookup in lookups[part]
         ]
         statement = _selected(layout, names).where(or_(*conditions))
         for record in await database.fetch_all(statement):
-            try:
-                place = places.get(tuple(record[position] for position in positions))
-            except TypeError:  # given as a tuple, and comes back as a list
-                return None
-            if place is None or found[place] is not None:
-                return None
-            found[place] = record
-    return found
+            found.append((tuple(record[position] for position in positions), record))
+    if not are_hashable(values for values, _ in found):
+        return [ASK] * len(lookups)  # given as a tuple, and comes back as a list
+    return matched([tuple(lookup.values()) for lookup in lookups], found)
+
+
+async def fetch_many(
+    database: Database, layout: Layout[M], lookups: Sequence[Mapping[str, Any]]
+) -> list[Any]:
+    """Return the object of each of several lookups, as `records_of` does for records."""
+    records = await records_of(database, layout, layout.columns(), lookups)
+    return [one if one is ASK or one is None else layout.load(one) for one in records]
 
 
 def named(names: Iterable[str], record: Record) -> dict[str, Any]:

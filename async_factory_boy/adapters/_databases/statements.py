@@ -2,13 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sqlite3
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Column, Table
 from sqlalchemy.engine import Compiled, Dialect
 from sqlalchemy.sql import ClauseElement
+
+T = TypeVar("T")
+
+
+# How many parameters a statement may have. MySQL's drivers send none, but their values.
+# https://www.postgresql.org/docs/current/limits.html
+# https://www.sqlite.org/limits.html#max_variable_number
+_PARAMETERS = {
+    "postgresql": 32767,
+    "sqlite": 32766 if sqlite3.sqlite_version_info >= (3, 32) else 999,
+}
+
+# Characters and bytes of values per statement, where the driver puts them into it. MySQL and
+# MariaDB limit a statement to 16 MB and more; a character may take four bytes, a byte two.
+# https://mariadb.com/docs/server/server-management/variables-and-modes/server-system-variables#max_allowed_packet
+_LENGTH = 1_024_000
+
+
+def paged(
+    items: Sequence[T],
+    size: int,
+    width: int,
+    dialect: str,
+    values_of: Callable[[T], Iterable[Any]],
+) -> Iterator[slice]:
+    """Yield which items go into one statement.
+
+    Args:
+        items: Rows, or lookups.
+        size: How many of them at most.
+        width: How many parameters each of them is.
+        dialect: The ``dialect`` of the database's URL.
+        values_of: Returns the values of an item.
+    """
+    size = max(1, min(size, _PARAMETERS.get(dialect, sys.maxsize) // (width or 1)))
+    start = length = 0
+    for end, item in enumerate(items):
+        own = sum(map(_length, values_of(item))) if dialect == "mysql" else 0
+        if end > start and (end - start == size or length + own > _LENGTH):
+            yield slice(start, end)
+            start, length = end, 0
+        length += own
+    yield slice(start, len(items))
+
+
+def _length(value: object) -> int:
+    if isinstance(value, str | bytes):
+        return len(value)
+    # What becomes JSON, probably, or an array.
+    return len(repr(value)) if isinstance(value, dict | list) else 0
 
 
 def insertion(

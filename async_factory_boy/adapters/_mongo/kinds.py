@@ -7,7 +7,7 @@ import sys
 import types
 import typing
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
@@ -84,9 +84,14 @@ class _Dataclasses(_Kind):
             "_id" if name == key else name: self._plain(value) for name, value in values.items()
         }
 
-    def _plain(self, value: object) -> object:
+    def _plain(self, value: Any) -> object:
+        """Return a value as `document` stores it, as ``dataclasses.asdict()`` does."""
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             return self.document(value)
+        if isinstance(value, list | tuple):
+            return [self._plain(item) for item in value]
+        if isinstance(value, dict):
+            return {key: self._plain(item) for key, item in value.items()}
         return value
 
     def load(self, model: Any, document: Mapping[str, Any]) -> Any:
@@ -110,11 +115,40 @@ class _Dataclasses(_Kind):
             return self.load(hint, value)
         origin, arguments = typing.get_origin(hint), typing.get_args(hint)
         if origin in (typing.Union, types.UnionType):
-            objects = (self._object(argument, value) for argument in arguments)
-            return next((one for one in objects if one is not value), value)
-        if origin in (list, tuple) and isinstance(value, list):
-            return origin(self._object(arguments[0], item) for item in value)
+            return self._object(self._member(arguments, value), value)
+        if isinstance(value, list) and arguments:
+            if origin is tuple and arguments[-1] is not ...:
+                # Of another length only where the class has changed since.
+                return tuple(map(self._object, arguments, value))
+            if origin in (list, tuple, Sequence, Collection):
+                items = (self._object(arguments[0], item) for item in value)
+                return tuple(items) if origin is tuple else list(items)
+        if isinstance(value, Mapping) and origin in (dict, Mapping) and arguments:
+            return {key: self._object(arguments[1], item) for key, item in value.items()}
         return value
+
+    def _member(self, arguments: Sequence[Any], value: Any) -> Any:
+        """Return the member of a union that a value was stored for: the first that fits."""
+        if isinstance(value, Mapping):
+            models = [one for one in arguments if dataclasses.is_dataclass(one)]
+            fitting = [one for one in models if self._fits(one, value)]
+            mappings = [one for one in arguments if typing.get_origin(one) in (dict, Mapping)]
+            found = [*fitting, *mappings, *models]
+        else:
+            origins = (list, tuple, Sequence, Collection) if isinstance(value, list) else ()
+            found = [one for one in arguments if typing.get_origin(one) in origins]
+        return found[0] if found else None
+
+    def _fits(self, model: Any, document: Mapping[str, Any]) -> bool:
+        """Tell whether a document has the fields of a dataclass, and no others."""
+        key = _id_field(self.fields(model))
+        names = {"_id" if one.name == key else one.name: one for one in dataclasses.fields(model)}
+        required = {
+            name
+            for name, one in names.items()
+            if one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
+        }
+        return required <= document.keys() <= names.keys()
 
 
 class _PydanticModels(_Kind):
@@ -153,8 +187,17 @@ class _PydanticModels(_Kind):
 
     def stored(self, model: type[BaseModel], values: Mapping[str, Any]) -> Mapping[str, Any]:
         some = model.model_construct(**values)
-        names = some.model_fields_set.union(some.model_extra or ())
-        stored = self._dump(some, include=names, warnings=False)
+        fields = model.model_fields
+        by_alias = {field.validation_alias: name for name, field in fields.items()}
+        names = {name if name in fields else by_alias.get(name, name) for name in values}
+        key = self._id_field(model)
+        keys = {
+            "_id" if name == key else (name in fields and fields[name].serialization_alias) or name
+            for name in names
+        }
+        # What else is there, an own model_dump() or model_post_init() has added.
+        dumped = self._dump(some, include=names, warnings=False)
+        stored = {name: value for name, value in dumped.items() if name in keys}
         if len(stored) != len(values):
             raise ConfigurationError(
                 "get_or_create",
@@ -165,7 +208,7 @@ class _PydanticModels(_Kind):
         return stored
 
     def load(self, model: type[BaseModel], document: Mapping[str, Any]) -> BaseModel:
-        values = dict(document)
+        values: dict[str, Any] = _without_computed(model, dict(document))
         name = self._id_field(model)
         if name is None:
             del values["_id"]
@@ -178,6 +221,58 @@ class _PydanticModels(_Kind):
             if "_id" in (field.serialization_alias, field.validation_alias):
                 return name
         return None
+
+
+def _without_computed(hint: Any, value: Any) -> Any:
+    """Return a value that was stored for a field, without what pydantic computes.
+
+    ``model_dump()`` has that too, and a model that forbids extra fields refuses it.
+    https://docs.pydantic.dev/latest/api/fields/#pydantic.fields.computed_field
+    """
+    computed = getattr(hint, "model_computed_fields", None)
+    if computed is not None and isinstance(value, Mapping):
+        names = {field.alias or name for name, field in computed.items()}
+        hints: dict[str, Any] = {}
+        for name, field in hint.model_fields.items():
+            own = {name, field.serialization_alias, field.validation_alias}
+            names -= own
+            hints.update({one: field.annotation for one in own if isinstance(one, str)})
+        return {
+            name: _without_computed(hints.get(name), one)
+            for name, one in value.items()
+            if name not in names
+        }
+    arguments = [one for one in typing.get_args(hint) if one is not ...]
+    if not arguments:
+        return value
+    if isinstance(value, list):
+        if typing.get_origin(hint) is tuple and len(arguments) == len(value):
+            return list(map(_without_computed, arguments, value))
+        return [_without_computed(arguments[0], one) for one in value]
+    if isinstance(value, Mapping):
+        if typing.get_origin(hint) in (typing.Union, types.UnionType):
+            return _without_computed_of_union(arguments, value)
+        return {name: _without_computed(arguments[-1], one) for name, one in value.items()}
+    return value
+
+
+def _without_computed_of_union(members: Sequence[Any], value: Mapping[str, Any]) -> Any:
+    """Return what a union takes for what was stored, as `_without_computed` of one member."""
+    for member in members:
+        without = _without_computed(member, value)
+        # What is left are the fields of the member, if it is that which was stored.
+        if without != value and _knows(member, without):
+            return without
+    return value
+
+
+def _knows(model: Any, names: Iterable[str]) -> bool:
+    known = {
+        one
+        for name, field in model.model_fields.items()
+        for one in (name, field.serialization_alias, field.validation_alias)
+    }
+    return known.issuperset(names)
 
 
 def _with_id(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:

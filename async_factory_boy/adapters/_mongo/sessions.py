@@ -11,7 +11,7 @@ from collections.abc import (
     Awaitable,
     Callable,
     Hashable,
-    Iterable,
+    Iterator,
     Mapping,
     Sequence,
 )
@@ -25,6 +25,7 @@ from pymongo.client_session import ClientSession
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 
 from async_factory_boy.adapters.base import PersistenceAdapter
+from async_factory_boy.adapters.matching import ASK, matched, only_one
 from async_factory_boy.exceptions import AdapterError, OptionError
 
 if TYPE_CHECKING:
@@ -41,8 +42,13 @@ _NO_SUCH_TRANSACTION = 251
 
 _DUPLICATE_KEY = 11000
 
-# Lookups per query: MongoDB takes one of 16 MB.
+# Lookups per query.
 _PAGE = 1000
+
+# Bytes of values per query. MongoDB takes one of 16 MB, as much as a document may have, so a value
+# that takes more than this has a query of its own.
+# https://www.mongodb.com/docs/manual/reference/limits/#mongodb-limit-BSON-Document-Size
+_BYTES = 8 * 2**20
 
 # By whether the driver is Motor; None: either.
 _DRIVERS = {
@@ -220,7 +226,8 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
                 raise
             if stored:
                 collection = self.collection_of(type(instances[0]))
-                await collection.delete_many({"_id": {"$in": stored}}, session=session)
+                for page in paged_ids(collection, stored):
+                    await collection.delete_many({"_id": {"$in": page}}, session=session)
             if conflict is error:
                 raise
             raise conflict from error
@@ -232,7 +239,7 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
         *,
         query: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda condition: condition,
         encode: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda values: values,
-    ) -> Sequence[Mapping[str, Any] | None] | None:
+    ) -> list[Any]:
         """Return the document that has the values of each of `wanted`, by few queries.
 
         Args:
@@ -242,22 +249,33 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
             encode: Makes what is stored of some values.
 
         Returns:
-            The documents, in order, ``None`` where there is none; or ``None`` if it cannot be told
-            which document belongs to which, so that each has to be asked for by itself.
+            What `matched` returns. What is the same BSON is equal to the server. More is: 1 and
+            1.0, by a collation "acme" and "ACME", a value and an array that contains it.
         """
         if any("." in name or name.startswith("$") for name in wanted[0]):
-            return None  # inside of a field: the values are not to be had by that name
+            return [ASK] * len(wanted)  # inside of a field: values are not to be had by that name
         options = cast("Any", collection).codec_options
-        found: list[Mapping[str, Any] | None] = []
-        for start in range(0, len(wanted), _PAGE):
-            page = wanted[start : start + _PAGE]
-            cursor = collection.find(query(_any_of(page)), session=self.session)
+        names = list(wanted[0])
+        # As the server compares them, which knows no more of values than their BSON.
+        encoded = [_encoded(names, encode(values), options) for values in wanted]
+        answers: list[Any] = []
+        for page in _pages(encoded, _PAGE):
+            cursor = collection.find(query(_any_of(wanted[page])), session=self.session)
             documents = await cursor.to_list(None)
-            matched = _matched([encode(values) for values in page], documents, options)
-            if matched is None:
-                return None
-            found += matched
-        return found
+            found = [(_encoded(names, document, options), document) for document in documents]
+            answers += matched(encoded[page], found)
+        return answers
+
+    async def find_document(
+        self,
+        collection: AsyncCollection,
+        query: Mapping[str, Any],
+        model: object,
+        lookup: Mapping[str, Any],
+    ) -> Mapping[str, Any] | None:
+        """Return the one document that a query finds for a lookup."""
+        cursor = collection.find(query, session=self.session).limit(2)
+        return only_one(await cursor.to_list(None), model, lookup)
 
     @asynccontextmanager
     async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
@@ -327,29 +345,23 @@ def _any_of(wanted: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     return {"$or": [equal_to(one) for one in wanted]}
 
 
-def _matched(
-    wanted: Sequence[Mapping[str, Any]],
-    documents: Iterable[Mapping[str, Any]],
-    options: CodecOptions[Any],
-) -> Sequence[Mapping[str, Any] | None] | None:
-    """Return the document for each of `wanted`, or None if that cannot be told.
+def _encoded(names: Sequence[str], values: Mapping[str, Any], options: CodecOptions[Any]) -> bytes:
+    return bson.encode({name: values.get(name) for name in names}, codec_options=options)
 
-    What is the same BSON is equal to the server. More is: 1 and 1.0, by a collation "acme" and
-    "ACME", a value and an array that contains it. A document that has been found for such a
-    reason may be the answer to any of `wanted`.
-    """
-    names = list(wanted[0])
 
-    def encoded(values: Mapping[str, Any]) -> bytes:
-        return bson.encode({name: values.get(name) for name in names}, codec_options=options)
+def _pages(encoded: Sequence[bytes], count: int) -> Iterator[slice]:
+    """Yield which of some values go into one query: up to `count`, and of up to `_BYTES`."""
+    start = length = 0
+    for end, one in enumerate(encoded):
+        if end > start and (end - start == count or length + len(one) > _BYTES):
+            yield slice(start, end)
+            start, length = end, 0
+        length += len(one)
+    yield slice(start, len(encoded))
 
-    places = {encoded(one): place for place, one in enumerate(wanted)}
-    if len(places) != len(wanted):
-        return None
-    found: list[Mapping[str, Any] | None] = [None] * len(wanted)
-    for document in documents:
-        place = places.get(encoded(document))
-        if place is None or found[place] is not None:
-            return None
-        found[place] = document
-    return found
+
+def paged_ids(collection: AsyncCollection, ids: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Yield as many ids at a time as a query can name; nearly always all of them."""
+    options = cast("Any", collection).codec_options
+    encoded = [_encoded(["_id"], {"_id": one}, options) for one in ids]
+    return (ids[page] for page in _pages(encoded, len(ids)))

@@ -21,6 +21,12 @@ from tortoise.signals import Signals
 
 from async_factory_boy.adapters._tortoise.connections import outermost_transaction
 from async_factory_boy.adapters._tortoise.lookups import PAGE, all_of, paged
+from async_factory_boy.adapters._tortoise.overrides import (
+    created,
+    overrides_create,
+    overrides_save,
+)
+from async_factory_boy.adapters._tortoise.stamps import plain_fields, restore, stamps_of
 from async_factory_boy.exceptions import AdapterError
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
@@ -41,19 +47,20 @@ _LENGTH = 1_024_000
 
 
 async def insert_one(instance: M, connection: BaseDBAsyncClient) -> M:
-    await instance.save(using_db=connection, force_create=True)
-    await _load_unknown([instance], connection)
-    return instance
-
-
-# What Model.save() consists of. If a model has its own, each object is stored through it.
-_PARTS_OF_SAVE = (
-    "save",
-    "_set_async_default_field",
-    "_pre_save",
-    "_post_save",
-    "_wait_for_listeners",
-)
+    """Store an object as ``Model.create()`` does, and return it, or what an own one returns."""
+    model = type(instance)
+    stamps = stamps_of(instance)
+    stored = await created(instance, connection) if overrides_create(model) else None
+    if stored is None:
+        executor = connection.executor_class(model=model, db=connection)
+        if stamps and saves_as_tortoise_does(model, executor):
+            await insert_many([instance], executor)
+            return instance
+        await instance.save(using_db=connection, force_create=True)
+        stored = instance
+    await _load_unknown([stored], connection)
+    await restore(stored, stamps, connection)
+    return stored
 
 
 def saves_as_tortoise_does(model: type[Model], executor: BaseExecutor) -> bool:
@@ -65,7 +72,8 @@ def saves_as_tortoise_does(model: type[Model], executor: BaseExecutor) -> bool:
         or dialect in ("postgres", "mysql")
     ) and (
         type(executor).execute_insert is BaseExecutor.execute_insert
-        and all(getattr(model, name) is getattr(Model, name) for name in _PARTS_OF_SAVE)
+        and not overrides_create(model)
+        and not overrides_save(model)
     )
 
 
@@ -73,12 +81,15 @@ async def insert_many(instances: Sequence[M], executor: BaseExecutor) -> None:
     """Do for many objects, step by step, what ``Model.save(force_create=True)`` does for one."""
     model, connection = type(instances[0]), executor.db
     listeners = model._listeners
+    stamps = {}
+    if plain_fields(model):
+        stamps = {id(one): own for one in instances if (own := stamps_of(one))}
     for instance in instances:
         if instance._await_when_save:
             await instance._set_async_default_field()
         if listeners[Signals.pre_save].get(model):
             await instance._pre_save(connection)
-    inserts = _Inserts[M](executor, returning=await _knows_returning(connection))
+    inserts = _Inserts[M](executor, stamps, returning=await _knows_returning(connection))
     pages = inserts.pages(instances)
     if len(pages) == 1 or isinstance(connection, TransactionalDBClient):
         await inserts.execute(pages, connection)
@@ -121,13 +132,21 @@ class _Inserts(Generic[M]):
 
     Args:
         executor: Tortoise's, for the model and a connection.
+        stamps: By the ``id()`` of an object, what it was given for fields with ``auto_now``.
         returning: Whether the server knows ``INSERT ... RETURNING``.
     """
 
-    def __init__(self, executor: BaseExecutor, *, returning: bool) -> None:
+    def __init__(
+        self,
+        executor: BaseExecutor,
+        stamps: Mapping[int, Mapping[str, Any]],
+        *,
+        returning: bool,
+    ) -> None:
         self.model = executor.model
         self.meta = executor.model._meta
         self.executor = executor
+        self.stamps = stamps
         self.returning = returning
         # By key_is_given, as Tortoise tells the two apart.
         self.names = {False: executor.regular_columns, True: executor.regular_columns_all}
@@ -172,7 +191,14 @@ class _Inserts(Generic[M]):
                 continue
             omitted: list[str] = []
             values: list[Any] = []
-            for name, to_db_value in converters[given]:
+            columns = converters[given]
+            if stamps := self.stamps.get(id(instance)):
+                plain = plain_fields(self.model)
+                columns = [
+                    (name, plain[name].to_db_value if name in stamps else to_db_value)
+                    for name, to_db_value in columns
+                ]
+            for name, to_db_value in columns:
                 value = getattr(instance, name)
                 if some_have_defaults and isinstance(value, DatabaseDefault):
                     omitted.append(name)
@@ -191,6 +217,8 @@ class _Inserts(Generic[M]):
                 for instance in page.instances:
                     await self.executor.execute_insert(instance)
                 await _load_unknown(page.instances, connection)
+                for instance in page.instances:
+                    await restore(instance, self.stamps.get(id(instance), {}), connection)
                 continue
             sql, values, made_up = self._statement(page)
             rows = await connection.execute_query_dict(sql, values)

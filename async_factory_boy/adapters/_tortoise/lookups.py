@@ -9,6 +9,8 @@ from tortoise.expressions import Q
 from tortoise.fields.relational import ForeignKeyFieldInstance
 from tortoise.models import Model
 
+from async_factory_boy.exceptions import ConfigurationError
+
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
 
@@ -41,6 +43,25 @@ def columns_of(model: type[Model], lookup: Mapping[str, Any]) -> dict[str, Any] 
             return None
         columns[field.model_field_name] = value
     return columns
+
+
+def key_by_its_name(model: type[Model], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with the key under the name of its field, not under ``pk``.
+
+    Queries take either name. The constructor passes over ``pk`` without a word.
+
+    Raises:
+        ConfigurationError: When the key is there under both names.
+    """
+    key = model._meta.pk_attr
+    if key in values:
+        raise ConfigurationError(
+            "pk",
+            f"is another name of {key!r}, which has a value too; write {key}=..., which replaces "
+            "what the factory declares.",
+            owner=model.__name__,
+        )
+    return {key if name == "pk" else name: value for name, value in values.items()}
 
 
 def all_of(conditions: Mapping[str, Any]) -> Q:

@@ -1,0 +1,110 @@
+"""What an adapter is configured with: names of fields, and what it stores through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar, cast
+
+from async_factory_boy.exceptions import (
+    ConfigurationError,
+    MissingOptionError,
+    shown,
+    similar,
+)
+
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
+V = TypeVar("V")
+
+
+def fields_option(
+    name: str, value: object, *, owner: str, example: str = "email"
+) -> tuple[str, ...]:
+    """Return `value`, an option that takes names of fields, as a tuple.
+
+    Args:
+        name: The option.
+        value: What it was given.
+        owner: The class it was given to.
+        example: A name that it could take.
+
+    Raises:
+        ConfigurationError: When it is anything but a sequence of strings.
+    """
+    if isinstance(value, str):
+        raise ConfigurationError(
+            name, f"takes a sequence of field names; write ({value!r},).", owner=owner
+        )
+    if not isinstance(value, Sequence | set | frozenset) or not all(
+        isinstance(field, str) for field in value
+    ):
+        raise ConfigurationError(
+            name,
+            f'takes a sequence of field names, such as ("{example}",); got {shown(value)}.',
+            owner=owner,
+        )
+    return tuple(value)
+
+
+def check_names(
+    option: str,
+    names: Iterable[str],
+    known: Iterable[str],
+    *,
+    owner: str,
+    model: object,
+    what: str = "field",
+) -> None:
+    """Raise ConfigurationError if an option names what a model does not have.
+
+    Args:
+        option: The option.
+        names: What it names.
+        known: What the model has.
+        owner: The class that the option was given to.
+        model: The model, by its name in the error.
+        what: What the names are names of.
+    """
+    known = sorted(known)
+    for name in names:
+        if name not in known:
+            subject = getattr(model, "__name__", None) or str(model)
+            raise ConfigurationError(
+                option,
+                f"names {name!r}, which is not a {what} of {subject}.{similar(name, known)} It "
+                f"has: {', '.join(known) or 'none'}.",
+                owner=owner,
+            )
+
+
+def given_or_configured(
+    given: V | None,
+    configured: V | Callable[[], V] | None,
+    *,
+    kind: type | tuple[type, ...],
+    check: Callable[[Any], object],
+    missing: str,
+) -> V:
+    """Return what to store through: what a call or `bind` gave, or else what was configured.
+
+    Args:
+        given: The value of the call-time option, which has been checked.
+        configured: A value to fall back on, or a callable that returns one.
+        kind: What values are instances of; anything else is called.
+        check: Raises if what the callable has returned is of no use.
+        missing: The message where there is neither.
+
+    Raises:
+        MissingOptionError: When there is neither.
+        Exception: What `check` raises.
+    """
+    if given is not None:
+        return given
+    if configured is None:
+        raise MissingOptionError(missing)
+    if isinstance(configured, kind):
+        return cast("V", configured)
+    value = cast("Callable[[], V]", configured)()
+    check(value)
+    return value
