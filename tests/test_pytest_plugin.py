@@ -138,9 +138,18 @@ class Suite:
             self.arguments += ["-o", "asyncio_default_fixture_loop_scope=function"]
 
     def run(
-        self, tests: str, *arguments: str, conftest: str = "", database: str = DATABASE
+        self,
+        tests: str,
+        *arguments: str,
+        conftest: str = "",
+        database: str = DATABASE,
+        apart: bool = False,
     ) -> pytest.RunResult:
-        """Run pytest on a test module, and whatever is to be in its conftest.py."""
+        """Run pytest on a test module, and whatever is to be in its conftest.py.
+
+        In a process of its own, if what it leaves behind would fail this one: coroutines of
+        SQLAlchemy's that nobody awaits, say.
+        """
         backend = '\n\n@pytest.fixture\ndef anyio_backend():\n    return "asyncio"\n'
         self.pytester.makepyfile(
             models=dedent(MODELS),
@@ -150,7 +159,8 @@ class Suite:
                 "from models import *\n\n" + self.marks + dedent(tests)
             ),
         )
-        return self.pytester.runpytest(*self.arguments, *arguments)
+        run = self.pytester.runpytest_subprocess if apart else self.pytester.runpytest
+        return run(*self.arguments, *arguments)
 
     def passes(self, tests: str, *arguments: str, passed: int, conftest: str = "") -> None:
         """Check that so many tests pass, and all of them."""
@@ -1143,6 +1153,62 @@ def test_traceback(suite: Suite) -> None:
     assert shown.count("raise LookupError") == 2
     assert "async_factory_boy" not in shown.partition("= FAILURES =")[2]
     assert "engine/fibers.py" in str(suite.run(tests, "--full-trace").stdout).replace("\\", "/")
+
+
+def test_attribute_that_is_not_loaded(suite: Suite) -> None:
+    """A test that reads what is not loaded is told which attribute it is, and what to write."""
+    models = """
+        from sqlalchemy import ForeignKey, event, select
+        from sqlalchemy.orm import Mapped, mapped_column, relationship
+        from models import *
+
+        class Post(Base):
+            __tablename__ = "post"
+            id: Mapped[int] = mapped_column(primary_key=True)
+            title: Mapped[str] = mapped_column(default="title")
+            replies: Mapped[list["Post"]] = relationship()
+            parent_id: Mapped[int | None] = mapped_column(ForeignKey("post.id"))
+
+        class Other(Base):
+            __tablename__ = "other"
+            id: Mapped[int] = mapped_column(primary_key=True)
+
+        class PostFactory(AsyncSQLAlchemyModelFactory[Post]):
+            pass
+        """
+    tests = """
+        from posts import *
+
+        def replies_of(post):
+            return post.replies
+
+        async def test_relationship():
+            replies_of(await PostFactory.create_async())
+
+        async def test_column(session):
+            post = await PostFactory.create_async()
+            await session.commit()
+            post.title
+
+        async def test_other_model(session):
+            session.add(other := Other())
+            await session.commit()
+            other.id
+
+        async def test_other_error():
+            raise LookupError
+        """
+    suite.pytester.makepyfile(posts=dedent(models))
+    result = suite.run(tests, "-W", "ignore", conftest="import posts", apart=True)
+    result.assert_outcomes(failed=4)
+    lines = str(result.stdout)
+    assert lines.count("- async-factory-boy -") == 2
+    assert (
+        "Post.replies is a relationship that is not loaded, and async code cannot load it by "
+        "reading it. Name it in the factory of Post, Meta.sqlalchemy_load = ('replies',); or "
+        "write await session.refresh(instance, ['replies'])."
+    ) in lines
+    assert "Post.title is a column that is not loaded" in lines
 
 
 # Seeds and sequences.

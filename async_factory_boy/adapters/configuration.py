@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from async_factory_boy.exceptions import (
     ConfigurationError,
@@ -14,8 +14,6 @@ from async_factory_boy.exceptions import (
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
-
-V = TypeVar("V")
 
 
 def fields_option(
@@ -78,33 +76,29 @@ def check_names(
             )
 
 
-def given_or_configured(
-    given: V | None,
-    configured: V | Callable[[], V] | None,
+def configured(
+    fallback: Any,
     *,
-    kind: type | tuple[type, ...],
+    is_value: Callable[[Any], bool],
     check: Callable[[Any], object],
     missing: str,
-) -> V:
-    """Return what to store through: what a call or `bind` gave, or else what was configured.
+) -> Any:
+    """Return what to store through where neither the call nor `bind` gave anything.
 
     Args:
-        given: The value of the call-time option, which has been checked.
-        configured: A value to fall back on, or a callable that returns one.
-        kind: What values are instances of; anything else is called.
+        fallback: What the adapter was configured with: a value, or a callable that returns one.
+        is_value: Whether it is a value. Otherwise it is called.
         check: Raises if what the callable has returned is of no use.
-        missing: The message where there is neither.
+        missing: The message where there is none.
 
     Raises:
-        MissingOptionError: When there is neither.
+        MissingOptionError: When there is none.
         Exception: What `check` raises.
     """
-    if given is not None:
-        return given
-    if configured is None:
+    if fallback is None:
         raise MissingOptionError(missing)
-    if isinstance(configured, kind):
-        return cast("V", configured)
-    value = cast("Callable[[], V]", configured)()
+    if is_value(fallback):
+        return fallback
+    value = fallback()
     check(value)
     return value

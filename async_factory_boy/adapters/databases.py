@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, ClassVar, TypeVar, cast
 
 from async_factory_boy.adapters.base import PersistenceAdapter
-from async_factory_boy.adapters.configuration import fields_option, given_or_configured
+from async_factory_boy.adapters.configuration import configured, fields_option
 from async_factory_boy.adapters.matching import answered, are_hashable
 from async_factory_boy.exceptions import (
     AdapterError,
@@ -151,16 +151,18 @@ class DatabasesAdapter(PersistenceAdapter[M]):
             MissingOptionError: When there is none.
             OptionError: When the callable given for it returned something else.
         """
-        return given_or_configured(
-            self.databases_database,
-            self.database,
-            kind=Database,
-            check=_check_database,
-            missing="No database provided. Pass one to the call, "
-            "create_async(databases_database=database); or bind one for many calls, "
-            "with async_factory_boy.bind(databases_database=database): ...; or set "
-            "Meta.databases_database to it, or to a callable that returns it.",
-        )
+        database: Database | None = self.databases_database
+        if database is None:
+            database = configured(
+                self.database,
+                is_value=lambda value: isinstance(value, Database),
+                check=_check_database,
+                missing="No database provided. Pass one to the call, "
+                "create_async(databases_database=database); or bind one for many calls, "
+                "with async_factory_boy.bind(databases_database=database): ...; or set "
+                "Meta.databases_database to it, or to a callable that returns it.",
+            )
+        return database
 
     def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
         # What the callable returns may go by a context variable of the calling hook.

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard, TypeVar, cast
 
-from async_factory_boy.adapters.configuration import fields_option
+from async_factory_boy.adapters.configuration import configured, fields_option
 from async_factory_boy.adapters.matching import ASK, answered
-from async_factory_boy.exceptions import ConfigurationError, MissingOptionError, OptionError
+from async_factory_boy.exceptions import ConfigurationError, OptionError
 from async_factory_boy.options import CallOption
 from async_factory_boy.stores import missing
 
@@ -61,6 +61,14 @@ def _check_collection(value: object) -> None:
         raise OptionError(
             f"mongo_collection takes {_COLLECTION}; got {_collection_problem(value)}. Pass one: "
             'create_async(mongo_collection=client["shop"]["users"]).'
+        )
+
+
+def _check_returned(value: object) -> None:
+    if not _is_collection(value):
+        raise OptionError(
+            f"The callable that is set as Meta.mongo_collection has to return {_COLLECTION}; it "
+            f"returned {_collection_problem(value)}."
         )
 
 
@@ -133,25 +141,18 @@ class MongoAdapter(ClientSessionAdapter[M]):
             MissingOptionError: When there is none.
             OptionError: When the configured callable returned something else.
         """
-        given: object = self.mongo_collection
-        if given is None:
-            given = self.collection
-        if given is None:
-            raise MissingOptionError(
-                "No collection provided. Set Meta.mongo_collection to a collection, or to a "
-                'callable that returns one, such as lambda: database["users"]; or pass one to the '
-                'call, create_async(mongo_collection=database["users"]); or bind one for many '
-                "calls, with async_factory_boy.bind(mongo_collection=...): ..."
+        collection: AsyncCollection | None = self.mongo_collection
+        if collection is None:
+            collection = configured(
+                self.collection,
+                is_value=_is_collection,
+                check=_check_returned,
+                missing="No collection provided. Set Meta.mongo_collection to a collection, or to "
+                'a callable that returns one, such as lambda: database["users"]; or pass one to '
+                'the call, create_async(mongo_collection=database["users"]); or bind one for many '
+                "calls, with async_factory_boy.bind(mongo_collection=...): ...",
             )
-        if _is_collection(given):
-            return given
-        returned = cast("Callable[[], object]", given)()
-        if _is_collection(returned):
-            return returned
-        raise OptionError(
-            f"The callable that is set as Meta.mongo_collection has to return {_COLLECTION}; it "
-            f"returned {_collection_problem(returned)}."
-        )
+        return collection
 
     def collection_of(self, model: type[M]) -> AsyncCollection:
         return self.current_collection()

@@ -65,7 +65,8 @@ class AsyncSQLAlchemyModelFactory(AsyncFactory[T]):
     - ``sqlalchemy_get_or_create``: fields to look an object up by before storing a new one;
     - ``sqlalchemy_session_factory``: a callable that returns the session, for calls that are
       given none;
-    - ``sqlalchemy_load``: relationships to load on the objects that a call returns;
+    - ``sqlalchemy_load``: relationships to load on the objects that a call returns, in place of
+      those that the mapping loads eagerly;
     - ``sqlalchemy_session``: accepted for factories shared with synchronous code, and ignored.
 
     They are described at `async_factory_boy.adapters.sqlalchemy.SQLAlchemyAdapter`.

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from async_factory_boy.pytest_plugin import reporting, seeding
+from async_factory_boy.pytest_plugin import reporting, seeding, unloaded
 
 if TYPE_CHECKING:
     from async_factory_boy.pytest_plugin.fixtures import LazyFixture, register
@@ -58,6 +58,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     fixtures = _fixtures()
     if fixtures is not None:
         fixtures.let_parametrize(metafunc)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if call.excinfo is not None:
+        explained = unloaded.explained(call.excinfo.value)
+        if explained is not None:
+            report.sections.append(("async-factory-boy", explained))
+    return report
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
