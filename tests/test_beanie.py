@@ -815,23 +815,6 @@ async def test_settings_in_a_batch(database: Any, commands: mongo.Commands) -> N
     assert (await ShiftFactory.create_async(begins=times[2])).id == shifts[2].id
 
 
-async def test_get_or_create_of_several_in_a_batch(database: Any, commands: mongo.Commands) -> None:
-    """Where several documents have the values, a batch takes the one that a single call takes."""
-
-    class CachedFactory(AsyncBeanieDocumentFactory[Cached]):
-        class Meta:
-            model = Cached
-            beanie_get_or_create = ("name",)
-
-    for _ in range(2):
-        await Cached(name="a").insert()
-    expected = await CachedFactory.create_async(name="a")
-    commands.sent.clear()
-    found, _ = await CachedFactory.create_batch_async(2, name=factory.Iterator(["a", "b"]))
-    assert found.id == expected.id
-    assert commands.sent == ["find Cached"] * 3 + ["insert Cached"]
-
-
 async def test_get_or_create_by_a_list_of_links(database: Any) -> None:
     """A document is found by the list of what it links to."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import factory
 import pytest
 
+from async_factory_boy import MultipleFoundError
 from tests.greenlets import suspended_greenlets
 from tests.stores.base import Store, params
 from tests.stores.every import STORES
@@ -115,3 +116,24 @@ async def test_error_in_a_hook(store: Store) -> None:
         await Failing.create_async()
     assert caught.traceback[-1].name == "fail"
     assert not suspended_greenlets()
+
+
+async def test_several_match(store: Store) -> None:
+    """get_or_create by values that several objects have is an error, which shows no values."""
+    by_size: Any = copy.copy(store.NamedCompanyFactory._meta.adapter_for_storing())
+    by_size.get_or_create = ("size",)
+
+    class BySize(store.CompanyFactory):  # type: ignore[name-defined, misc]
+        class Meta:
+            adapter = by_size
+
+        size = factory.Iterator([77, 78, 77])
+
+    for _ in range(2):
+        await store.CompanyFactory.create_async(size=77)
+    for call in (BySize.create_async(size=77), BySize.create_batch_async(3)):
+        with pytest.raises(MultipleFoundError) as caught:
+            await call
+        assert "by 'size', and several have these values" in str(caught.value)
+        assert "77" not in str(caught.value)
+    assert [row["size"] for row in await store.rows(store.CompanyFactory)] == [77, 77]

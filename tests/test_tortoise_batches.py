@@ -16,7 +16,7 @@ import pytest
 from tortoise import fields
 from tortoise.backends.base.client import BaseDBAsyncClient
 from tortoise.context import TortoiseContext
-from tortoise.exceptions import IntegrityError, MultipleObjectsReturned, ValidationError
+from tortoise.exceptions import IntegrityError, ValidationError
 from tortoise.fields.db_defaults import Now
 from tortoise.manager import Manager
 from tortoise.models import Model
@@ -921,21 +921,6 @@ async def test_lookups_by_what_cannot_be_compared(database: TortoiseContext) -> 
     adapter = TortoiseAdapter[Everything]()
     found = await adapter.find_many(Everything, [{"data": one} for one in data])
     assert [one.data for one in found if one] == data
-
-
-async def test_lookups_that_are_not_unique(database: TortoiseContext) -> None:
-    """Two rows for a lookup are Tortoise's error, as for a single object."""
-    await ByUUIDFactory.create_batch_async(2, name="same")
-
-    class ByName(ByUUIDFactory):
-        class Meta:
-            tortoise_get_or_create = ("name",)
-
-    with pytest.raises(MultipleObjectsReturned):
-        await ByName.create_async(name="same")
-    with pytest.raises(MultipleObjectsReturned):
-        await ByName.create_batch_async(2, name=factory.Iterator(["same", "other"]))
-    assert await ByUUID.all().count() == 2
 
 
 async def test_lookups_by_the_database_s_equality(

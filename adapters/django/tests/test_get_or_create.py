@@ -12,7 +12,7 @@ from async_factory_boy_django import AsyncDjangoModelFactory
 from django.db import IntegrityError, connections, transaction
 from django.db.models.signals import pre_save
 
-from async_factory_boy import bind
+from async_factory_boy import MultipleFoundError, bind
 from tests.conftest import HAS_POSTGRESQL
 from tests.shop import models
 from tests.shop.factories import CompanyFactory, NamedCompanyFactory, UserFactory
@@ -160,7 +160,7 @@ async def test_null(alias: str) -> None:
 
 @pytest.mark.parametrize("size", [1, 2])
 async def test_more_than_one(alias: str, size: int) -> None:
-    """Django's own error says that there is more than one."""
+    """get_or_create by what several objects have is an error."""
 
     class SizedFactory(CompanyFactory):
         class Meta:
@@ -169,7 +169,7 @@ async def test_more_than_one(alias: str, size: int) -> None:
         size = factory.Iterator([10, 11])
 
     await CompanyFactory.create_batch_async(2)
-    with pytest.raises(Company.MultipleObjectsReturned):
+    with pytest.raises(MultipleFoundError, match="one Company by"):
         await SizedFactory.create_batch_async(size)
 
 

@@ -7,7 +7,7 @@ import datetime
 import sqlite3
 import sys
 import unittest
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from decimal import Decimal
 from types import ModuleType
 from typing import Any
@@ -49,19 +49,11 @@ from async_factory_boy import (
     AdapterError,
     ConfigurationError,
     MissingOptionError,
+    MultipleFoundError,
     OptionError,
     bind,
 )
 from async_factory_boy.factory import AsyncFactory
-
-
-@pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
-    """No test leaves the use of anything behind."""
-    yield
-    assert not adapter._queues
-    assert not adapter._held.get()
-
 
 # Where rows are stored
 
@@ -443,19 +435,20 @@ async def test_lookup_by_what_only_the_database_finds_equal(database: Engine[Any
 
 
 async def test_several_rows_have_the_values(database: Engine[Any]) -> None:
-    """Of several rows that have the values the first one is found, as by Piccolo itself."""
+    """get_or_create by what several rows have is an error, in a single call and in a batch."""
 
     class ByRank(CompanyFactory):
         class Meta:
             piccolo_get_or_create = ("rank",)
 
-    first, _ = await CompanyFactory.create_batch_async(2, rank=4)
-    # PostgreSQL, unless told, returns it after the other from now on.
-    await Company.update({Company.rank: 5}).where(Company.rank == 4).where(Company.id > first.id)
-    await Company.update({Company.rank: 5}).where(Company.rank == 4)
-    assert (await ByRank.create_async(rank=5)).id == first.id
-    found = await ByRank.create_batch_async(2, rank=factory.Iterator([5, 6]))
-    assert [one.id == first.id for one in found] == [True, False]
+    await CompanyFactory.create_batch_async(2, rank=4)
+    for call in (
+        ByRank.create_async(rank=4),
+        ByRank.create_batch_async(2, rank=factory.Iterator([4, 6])),
+    ):
+        with pytest.raises(MultipleFoundError, match="one Company by 'rank', and several"):
+            await call
+    assert await Company.count() == 2
 
 
 async def test_lookup_of_null_in_a_batch(database: Engine[Any]) -> None:
