@@ -231,13 +231,13 @@ async def test_cancelled_while_waiting(database: Engine[Any]) -> None:
     """A call that is cancelled while others use the transaction keeps nobody waiting."""
     done = asyncio.Event()
 
-    async with database.transaction() as transaction:
+    class Waiting(CompanyFactory):
+        @factory.post_generation
+        async def wait(company: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+            await done.wait()
 
-        async def others() -> None:
-            async with adapter._turn(transaction):
-                await done.wait()
-
-        working = asyncio.create_task(others())
+    async with database.transaction():
+        working = asyncio.create_task(Waiting.create_async(name="working"))
         calls = [
             asyncio.create_task(one.create_async(name="cancelled"))
             for one in (CompanyFactory, NamedCompanyFactory)
@@ -250,7 +250,8 @@ async def test_cancelled_while_waiting(database: Engine[Any]) -> None:
         await working
         assert all(isinstance(result, asyncio.CancelledError) for result in results)
         await NamedCompanyFactory.create_async(name="after")
-    assert [row["name"] for row in await Company.select(Company.name)] == ["after"]
+    names = [row["name"] for row in await Company.select(Company.name)]
+    assert names == ["working", "after"]
 
 
 async def test_cancelled_while_the_database_works(postgresql: Engine[Any]) -> None:
