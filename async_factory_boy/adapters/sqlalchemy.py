@@ -19,7 +19,7 @@ from inspect import iscoroutine
 from typing import Any, ClassVar, Literal, TypeVar, cast
 
 from async_factory_boy.adapters.base import PersistenceAdapter
-from async_factory_boy.adapters.configuration import configured, fields_option
+from async_factory_boy.adapters.configuration import check_names, configured, fields_option
 from async_factory_boy.adapters.matching import answered, are_hashable, matched, only_one
 from async_factory_boy.exceptions import (
     AdapterError,
@@ -215,22 +215,17 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
                 "cannot be stored; set Meta.model to a mapped class (one that derives from your "
                 "DeclarativeBase, or that registry.map_imperatively() was called with)."
             )
-        for name in self.get_or_create:
-            if not hasattr(model, name):
-                raise ConfigurationError(
-                    "get_or_create",
-                    f"names {name!r}, which is not an attribute of {model.__name__}; it has: "
-                    f"{', '.join(sorted(mapper.attrs.keys()))}.",
-                    owner=type(self).__name__,
-                )
-        for name in self.load or ():
-            if name not in mapper.relationships:
-                raise ConfigurationError(
-                    "load",
-                    f"names {name!r}, which is not a relationship of {model.__name__}; it has: "
-                    f"{', '.join(sorted(mapper.relationships.keys())) or 'none'}.",
-                    owner=type(self).__name__,
-                )
+        owner = type(self).__name__
+        unmapped = [name for name in self.get_or_create if not hasattr(model, name)]
+        check_names("get_or_create", unmapped, mapper.attrs.keys(), owner=owner, model=model)
+        check_names(
+            "load",
+            self.load or (),
+            mapper.relationships.keys(),
+            owner=owner,
+            model=model,
+            what="relationship",
+        )
         if _is_closed_for_good(self.session()):
             raise OptionError(
                 "sqlalchemy_session is an AsyncSession that has been closed for good "

@@ -36,7 +36,7 @@ from async_factory_boy import (
     OptionError,
 )
 from async_factory_boy.adapters import CallOption, PersistenceAdapter
-from async_factory_boy.adapters.configuration import fields_option
+from async_factory_boy.adapters.configuration import check_names, fields_option
 from async_factory_boy.adapters.matching import answered, are_hashable, matched, only_one
 from async_factory_boy_piccolo import relations
 
@@ -147,14 +147,9 @@ class PiccoloAdapter(PersistenceAdapter[M]):
             )
         owner = type(self).__name__
         columns = {column._meta.name for column in model._meta.columns}
-        for field in self.get_or_create:
-            if field not in columns:
-                raise ConfigurationError(
-                    "get_or_create",
-                    f"names {field!r}, which is not a column of {name}; it has: "
-                    f"{', '.join(sorted(columns))}.",
-                    owner=owner,
-                )
+        check_names(
+            "get_or_create", self.get_or_create, columns, owner=owner, model=model, what="column"
+        )
         for path in self.prefetch:
             _check_path(model, path, owner)
         transaction = self.transaction(model)

@@ -794,8 +794,8 @@ async def test_option_that_names_no_column(sqlite: Engine[Any]) -> None:
             piccolo_get_or_create = ("nmae",)
 
     text = (
-        r"Bad\.Meta\.piccolo_get_or_create names 'nmae', which is not a column of Company; it has: "
-        r"id, name, rank\."
+        r"Bad\.Meta\.piccolo_get_or_create names 'nmae', which is not a column of Company\. "
+        r"Did you mean 'name'\? It has: id, name, rank\."
     )
     with pytest.raises(ConfigurationError, match=text):
         await Bad.create_async()
