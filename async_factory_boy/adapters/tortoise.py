@@ -145,8 +145,11 @@ class TortoiseAdapter(PersistenceAdapter[M]):
                     f"fields of {name} that do.",
                     owner=owner,
                 )
-        known = model._meta.fields | {"pk"}
-        check_names("get_or_create", self.get_or_create, known, owner=owner, model=model)
+        fields = model._meta.fields
+        unknown = [one for one in self.get_or_create if one != "pk" and one not in fields]
+        if unknown:
+            named = fields - model._meta.fetch_fields
+            check_names("get_or_create", unknown, named, owner=owner, model=model)
         for path in self.fetch:
             check_relation(model, path, owner)
 
