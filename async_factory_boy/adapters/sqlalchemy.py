@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Literal, TypeVar, cast
 from async_factory_boy.adapters.base import PersistenceAdapter
 from async_factory_boy.adapters.configuration import check_names, configured, fields_option
 from async_factory_boy.adapters.matching import answered, are_hashable, matched, only_one
+from async_factory_boy.adapters.paging import paged
 from async_factory_boy.exceptions import (
     AdapterError,
     ConfigurationError,
@@ -313,9 +314,8 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         session = self.session()
         await self._flush_for_lookup(session)
         found: list[tuple[Any, M]] = []
-        for start in range(0, len(lookups), PAGE):
-            condition = _any_of(model, lookups[start : start + PAGE])
-            instances = await all_of(session, select(model).where(condition))
+        for page in paged(lookups, PAGE):
+            instances = await all_of(session, select(model).where(_any_of(model, page)))
             await load_columns(session, map(state_of, instances))
             for instance in instances:
                 found.append((tuple(getattr(instance, name) for name in lookups[0]), instance))

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 from async_factory_boy.adapters.base import PersistenceAdapter
 from async_factory_boy.adapters.configuration import check_names, fields_option
 from async_factory_boy.adapters.matching import answered, matched, only_one
+from async_factory_boy.adapters.paging import paged
 from async_factory_boy.exceptions import AdapterError, ConfigurationError
 from async_factory_boy.options import CallOption
 from async_factory_boy.stores import missing
@@ -40,7 +41,6 @@ from async_factory_boy.adapters._tortoise.lookups import (
     any_of,
     columns_of,
     key_by_its_name,
-    paged,
 )
 from async_factory_boy.adapters._tortoise.overrides import (
     has_parameter,
