@@ -59,16 +59,18 @@ faker_for: Callable[[str | None], Any] = Faker._get_faker
 
 
 class Declaration(Protocol):
-    """How a declaration is evaluated; in one of the two ways, by its phase.
+    """How a declaration is evaluated: in one of the first two ways, by its phase.
 
     Args:
         instance: The stub of the object; after that is made, the object.
         step: The `BuildStep`.
         overrides: The context.
+        extra: The same, for those that evaluate to a value of their own.
     """
 
     def evaluate_pre(self, instance: Any, step: Any, overrides: dict[str, Any]) -> Any: ...
     def evaluate_post(self, instance: Any, step: Any, overrides: dict[str, Any]) -> Any: ...
+    def evaluate(self, instance: Any, step: Any, extra: dict[str, Any]) -> Any: ...
 
 
 class BuildStep(Protocol):
