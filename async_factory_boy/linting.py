@@ -26,7 +26,7 @@ from async_factory_boy.exceptions import (
     OptionError,
     UnknownStrategyError,
 )
-from async_factory_boy.factory import AsyncFactory, inspection
+from async_factory_boy.factory import AsyncFactory, inspection, upstream
 from async_factory_boy.factory.calls import uncommitted
 
 __all__ = ["LintCase", "LintError", "LintFailure", "lint", "lint_cases"]
@@ -224,7 +224,7 @@ def lint_cases(factories: Factories, *, traits: bool = True) -> list[LintCase]:
     cases = [
         LintCase(factory, trait)
         for factory in dict.fromkeys(_collected(factories))
-        for trait in [None, *(inspection.traits(factory._meta) if traits else ())]
+        for trait in [None, *(upstream.traits(factory._meta) if traits else ())]
     ]
     if not cases:
         raise ConfigurationError(
@@ -339,7 +339,7 @@ def _stores(
 
 def _options_of_parts(factories: Iterable[AnyFactory]) -> Iterator[Mapping[str, Any]]:
     for one in factories:
-        for declared in inspection.declared(one._meta):
+        for declared in upstream.every(one._meta):
             for name, value in declared.items() if isinstance(declared, dict) else ():
                 with contextlib.suppress(OptionError):
                     # Given in a SubFactory, or in the class body: company__sqlalchemy_session.

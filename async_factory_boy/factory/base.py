@@ -8,7 +8,8 @@ from functools import wraps
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from factory import base, enums
+from factory.base import Factory
+from factory.enums import BUILD_STRATEGY, CREATE_STRATEGY, STUB_STRATEGY
 
 from async_factory_boy import engine
 from async_factory_boy.exceptions import (
@@ -20,6 +21,7 @@ from async_factory_boy.factory import batches
 from async_factory_boy.factory.calls import current_place, in_coroutine
 from async_factory_boy.factory.meta import AsyncFactoryOptions, note_own_hooks
 from async_factory_boy.factory.plan import forget_plans
+from async_factory_boy.factory.upstream import Metaclass
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -53,19 +55,13 @@ def _waited_for(
     return classmethod(call)
 
 
-class AsyncFactoryMetaclass(base.FactoryMetaClass):
+class AsyncFactoryMetaclass(Metaclass):
     """Makes ``await UserFactory(...)`` work, and lets the hooks of a factory be async."""
 
     def __new__(
         mcs, class_name: str, bases: tuple[type, ...], attrs: dict[str, Any]
     ) -> AsyncFactoryMetaclass:
-        if isinstance(attrs.get("_meta"), base.FactoryOptions):
-            # factory.make_factory() calls FactoryMetaClass.__new__ by name; Python then finds that
-            # the bases ask for this metaclass, and enters here a second time. Meta is taken out of
-            # `attrs` already, and the first call goes on to fill in `_meta`.
-            new = type.__new__(mcs, class_name, bases, attrs)
-        else:
-            new = super().__new__(mcs, class_name, bases, attrs)
+        new: AsyncFactoryMetaclass = super().__new__(mcs, class_name, bases, attrs)
         for name in _MAY_BE_ASYNC:
             hook = vars(new).get(name)
             if isinstance(hook, classmethod | staticmethod) and iscoroutinefunction(hook.__func__):
@@ -86,9 +82,9 @@ class AsyncFactoryMetaclass(base.FactoryMetaClass):
         factory = cast("type[AsyncFactory[Any]]", cls)
         strategy = _strategy(factory, factory._meta.strategy)
         # Not generate_async(strategy, ...): a model may have a field of that name.
-        if strategy == enums.CREATE_STRATEGY:
+        if strategy == CREATE_STRATEGY:
             return factory.create_async(**kwargs)
-        if strategy == enums.BUILD_STRATEGY:
+        if strategy == BUILD_STRATEGY:
             return factory.build_async(**kwargs)
         return _one(factory, strategy, kwargs)
 
@@ -99,7 +95,7 @@ class AsyncFactoryMetaclass(base.FactoryMetaClass):
         __call__ = _called
 
 
-class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
+class AsyncFactory(Factory[T], metaclass=AsyncFactoryMetaclass):
     """Base of the factories whose objects are stored by a `PersistenceAdapter`.
 
     Everything in factory_boy's reference works, with ``await`` and ``_async`` put in place; every
@@ -174,7 +170,7 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
                 nothing has been evaluated or stored then.
             Exception: What a declaration, a hook, the model or the database raises, untouched.
         """
-        return cast("T", await _one(cls, enums.CREATE_STRATEGY, kwargs))
+        return cast("T", await _one(cls, CREATE_STRATEGY, kwargs))
 
     @classmethod
     async def create_batch_async(cls, size: int, **kwargs: Any) -> list[T]:
@@ -201,7 +197,7 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
             Exception: As for `create_async`. The first failure ends the batch; what was stored
                 before it is part of the caller's transaction.
         """
-        return await batches.generate(cls, enums.CREATE_STRATEGY, _size(cls, size), kwargs)
+        return await batches.generate(cls, CREATE_STRATEGY, _size(cls, size), kwargs)
 
     @classmethod
     async def build_async(cls, **kwargs: Any) -> T:
@@ -220,7 +216,7 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
         Raises:
             Exception: What a declaration, a hook or the model raises, untouched.
         """
-        return cast("T", await _one(cls, enums.BUILD_STRATEGY, kwargs))
+        return cast("T", await _one(cls, BUILD_STRATEGY, kwargs))
 
     @classmethod
     async def build_batch_async(cls, size: int, **kwargs: Any) -> list[T]:
@@ -241,7 +237,7 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
             BatchSizeError: When `size` is negative, or not an integer.
             Exception: What a declaration, a hook or the model raises, untouched.
         """
-        return await batches.generate(cls, enums.BUILD_STRATEGY, _size(cls, size), kwargs)
+        return await batches.generate(cls, BUILD_STRATEGY, _size(cls, size), kwargs)
 
     @classmethod
     async def generate_async(cls, strategy: str, **kwargs: Any) -> Any:
@@ -306,19 +302,19 @@ class AsyncFactory(base.Factory[T], metaclass=AsyncFactoryMetaclass):
             BatchSizeError: When `size` is negative, or not an integer.
         """
         cls._refuse_outside_fiber("create_batch", "create_batch_async(size, ...)")
-        return batches.generate_here(cls, enums.CREATE_STRATEGY, _size(cls, size), kwargs)
+        return batches.generate_here(cls, CREATE_STRATEGY, _size(cls, size), kwargs)
 
     if not TYPE_CHECKING:  # where they are declared above
 
         @classmethod
         def build_batch(cls, size: int, **kwargs: Any) -> list[T]:
             """Build `size` objects, as factory_boy does."""
-            return batches.generate_here(cls, enums.BUILD_STRATEGY, size, kwargs)
+            return batches.generate_here(cls, BUILD_STRATEGY, size, kwargs)
 
         @classmethod
         def stub_batch(cls, size: int, **kwargs: Any) -> list[Any]:
             """Stub `size` objects, as factory_boy does."""
-            return batches.generate_here(cls, enums.STUB_STRATEGY, size, kwargs)
+            return batches.generate_here(cls, STUB_STRATEGY, size, kwargs)
 
     @classmethod
     def _refuse_outside_fiber(cls, method: str, instead: str) -> None:
@@ -361,7 +357,7 @@ _HOOKS = (
     "_adjust_kwargs", "_after_postgeneration", "_build", "_create", "_generate",
     "_setup_next_sequence", "build", "build_batch", "create", "create_batch", "stub", "stub_batch",
 )  # fmt: skip
-note_own_hooks(base.Factory, _HOOKS)
+note_own_hooks(Factory, _HOOKS)
 note_own_hooks(AsyncFactory, _HOOKS)
 
 
@@ -382,7 +378,7 @@ def _size(cls: type, size: int) -> int:
 
 
 def _strategy(cls: type, strategy: str) -> str:
-    strategies = (enums.BUILD_STRATEGY, enums.CREATE_STRATEGY, enums.STUB_STRATEGY)
+    strategies = (BUILD_STRATEGY, CREATE_STRATEGY, STUB_STRATEGY)
     if strategy not in strategies:
         raise UnknownStrategyError(
             "strategy",

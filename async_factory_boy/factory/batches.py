@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from factory import enums
+from factory.enums import CREATE_STRATEGY
 from greenlet import getcurrent
 
 from async_factory_boy import engine, options
@@ -89,7 +89,7 @@ def _generated(
 ) -> Program[list[Any]]:
     progress = _progress(call)
     call.progress = progress
-    page = factory._meta.batch_size if strategy == enums.CREATE_STRATEGY else max(size, 1)
+    page = factory._meta.batch_size if strategy == CREATE_STRATEGY else max(size, 1)
     if not size:
         options.take(dict(keywords))  # what is wrong with them is told all the same
         return []
@@ -101,7 +101,7 @@ def _generated(
     made: list[Any] = []
     while len(made) < size:
         indices = range(len(made), min(size, len(made) + page))
-        stores = strategy == enums.CREATE_STRATEGY
+        stores = strategy == CREATE_STRATEGY
         if scope is None and stores:
             made += engine.each(partial(_by_method, factory, strategy, keywords), indices)
         elif scope is None:
@@ -165,7 +165,7 @@ def _stored(
     if step is None or step.scope.plan.factory is not factory:
         # Reached through a factory that is not ours.
         call = Call() if place is None else place.call
-        scope = plan.root_scope(factory, enums.CREATE_STRATEGY, {}, call)
+        scope = plan.root_scope(factory, CREATE_STRATEGY, {}, call)
         step = Step(scope, None, 0, {})
     scope = step.scope.for_model(model)
     if scope is not step.scope:

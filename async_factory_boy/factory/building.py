@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from factory import base, enums
+from factory.enums import CREATE_STRATEGY, STUB_STRATEGY
 from greenlet import getcurrent
 
 from async_factory_boy import engine, observing, options
@@ -19,6 +19,7 @@ from async_factory_boy.factory.notes import noted
 from async_factory_boy.factory.related import Hook, Related
 from async_factory_boy.factory.requests import FindOrSave, Save, Settle, TakeTurn, Target, settle
 from async_factory_boy.factory.step import PLAIN, Scope, Step, is_awaitable
+from async_factory_boy.factory.upstream import StubObject
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
@@ -69,7 +70,7 @@ def take_turn(scope: Scope) -> None:
     One may come early to a factory, having had nothing to store on the way. Those that are built
     side by side begin in order.
     """
-    counter = getattr(scope.plan.meta, "counter_reference", None)
+    counter = scope.plan.counter
     if engine.path():
         engine.take_turn(counter, scope.depth - 0.5)
     else:
@@ -100,7 +101,7 @@ def build(steps: Sequence[Step]) -> Program[list[Any]]:
             _each(scope, column.evaluate, steps)
         else:
             yield from _built_parts(column, steps)
-    if scope.strategy == enums.CREATE_STRATEGY and plan.is_ours:
+    if scope.strategy == CREATE_STRATEGY and plan.is_ours:
         if plan.creates_itself:
             if call.postponed:
                 yield Settle(call)
@@ -267,9 +268,9 @@ def _instantiated(step: Step) -> Any:
     try:
         args, kwargs = plan.arguments(step)
         if not plan.is_ours:
-            return plan.meta.instantiate(step, args, kwargs)
-        if scope.strategy == enums.STUB_STRATEGY:
-            return base.StubObject(**kwargs)
+            return plan.instantiate(step, args, kwargs)
+        if scope.strategy == STUB_STRATEGY:
+            return StubObject(**kwargs)
         if plan.builds_itself:
             return call_hook(step, "_build", scope.model, *args, **kwargs)
         return scope.construct(args, kwargs)
@@ -325,7 +326,7 @@ def _hooked(hook: Hook, one: tuple[Step, Any]) -> Any:
 def _after(one: tuple[Step, Any, dict[str, Any]]) -> None:
     step, instance, results = one
     enter(step)
-    creates = step.scope.strategy == enums.CREATE_STRATEGY
+    creates = step.scope.strategy == CREATE_STRATEGY
     try:
         call_hook(step, "_after_postgeneration", instance, create=creates, results=results)
     except Exception as error:

@@ -6,10 +6,9 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from factory import base, builder, declarations, enums
-
 from async_factory_boy import options
 from async_factory_boy.exceptions import OptionError, similar
+from async_factory_boy.factory import upstream
 from async_factory_boy.factory.meta import is_overridden
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
@@ -19,8 +18,8 @@ __tracebackhide__ = True
 def refuse_wrong_keywords(meta: Any, extras: Mapping[str, Any]) -> None:
     """Raise OptionError for keywords that look like call-time options, and are none."""
     for name, value in extras.items():
-        root, inner = builder.DeclarationSet.split(name)
-        if root in meta.pre_declarations or root in meta.post_declarations:
+        root, inner = upstream.split(name)
+        if upstream.declares(meta, root):
             # What is made by another declaration in its place, is checked when that is evaluated.
             if inner is not None and root not in extras:
                 below = _factory_of(meta, root)
@@ -31,20 +30,22 @@ def refuse_wrong_keywords(meta: Any, extras: Mapping[str, Any]) -> None:
         suggestion = options.misspelt(name) or options.unprefixed(name, value)
         if suggestion and not has_field(meta.model, name):
             raise OptionError(
-                f"{meta.factory.__name__} was given {name!r}, which is neither a call-time option "
-                f"nor a field of {getattr(meta.model, '__name__', meta.model)}.{suggestion}"
+                f"{upstream.factory_of(meta).__name__} was given {name!r}, which is neither a "
+                "call-time option nor a field of "
+                f"{getattr(meta.model, '__name__', meta.model)}.{suggestion}"
             )
-        if enums.get_builder_phase(value) != enums.BuilderPhase.POST_INSTANTIATION:
+        if not upstream.runs_after(value):
             _refuse_misspelt(meta, root)
 
 
 def _refuse_misspelt(meta: Any, name: str) -> None:
     """Raise OptionError for a name that nobody has, but that is like one which somebody has."""
-    model, factory = meta.model, meta.factory
-    known = {*meta.pre_declarations, *meta.post_declarations, *meta.parameters}
+    model, factory = meta.model, upstream.factory_of(meta)
+    parameters = upstream.parameters(meta)
+    known = {*upstream.declarations_of(meta), *parameters}
     if any(is_overridden(factory, hook) for hook in ("_adjust_kwargs", "_build", "_create")):
         return  # it may make something of the name
-    hidden = {*meta.exclude, *meta.rename, *meta.parameters}
+    hidden = {*meta.exclude, *meta.rename, *parameters}
     if name in hidden or has_field(model, name):
         return
     fields = _parameters(model)
@@ -74,12 +75,11 @@ def _parameters(model: Any) -> set[str] | None:
 
 def _factory_of(meta: Any, name: str) -> Any:
     """Return the factory that a declaration calls, if it is one that takes call-time options."""
-    declared = {**meta.pre_declarations.declarations, **meta.post_declarations.declarations}
-    declaration = declared[name]
-    if not isinstance(declaration, declarations.SubFactory | declarations.RelatedFactory):
+    part = upstream.part(upstream.declarations_of(meta)[name])
+    if part is None:
         return None
-    factory = declaration.get_factory()
-    takes_none = issubclass(factory, base.BaseDictFactory | base.BaseListFactory)
+    factory = part.get_factory()
+    takes_none = issubclass(factory, upstream.CONTAINERS)
     return None if takes_none or factory._meta.model is None else factory
 
 

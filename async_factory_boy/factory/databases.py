@@ -22,14 +22,11 @@ class AsyncDatabasesOptions(AsyncFactoryOptions):
         "databases_get_or_create": "get_or_create",
     }
 
-    def _get_counter_reference(self) -> Any:
-        # Upstream asks whether one model is a subclass of the other, but a Table is no class.
-        parent = self.base_factory and self.base_factory._meta
-        if parent and parent.model is not None and parent.model is self.model:
-            return parent.counter_reference
-        if isinstance(self.model, type) and parent and isinstance(parent.model, type):
-            return super()._get_counter_reference()
-        return self
+    def counts_with(self, model: Any) -> bool:
+        # A Table is no class, which could be a subclass of another.
+        if isinstance(self.model, type) and isinstance(model, type):
+            return super().counts_with(model)
+        return self.model is model
 
 
 class AsyncDatabasesFactory(AsyncFactory[T]):

@@ -6,17 +6,19 @@ these types. Any other is asked for its value, as factory_boy asks.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
-from factory import declarations, enums
+from factory import declarations
 from factory.faker import Faker
 from greenlet import getcurrent
 
+from async_factory_boy.factory import upstream
 from async_factory_boy.factory.faking import value_of
 from async_factory_boy.factory.relations import without_overruled
 from async_factory_boy.factory.step import PLAIN, Scope, Step, check_factory, is_awaitable
+from async_factory_boy.factory.upstream import ITSELF, BaseDeclaration, is_declared
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
@@ -51,35 +53,25 @@ class Part:
 
     Args:
         name: The declaration's name.
-        get_factory: Returns the factory of the parts.
-        extras: The keywords for them; a `Given` stands for what the call gives.
-        context: Those of them that do not come from the declaration itself.
-        shares_sequence: Whether a part has the sequence number of the whole.
-        refers_by: The relation by which a part refers to the whole, if it comes after that.
+        declared: What the declaration asks for.
+        context: The keywords for the parts that do not come from the declaration itself; a `Given`
+            stands for what the call gives.
     """
 
     def __init__(
-        self,
-        name: str,
-        get_factory: Callable[[], Any],
-        extras: Mapping[str, Any],
-        context: Mapping[str, Any],
-        *,
-        shares_sequence: bool = False,
-        refers_by: str | None = None,
+        self, name: str, declared: upstream.PartDeclaration, context: Mapping[str, Any]
     ) -> None:
         self.name = name
         self._context = context
-        self._refers_by = refers_by
-        self._get_factory = get_factory
-        self._extras = extras
-        self._shares_sequence = shares_sequence
+        self._get_factory, keywords, self._shares_sequence, self._refers_by = declared
+        self._extras = {**keywords, **context}
 
     def scope(self, parent: Scope, extras: Mapping[str, Any]) -> Scope:
         """Return the scope of the parts of the objects of another."""
-        return parent.plan.part_scope(parent, self._get_factory(), dict(extras), self.name)
+        keywords = self._closest(parent, resolved(extras, parent.given))
+        return parent.plan.part_scope(parent, self._get_factory(), dict(keywords), self.name)
 
-    def closest(self, parent: Scope, extras: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _closest(self, parent: Scope, extras: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the keywords without those that others overrule.
 
         What the call gives is closest, then what the class declares besides the declaration, then
@@ -122,8 +114,8 @@ def unknown(name: str, declaration: Any, context: Mapping[str, Any]) -> Compiled
     """Ask a declaration for its value, as factory_boy does."""
     asked = with_awaited_parts(name, declaration)
     is_factory = type(declaration) is declarations.SubFactory
-    unrolls = getattr(declaration, "UNROLL_CONTEXT_BEFORE_EVALUATION", False)
-    captures = getattr(declaration, "CAPTURE_OVERRIDES", False)
+    unrolls = upstream.unrolls_context(declaration)
+    captures = upstream.captures_value(declaration)
 
     def evaluate(step: Step) -> Any:
         if step.postponed:
@@ -133,8 +125,8 @@ def unknown(name: str, declaration: Any, context: Mapping[str, Any]) -> Compiled
         if unrolls:
             for key, value in overrides.items():
                 overrides[key] = step.awaited(name, value)
-        elif captures and "" in overrides:
-            overrides[""] = _captured(name, step, overrides[""])
+        elif captures and ITSELF in overrides:
+            overrides[ITSELF] = _captured(name, step, overrides[ITSELF])
         value = asked.evaluate_pre(instance=step.stub, step=step, overrides=overrides)
         # What a factory makes is no awaitable, though some models do have an __await__().
         if type(value) in PLAIN or is_factory:
@@ -147,8 +139,8 @@ def unknown(name: str, declaration: Any, context: Mapping[str, Any]) -> Compiled
 def _captured(name: str, step: Step, value: Any) -> Any:
     """Return what a declaration evaluates in its own place, such that the result is awaited."""
     if isinstance(value, declarations.Transformer.Force):
-        return declarations.Transformer.Force(_captured(name, step, value.forced_value))
-    if isinstance(value, declarations.BaseDeclaration):
+        return declarations.Transformer.Force(_captured(name, step, upstream.forced_value(value)))
+    if isinstance(value, BaseDeclaration):
         return _Awaited(name, value)
     return step.awaited(name, value)
 
@@ -169,7 +161,7 @@ def _lazy_function(
 ) -> Compiled | None:
     if context:
         return None
-    function = declaration.function
+    function = upstream.function(declaration)
 
     def evaluate(step: Step) -> Any:
         value = function()
@@ -183,7 +175,7 @@ def _sequence(
 ) -> Compiled | None:
     if context:
         return None
-    function = declaration.function
+    function = upstream.function(declaration)
 
     def evaluate(step: Step) -> Any:
         value = function(int(step.sequence))
@@ -197,7 +189,7 @@ def _lazy_attribute(
 ) -> Compiled | None:
     if context:
         return None
-    function = declaration.function
+    function = upstream.function(declaration)
 
     def evaluate(step: Step) -> Any:
         value = function(step.stub)
@@ -213,7 +205,7 @@ def _lazy_attribute_sequence(
 ) -> Compiled | None:
     if context:
         return None
-    function = declaration.function
+    function = upstream.function(declaration)
 
     def evaluate(step: Step) -> Any:
         value = function(step.stub, int(step.sequence))
@@ -242,8 +234,8 @@ def _self_attribute(
 ) -> Compiled | None:
     if context:
         return None
-    path, depth, default = declaration.attribute_name, declaration.depth, declaration.default
-    if "." in path or depth > 1 or default is not declarations._UNSPECIFIED:
+    attribute = upstream.own_attribute(declaration)
+    if attribute is None:
 
         def evaluate(step: Step) -> Any:
             value = declaration.evaluate(step.stub, step, {})
@@ -252,7 +244,7 @@ def _self_attribute(
     else:
 
         def evaluate(step: Step) -> Any:
-            value = getattr(step.stub, path)
+            value = getattr(step.stub, attribute)
             return value if type(value) in PLAIN else step.awaited(name, value)
 
     return Compiled(evaluate, reads=True)
@@ -272,13 +264,13 @@ def _iterator(
 
 
 def _faker(name: str, declaration: Faker, context: Mapping[str, Any]) -> Compiled | None:
-    parameters = {**declaration._defaults, **context}
+    provider, keywords = upstream.faked(declaration)
+    parameters = {**keywords, **context}
     if any(map(is_declared, parameters.values())) or any(
         type(value) is Given or is_awaitable(value) for value in parameters.values()
     ):
         return None
     locale = parameters.pop("locale")
-    provider = declaration.provider
 
     def evaluate(step: Step) -> Any:
         value = value_of(provider, locale, parameters)
@@ -290,27 +282,14 @@ def _faker(name: str, declaration: Faker, context: Mapping[str, Any]) -> Compile
 def _sub_factory(
     name: str, declaration: declarations.SubFactory, context: Mapping[str, Any]
 ) -> Compiled:
-    part = _GivenPart(
-        name,
-        declaration.get_factory,
-        {**declaration._defaults, **context},
-        context,
-        shares_sequence=declaration.FORCE_SEQUENCE,
-    )
+    part = Part(name, upstream.part(declaration), context)
     return Compiled(part.evaluate, reads=True, begin=part.begin)
 
 
-class _GivenPart(Part):
-    """A part some of whose keywords are given by the call."""
-
-    def scope(self, parent: Scope, extras: Mapping[str, Any]) -> Scope:
-        return super().scope(parent, self.closest(parent, resolved(extras, parent.given)))
-
-
 def _maybe(name: str, declaration: declarations.Maybe, context: Mapping[str, Any]) -> Compiled:
-    decide = compiled(name, declaration.decider, {}).evaluate
-    yes = _branch(name, declaration.yes, context)
-    no = _branch(name, declaration.no, context)
+    decider, if_so, if_not = upstream.decision(declaration)
+    decide = compiled(name, decider, {}).evaluate
+    yes, no = _branch(name, if_so, context), _branch(name, if_not, context)
 
     def evaluate(step: Step) -> Any:
         return (yes if decide(step) else no).evaluate(step)
@@ -328,7 +307,7 @@ def _maybe(name: str, declaration: declarations.Maybe, context: Mapping[str, Any
 
 
 def _branch(name: str, branch: Any, context: Mapping[str, Any]) -> Compiled:
-    if isinstance(branch, declarations.BaseDeclaration):
+    if isinstance(branch, BaseDeclaration):
         return compiled(name, branch, context)
     return Compiled(lambda step: step.awaited(name, branch))
 
@@ -337,11 +316,11 @@ def _transformer(
     name: str, declaration: declarations.Transformer, context: Mapping[str, Any]
 ) -> Compiled:
     context = dict(context)
-    value = context.pop("", declaration.default)
-    transform = declaration.transform
+    default, transform = upstream.transformation(declaration)
+    value = context.pop(ITSELF, default)
     is_forced = isinstance(value, declarations.Transformer.Force)
     if is_forced:
-        value = value.forced_value
+        value = upstream.forced_value(value)
     if type(value) is Given:
         evaluate_value: Evaluate = given_value(name, value.key)
     else:
@@ -372,15 +351,13 @@ KNOWN: dict[type, Callable[[str, Any, Mapping[str, Any]], Compiled | None]] = {
 }
 
 
-class _Awaited(declarations.BaseDeclaration):
+class _Awaited(upstream.StandIn):
     """Evaluates a declaration that is part of another, and awaits the result."""
 
     def __init__(self, name: str, declaration: Any) -> None:
-        # Not super().__init__(): it would count this as one more declaration of the class body.
+        super().__init__(declaration)
         self._name = name
         self._declaration = with_awaited_parts(name, declaration)
-        self.FACTORY_BUILDER_PHASE = declaration.FACTORY_BUILDER_PHASE
-        self.CAPTURE_OVERRIDES = getattr(declaration, "CAPTURE_OVERRIDES", False)
 
     def evaluate_pre(self, instance: Any, step: Any, overrides: dict[str, Any]) -> Any:
         value = self._declaration.evaluate_pre(instance=instance, step=step, overrides=overrides)
@@ -394,27 +371,17 @@ class _Awaited(declarations.BaseDeclaration):
         return repr(self._declaration)
 
 
-def with_awaited_parts(name: str, declaration: Any) -> Any:
+def with_awaited_parts(name: str, declaration: Any) -> upstream.Declaration:
     """Have a declaration that evaluates others, or calls for a size, see awaited values.
 
     Without this, a subclass of ``Maybe`` would take a coroutine, which is true, for the decision.
     The declaration is copied only if it has such parts: one that has none may keep state.
     """
-    parts: dict[str, Any] = {}
-    for attribute, part in getattr(declaration, "__dict__", {}).items():
-        if isinstance(part, declarations.BaseDeclaration):
-            parts[attribute] = _Awaited(name, part)
-        elif isinstance(part, declarations.Transformer.Force) and isinstance(
-            part.forced_value, declarations.BaseDeclaration
-        ):
-            parts[attribute] = declarations.Transformer.Force(_Awaited(name, part.forced_value))
+    parts = upstream.nested(declaration, partial(_Awaited, name))
     if isinstance(declaration, declarations.RelatedFactoryList) and callable(declaration.size):
         parts["size"] = _awaited_size(name, declaration.size)
-    if not parts:
-        return declaration
-    declaration = copy.copy(declaration)
-    vars(declaration).update(parts)
-    return declaration
+    asked: upstream.Declaration = upstream.replaced(declaration, parts) if parts else declaration
+    return asked
 
 
 def _awaited_size(name: str, size: Callable[[], Any]) -> Callable[[], Any]:
@@ -423,10 +390,3 @@ def _awaited_size(name: str, size: Callable[[], Any]) -> Callable[[], Any]:
         return size() if place is None else place.awaited(name, size())
 
     return awaited
-
-
-def is_declared(value: object) -> bool:
-    """Return whether a value is evaluated, and not just given to the model."""
-    return enums.get_builder_phase(value) is not None or isinstance(
-        value, declarations.Transformer.Force
-    )

@@ -29,10 +29,11 @@ import faker
 import faker.generator
 import faker.providers
 import faker.providers.lorem
-from factory import faker as declared
 from faker.generator import Generator
 from faker.providers import BaseProvider
 from faker.providers.lorem import Provider as LoremProvider
+
+from async_factory_boy.factory.upstream import faker_for
 
 
 def value_of(provider: str, locale: str | None, parameters: Mapping[str, Any]) -> Any:
@@ -73,7 +74,7 @@ _twins: dict[Any, Any] = {}
 
 def _source(locale: str | None) -> Any:
     """Return what draws for `locale`, in a new turn."""
-    plain = declared.Faker._get_faker(locale)
+    plain = faker_for(locale)
     twin = _twins.get(plain)
     if twin is None:
         if len(_twins) >= _LIMIT:

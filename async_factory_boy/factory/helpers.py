@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from factory import helpers
+from factory.helpers import make_factory as make_by_class
 
 from async_factory_boy import options
 from async_factory_boy.factory.base import AsyncFactory
@@ -45,9 +45,7 @@ def make_factory(klass: type[T], **kwargs: Any) -> type[AsyncFactory[T]]:
     Returns:
         The factory class.
     """
-    made: type[AsyncFactory[T]] = helpers.make_factory(
-        klass, **{"FACTORY_CLASS": AsyncFactory, **kwargs}
-    )
+    made: type[AsyncFactory[T]] = make_by_class(klass, **{"FACTORY_CLASS": AsyncFactory, **kwargs})
     return made
 
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_origin, is_typeddict
 
-from factory import base
+from factory.base import Factory
 
-from async_factory_boy import engine, sequences
+from async_factory_boy import engine
 from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.adapters.base import check_capable
 from async_factory_boy.adapters.registry import (
@@ -30,6 +30,7 @@ from async_factory_boy.exceptions import (
     closest,
     shown,
 )
+from async_factory_boy.factory.upstream import BaseFactory, Options, declares_value
 
 if TYPE_CHECKING:
     from async_factory_boy.factory.base import AsyncFactory
@@ -68,31 +69,7 @@ def _function(method: Any) -> Any:
     return getattr(method, "__func__", method)
 
 
-def awaited_first_number(factory: type, number: Any) -> int:
-    """Return what ``_setup_next_sequence()`` has returned, awaited if it is async."""
-    if inspect.isawaitable(number):
-        if engine.in_fiber():
-            number = engine.wait(number)
-        else:
-            if inspect.iscoroutine(number):
-                number.close()
-            raise SyncCallError(
-                f"{factory.__name__}._setup_next_sequence is async, and cannot be awaited here; "
-                f"write await {factory.__name__}.create_async(...) or build_async(...), or "
-                f"{factory.__name__}.reset_sequence(value) before."
-            )
-    first: int = number
-    return first
-
-
-class Counter(base._Counter):
-    """Counts the objects of a factory."""
-
-    def next(self) -> int:
-        return sequences.actual(super().next())
-
-
-class AsyncFactoryOptions(base.FactoryOptions):
+class AsyncFactoryOptions(Options):
     """The ``Meta`` options of an `AsyncFactory`: those of factory_boy, and ``adapter``.
 
     A dedicated factory subclasses it with the adapter class of its store, and the ``Meta`` options
@@ -105,49 +82,35 @@ class AsyncFactoryOptions(base.FactoryOptions):
     adapter_options: ClassVar[dict[str, str]] = {}
     """``Meta`` options that configure the adapter, each with its name in the constructor."""
 
-    # What factory_boy and _build_default_options() set; not given a value here, since factory_boy
-    # asserts that options are absent before it fills them in.
+    # What is filled in later.
     factory: type[AsyncFactory[Any]]
-    model: Any
-    abstract: bool
-    strategy: str
-    rename: dict[str, str]
-    inline_args: tuple[str, ...]
     adapter: object
     batch_size: int
-    counter_reference: AsyncFactoryOptions
 
     _adapter: PersistenceAdapter[Any] | None = None
     _written_at: dict[str, Any]
 
-    def _build_default_options(self) -> list[base.OptionDefault]:
-        return [
-            *super()._build_default_options(),
-            base.OptionDefault("adapter", None, inherit=True),
-            base.OptionDefault("batch_size", 1000, inherit=True, checker=self._check_batch_size),
-            *(base.OptionDefault(name, _UNSET, inherit=True) for name in self.adapter_options),
-        ]
+    def further_options(self) -> dict[str, Any]:
+        return {"adapter": None, "batch_size": 1000, **dict.fromkeys(self.adapter_options, _UNSET)}
 
-    def _check_batch_size(self, meta: object, value: object) -> None:
-        if type(value) is not int or value < 1:
-            raise ConfigurationError(
-                "batch_size",
-                f"has to be a positive integer; got {value!r}.",
-                owner=f"{self.factory.__name__}.Meta",
-            )
-
-    def _fill_from_meta(self, meta: type | None, base_meta: base.FactoryOptions | None) -> None:
-        known = {option.name for option in self._build_default_options()}
-        for name in vars(meta) if meta is not None else ():
-            if not name.startswith("_") and name not in known:
+    def check_options(self, given: Iterable[str], known: set[str]) -> None:
+        for name in given:
+            if name not in known:
                 raise ConfigurationError(
                     name,
                     f"is not an option.{closest(name, known) or _of_another(name, known)} "
                     f"Known options: {', '.join(sorted(known))}.",
                     owner=f"{self.factory.__name__}.Meta",
                 )
-        self._own_options = frozenset(() if meta is None else vars(meta))
-        super()._fill_from_meta(meta, base_meta)
+
+    def take_options(self, given: Iterable[str]) -> None:
+        self._own_options = frozenset(given)
+        if type(self.batch_size) is not int or self.batch_size < 1:
+            raise ConfigurationError(
+                "batch_size",
+                f"has to be a positive integer; got {self.batch_size!r}.",
+                owner=f"{self.factory.__name__}.Meta",
+            )
         argument = model_argument(self.factory)
         if argument is None:
             return
@@ -161,10 +124,7 @@ class AsyncFactoryOptions(base.FactoryOptions):
                 owner=f"{self.factory.__name__}.Meta",
             )
 
-    def contribute_to_class(
-        self, factory: type[base.BaseFactory[Any]], *args: Any, **kwargs: Any
-    ) -> None:
-        super().contribute_to_class(factory, *args, **kwargs)
+    def complete(self) -> None:
         self._written_at = _place_of_caller()
         self._adapter = self._configured_adapter()
 
@@ -298,7 +258,7 @@ class AsyncFactoryOptions(base.FactoryOptions):
             return  # it may add the fields
         for field in adapter.get_or_create:
             names = {old for old, new in self.rename.items() if new == field} | {field}
-            if not names & (self.pre_declarations.declarations.keys() | extras.keys()):
+            if not any(name in extras or declares_value(self, name) for name in names):
                 raise self.no_value_for(field)
 
     def _check_adapter(self) -> None:
@@ -365,42 +325,23 @@ class AsyncFactoryOptions(base.FactoryOptions):
             lookup.update({name: values[name] for name in names})
         return lookup
 
-    def _initialize_counter(self) -> None:
-        if self._counter is None and self.counter_reference is self:
-            first = awaited_first_number(self.factory, self.factory._setup_next_sequence())
-            # Where that had to wait, another task may have been here.
-            if self._counter is None:
-                self._counter = Counter(first)
-        super()._initialize_counter()
+    def first_number(self, factory: Any) -> int:
+        number: Any = super().first_number(factory)
+        if inspect.isawaitable(number):
+            if engine.in_fiber():
+                number = engine.wait(number)
+            else:
+                if inspect.iscoroutine(number):
+                    number.close()
+                raise SyncCallError(
+                    f"{factory.__name__}._setup_next_sequence is async, and cannot be awaited "
+                    f"here; write await {factory.__name__}.create_async(...) or build_async(...), "
+                    f"or {factory.__name__}.reset_sequence(value) before."
+                )
+        first: int = number
+        return first
 
-    def reset_sequence(self, value: int | None = None, force: bool = False) -> None:
-        top = self.counter_reference
-        if value is not None and top._counter is None and (force or top is self):
-            top._counter = Counter(value)  # an async _setup_next_sequence need not be asked
-        if value is None and (force or top is self):
-            value = awaited_first_number(top.factory, top.factory._setup_next_sequence())
-        super().reset_sequence(value, force)
-
-    # Called by factory_boy's builder, which builds objects of this factory where it stands below
-    # one that is not ours. Declarations are not awaited there, so their results are.
-
-    def prepare_arguments(
-        self, attributes: Mapping[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        attributes = {name: self._awaited(name, value) for name, value in attributes.items()}
-        args, kwargs = super().prepare_arguments(attributes)
-        return args, kwargs
-
-    def instantiate(self, step: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return self._awaited("_create", super().instantiate(step, args, kwargs))
-
-    def use_postgeneration_results(
-        self, step: Any, instance: Any, results: Mapping[str, Any]
-    ) -> None:
-        results = {name: self._awaited(name, value) for name, value in results.items()}
-        super().use_postgeneration_results(step=step, instance=instance, results=results)
-
-    def _awaited(self, name: str, value: Any) -> Any:
+    def awaited(self, name: str, value: Any) -> Any:
         if not inspect.iscoroutine(value):
             return value
         if engine.in_fiber():
@@ -468,11 +409,11 @@ def model_argument(factory: type) -> Any:
 def _argument_of(alias: Any) -> Any:
     """Return what stands for the model of a base class, which may be a type variable."""
     origin, arguments = get_origin(alias), get_args(alias)
-    if not (isinstance(origin, type) and issubclass(origin, base.BaseFactory)):
+    if not (isinstance(origin, type) and issubclass(origin, BaseFactory)):
         return None
     parameters = getattr(origin, "__parameters__", ())
     given = dict(zip(parameters, arguments, strict=False))
-    if origin is base.Factory or origin is base.BaseFactory:
+    if origin is Factory or origin is BaseFactory:
         return next(iter(given.values()), None)
     for below in vars(origin).get("__orig_bases__", ()):
         argument = _argument_of(below)

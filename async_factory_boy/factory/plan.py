@@ -6,8 +6,7 @@ the object exists. All objects of a batch share it, and are evaluated side by si
 each, in the order of the declarations, up to the first part; then that part of all of them, as
 objects of its own plan; and so on. So parts are stored together, and no greenlet waits for them.
 
-What this library knows of factory_boy's internals stands here and in `evaluators`, `related`,
-`step`, `meta`, `checks` and `inspection`. `tests/test_seams.py` fails when it changes upstream.
+What this library knows of factory_boy's internals stands in `upstream`.
 """
 
 from __future__ import annotations
@@ -16,15 +15,15 @@ import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from factory import base, builder, declarations, enums, errors
+from factory.enums import CREATE_STRATEGY, STUB_STRATEGY
 
 from async_factory_boy import options
 from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.exceptions import AbstractFactoryError, ConfigurationError
-from async_factory_boy.factory import building, relations
+from async_factory_boy.factory import building, relations, upstream
 from async_factory_boy.factory.building import Arguments, Parts, Values
 from async_factory_boy.factory.calls import Call
 from async_factory_boy.factory.checks import refuse_wrong_keywords
@@ -35,18 +34,15 @@ from async_factory_boy.factory.evaluators import (
     Given,
     compiled,
     given_value,
-    is_declared,
 )
-from async_factory_boy.factory.inspection import parts_of
 from async_factory_boy.factory.meta import AsyncFactoryOptions, is_overridden
 from async_factory_boy.factory.notes import noted
 from async_factory_boy.factory.related import KNOWN_POST, compiled_post
 from async_factory_boy.factory.step import LEFT_OUT, RelatedInstance, Scope, Step, is_awaitable
+from async_factory_boy.factory.upstream import SKIP, is_declared
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
-
-_log = logging.getLogger("factory.generate")
 
 # More plans than these are not kept for one factory: each call may bring new declarations.
 _KEPT = 64
@@ -60,9 +56,11 @@ class Plan:
 
     def __init__(self, meta: Any, extras: Mapping[str, Any], *, knows_types: bool) -> None:
         self.meta = meta
-        self.factory = meta.factory
+        self.factory = upstream.factory_of(meta)
         self._knows_types = knows_types
         self.forced_sequence: Any = None
+        self.counter = upstream.counting(meta)
+        self._next_sequence, self._prepare_arguments, self.instantiate = upstream.making(meta)
         self.pre, self.post = _parsed(meta, extras)
         self.agreements = relations.agreements(meta, extras)
         self.evaluators: dict[str, Evaluate] = {}
@@ -76,17 +74,12 @@ class Plan:
         self.given: list[tuple[str, str]] = []
         """Names with plain values that the call gives, each with its keyword."""
         self.columns: list[Values | Parts] = []
-        for name in self.names:
-            self._add(name, self.pre.declarations[name], self.pre.contexts.get(name) or {})
+        for name, (declaration, context) in self.pre.items():
+            self._add(name, declaration, context)
         self.columns += map(_Agreement, self.agreements)
         self.posts = [
-            compiled_post(
-                name,
-                self.post.declarations[name],
-                self.post.contexts.get(name),
-                knows_types=knows_types,
-            )
-            for name in self.post.sorted()
+            compiled_post(name, declaration, context, knows_types=knows_types)
+            for name, (declaration, context) in self.post.items()
         ]
         self._compile_arguments(extras)
         self.is_ours = isinstance(meta, AsyncFactoryOptions)
@@ -97,22 +90,20 @@ class Plan:
         self._prepared: dict[bool, tuple[Any, Any]] = {}
         self._postponing: tuple[PersistenceAdapter[Any], Any, bool] | None = None
         """For an adapter and a model, whether `postpones`."""
-        self.has_options = not issubclass(self.factory, base.BaseDictFactory | base.BaseListFactory)
+        self.has_options = not issubclass(self.factory, upstream.CONTAINERS)
 
     def _leave_out(self, omissions: list[relations.Omission]) -> None:
         for omission in omissions:
             if omission.is_certain and not any(map(self._reads, omission.keys)):
                 self._left_out.append(omission)
-                self.pre.declarations.pop(omission.relation)
-                self.pre.contexts.pop(omission.relation, None)
+                del self.pre[omission.relation]
                 self.evaluators[omission.relation] = partial(_refuse, omission)
             else:
                 self._omissions[omission.relation] = omission
 
     def _reads(self, name: str) -> bool:
         """Return whether a declaration may read other values, or skip its own."""
-        declaration = self.pre.declarations[name]
-        context = self.pre.contexts.get(name) or {}
+        declaration, context = self.pre[name]
         return is_declared(declaration) and compiled(name, declaration, context).reads
 
     def _add(self, name: str, declaration: Any, context: Mapping[str, Any]) -> None:
@@ -130,7 +121,7 @@ class Plan:
         if type(declaration) is Given:
             self.given.append((name, declaration.key))
             found = Compiled(given_value(name, declaration.key))
-        elif enums.get_builder_phase(declaration) != enums.BuilderPhase.ATTRIBUTE_RESOLUTION:
+        elif not upstream.comes_before(declaration):
             if not is_awaitable(declaration):
                 self.constants[name] = declaration
                 self.evaluators[name] = lambda step: declaration
@@ -154,20 +145,20 @@ class Plan:
     def _compile_arguments(self, extras: Mapping[str, Any]) -> None:
         meta, factory = self.meta, self.factory
         self.adjusts = is_overridden(factory, "_adjust_kwargs")
-        self._prepares = type(meta).prepare_arguments not in (
-            base.FactoryOptions.prepare_arguments,
-            AsyncFactoryOptions.prepare_arguments,
-        )
         # A declared value cannot know of the relation that is given, unless it reads it.
         self._overruled = frozenset(
             name
             for name in relations.overruled_keys(meta, extras, self.pre)
             if not self._reads(name)
         )
-        hidden = {*meta.exclude, *meta.parameters, *self._overruled}
+        self._hidden = frozenset({*meta.exclude, *upstream.parameters(meta)})
         # Whether the model is called with just what is evaluated.
-        self.is_simple = not (self.adjusts or self._prepares or meta.rename or meta.inline_args)
-        self.keywords = tuple(name for name in self.names if name not in hidden)
+        self.is_simple = not (
+            self.adjusts or self._prepare_arguments or meta.rename or meta.inline_args
+        )
+        self.keywords = tuple(
+            name for name in self.names if name not in self._hidden | self._overruled
+        )
 
     def arguments(self, step: Step) -> Arguments:
         """Return what the model is called with."""
@@ -176,11 +167,10 @@ class Plan:
             values = {**values, **step.postponed}
             if self._omissions:
                 values = {
-                    name: declarations.SKIP if value is LEFT_OUT else value
-                    for name, value in values.items()
+                    name: SKIP if value is LEFT_OUT else value for name, value in values.items()
                 }
         if self.is_simple:
-            skip = declarations.SKIP
+            skip = SKIP
             return (), {
                 name: value for name in self.keywords if (value := values[name]) is not skip
             }
@@ -188,12 +178,10 @@ class Plan:
             name: values[name]
             for name in self.names
             if name not in self._overruled
-            and (name not in self._omissions or values[name] is not declarations.SKIP)
+            and (name not in self._omissions or values[name] is not SKIP)
         }
-        if self._prepares:
-            arguments: Arguments
-            arguments = self.meta.prepare_arguments(attributes)
-            return arguments
+        if self._prepare_arguments is not None:
+            return self._prepare_arguments(attributes)
         if self.adjusts:
             attributes = building.call_hook(step, "_adjust_kwargs", **attributes)
         return self._arranged(attributes)
@@ -203,9 +191,7 @@ class Plan:
         keywords = {
             name: value
             for name, value in attributes.items()
-            if name not in meta.exclude
-            and name not in meta.parameters
-            and value is not declarations.SKIP
+            if name not in self._hidden and value is not SKIP
         }
         for name, renamed in meta.rename.items():
             if name in keywords:
@@ -227,35 +213,37 @@ class Plan:
 
         What a declaration of an unknown type builds, or a hook, is not known.
         """
-        counters = {self.meta.counter_reference}
-        if _has_declared_context(self.pre) or _has_declared_context(self.post):
+        counters = {self.counter}
+        declared = [*self.pre.values(), *self.post.values()]
+        if any(map(_has_declared_context, declared)):
             return True
-        waiting = [*self.pre.declarations.values(), *self.post.declarations.values()]
+        waiting = [one.declaration for one in declared]
         while waiting:
-            for declaration in parts_of(waiting.pop()):
-                if isinstance(declaration, declarations.BaseDeclaration) and not (
+            for declaration in upstream.within(waiting.pop()):
+                if isinstance(declaration, upstream.BaseDeclaration) and not (
                     type(declaration) in KNOWN or type(declaration) in KNOWN_POST
                 ):
                     return True
-                if isinstance(declaration, declarations.SubFactory | declarations.RelatedFactory):
-                    meta = declaration.get_factory()._meta
-                    if issubclass(meta.factory, base.BaseDictFactory | base.BaseListFactory):
-                        continue
-                    if meta.counter_reference in counters:
-                        return True
-                    counters.add(meta.counter_reference)
-                    sets = (meta.pre_declarations, meta.post_declarations)
-                    if any(map(_has_declared_context, sets)):
-                        return True
-                    # What is given to the part stands in the place of what it declares.
-                    given = {getattr(declaration, "name", ""), *declaration._defaults}
-                    given |= getattr(declaration, "defaults", {}).keys()
-                    waiting += [
-                        value
-                        for some in sets
-                        for name, value in some.declarations.items()
-                        if name not in given
-                    ]
+                part = upstream.part(declaration)
+                if part is None:
+                    continue
+                meta = part.get_factory()._meta
+                if issubclass(upstream.factory_of(meta), upstream.CONTAINERS):
+                    continue
+                counter = upstream.counting(meta)
+                if counter in counters:
+                    return True
+                counters.add(counter)
+                pre, post = upstream.parsed(meta, {})
+                if any(map(_has_declared_context, (*pre.values(), *post.values()))):
+                    return True
+                # What is given to the part stands in the place of what it declares.
+                given = {part.refers_by, *part.keywords}
+                waiting += [
+                    one.declaration
+                    for name, one in (*pre.items(), *post.items())
+                    if name not in given
+                ]
         return False
 
     @property
@@ -286,13 +274,13 @@ class Plan:
         if not self.is_ours:
             scope.model = meta.get_model_class()
             return
-        stores = scope.strategy == enums.CREATE_STRATEGY
+        stores = scope.strategy == CREATE_STRATEGY
         scope.model = model = meta.model_to_construct()
         if stores:
             scope.adapter = adapter = meta.adapter_for_storing()
             with options.restored(scope.in_force):
                 meta.check_create(scope.call, adapter, scope.extras)
-        if scope.strategy == enums.STUB_STRATEGY:
+        if scope.strategy == STUB_STRATEGY:
             return
         known, construct = self._prepared.get(stores, (None, None))
         if known is not model or construct is None:
@@ -304,10 +292,10 @@ class Plan:
 
     def refuse_impossible(self, omission: relations.Omission, scope: Scope) -> None:
         """Raise ConfigurationError where a relation that is to be left out cannot be."""
-        if scope.strategy == enums.STUB_STRATEGY:
+        if scope.strategy == STUB_STRATEGY:
             return
         omission.refuse_impossible(scope.model)
-        if scope.strategy == enums.CREATE_STRATEGY:
+        if scope.strategy == CREATE_STRATEGY:
             # The objects of a batch are looked up by the same fields.
             relation = self.meta.rename.get(omission.relation, omission.relation)
             if relation in scope.adapter.get_or_create:
@@ -320,13 +308,13 @@ class Plan:
         if sequence is None:
             sequence = scope.sequence
             if sequence is None:
-                sequence = self.meta.next_sequence()
+                sequence = self._next_sequence()
         return Step(scope, parent, sequence, scope.constants.copy(), index)
 
     def recurse(self, step: Step, meta: Any, extras: dict[str, Any], sequence: Any = None) -> Any:
         """Build an object for a declaration that asks for one by ``step.recurse()``."""
         name = step.pending[-1] if step.pending else ""
-        scope = part_scope(step.scope, meta.factory, extras, name)
+        scope = part_scope(step.scope, upstream.factory_of(meta), extras, name)
         building.take_turn(scope)
         instance = building.build_here(scope.plan.begin(scope, step, sequence))
         scope.forget_children()
@@ -334,12 +322,7 @@ class Plan:
 
     def definitions(self, given: Mapping[str, Any]) -> Any:
         """Return the declarations with the values that a call gives, for an error to show."""
-        pre, _ = builder.parse_declarations(
-            dict(given),
-            base_pre=self.meta.pre_declarations,
-            base_post=self.meta.post_declarations,
-        )
-        return pre
+        return upstream.definitions(self.meta, given)
 
     # What evaluators do by way of the plan, which knows how objects are built.
 
@@ -392,28 +375,33 @@ def _refuse(omission: relations.Omission, step: Step) -> Any:
     raise omission.error()
 
 
-def _has_declared_context(some: Any) -> bool:
-    """Return whether declarations are given further ones: ``company__owner=SubFactory(...)``."""
-    return any(is_declared(value) for given in some.contexts.values() for value in given.values())
+def _has_declared_context(declared: upstream.Declared) -> bool:
+    """Return whether a declaration is given further ones: ``company__owner=SubFactory(...)``."""
+    return any(map(is_declared, declared.context.values()))
 
 
-def _parsed(meta: Any, extras: Mapping[str, Any]) -> tuple[Any, Any]:
+def _parsed(meta: Any, extras: Mapping[str, Any]) -> upstream.Parsed:
     marked = {
         key: value if is_declared(value) else Given(key)
         for key, value in extras.items()
-        if key != "__sequence"
+        if key != upstream.SEQUENCE
     }
-    base_sets = {"base_pre": meta.pre_declarations, "base_post": meta.post_declarations}
-    parsed: tuple[Any, Any]
-    with suppress(errors.InvalidDeclarationError):
-        parsed = builder.parse_declarations(marked, **base_sets)
-        return parsed
+    with suppress(upstream.InvalidDeclarationError):
+        return upstream.parsed(meta, marked)
     # Once more, to have the error name the values.
-    parsed = builder.parse_declarations(dict(extras), **base_sets)
-    return parsed
+    return upstream.parsed(meta, extras)
 
 
-_plans: WeakKeyDictionary[Any, dict[Any, Any]] = WeakKeyDictionary()
+class _Plans(NamedTuple):
+    """The plans of one factory."""
+
+    declared: object
+    """What it declares, for which they hold."""
+
+    by_keywords: dict[Any, Plan]
+
+
+_plans: WeakKeyDictionary[Any, _Plans] = WeakKeyDictionary()
 
 _plainly: WeakKeyDictionary[Any, dict[str, bool]] = WeakKeyDictionary()
 
@@ -448,16 +436,12 @@ def plan_for(meta: Any, extras: Mapping[str, Any]) -> Plan:
         InvalidDeclarationError: When a keyword reaches into a declaration that there is not.
     """
     # factory_boy logs each value that it evaluates, so then it has to evaluate them.
-    knows_types = not _log.isEnabledFor(logging.DEBUG)
-    plans = _plans.get(meta)
-    # Plugins take declarations out of a factory by giving it other sets of them.
-    if (
-        plans is None
-        or plans.get("pre") is not meta.pre_declarations
-        or plans.get("post") is not meta.post_declarations
-    ):
-        plans = _plans[meta] = {}
-        plans.update(pre=meta.pre_declarations, post=meta.post_declarations)
+    knows_types = not upstream.LOGGER.isEnabledFor(logging.DEBUG)
+    known = _plans.get(meta)
+    declared = upstream.declaration_sets(meta)
+    if known is None or known.declared != declared:
+        known = _plans[meta] = _Plans(declared, {})
+    plans = known.by_keywords
     key = (
         knows_types,
         *((name, value if is_declared(value) else None) for name, value in extras.items()),
@@ -470,7 +454,6 @@ def plan_for(meta: Any, extras: Mapping[str, Any]) -> Plan:
     if plan is None:
         if len(plans) >= _KEPT:
             plans.clear()
-            plans.update(pre=meta.pre_declarations, post=meta.post_declarations)
         plan = plans[key] = Plan(meta, extras, knows_types=knows_types)
     return plan
 
@@ -532,9 +515,8 @@ def _scope(
     above: Step | None = None,
 ) -> Scope:
     meta = factory._meta
-    sequence = keywords.pop("__sequence", None) if "__sequence" in keywords else None
-    takes_options = not issubclass(factory, base.BaseDictFactory | base.BaseListFactory)
-    if takes_options:
+    sequence = keywords.pop(upstream.SEQUENCE, None)
+    if not issubclass(factory, upstream.CONTAINERS):
         # Taken from the keywords, which go to the model.
         in_force = options.for_object(in_force, options.take(keywords) if keywords else {})
         if keywords:

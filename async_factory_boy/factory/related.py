@@ -6,20 +6,21 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from factory import declarations, enums
+from factory import declarations
 from factory.faker import Faker
 
+from async_factory_boy.factory import upstream
 from async_factory_boy.factory.evaluators import (
     KNOWN,
     Given,
     Part,
     Value,
     compiled,
-    is_declared,
     resolved,
     with_awaited_parts,
 )
-from async_factory_boy.factory.step import RelatedInstance, Scope, Step, check_factory
+from async_factory_boy.factory.step import RelatedInstance, Step, check_factory
+from async_factory_boy.factory.upstream import ITSELF, is_declared
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
@@ -77,10 +78,6 @@ class RelatedSteps:
 class _RelatedPart(Part):
     """Makes the steps of objects that refer to another by ``factory_related_name``."""
 
-    def __init__(self, name: str, declaration: Any, context: Mapping[str, Any]) -> None:
-        extras = {**declaration.defaults, **context}
-        super().__init__(name, declaration.get_factory, extras, context, refers_by=declaration.name)
-
     @property
     def factory(self) -> Any:
         return self._get_factory()
@@ -100,21 +97,17 @@ class _RelatedPart(Part):
         scope = self.scope(step.scope, {**self._extras, name: instance})
         return scope.plan.begin(scope, step)
 
-    def scope(self, parent: Scope, extras: Mapping[str, Any]) -> Scope:
-        return super().scope(parent, self.closest(parent, resolved(extras, parent.given)))
-
 
 def compiled_post(
-    name: str, declaration: Any, context: Mapping[str, Any] | None, *, knows_types: bool = True
+    name: str, declaration: Any, context: Mapping[str, Any], *, knows_types: bool = True
 ) -> Hook | Related:
     """Return what a declaration becomes that runs when the object exists."""
-    context = dict(context or {})
     if knows_types:
         begin = _compiled_related(name, declaration, context)
         if begin is not None:
             return Related(name, begin)
     asked = with_awaited_parts(name, declaration)
-    unrolls = getattr(declaration, "UNROLL_CONTEXT_BEFORE_EVALUATION", False)
+    unrolls = upstream.unrolls_context(declaration)
     # What a factory makes is no awaitable, though some models do have an __await__().
     is_factory = type(declaration) is declarations.RelatedFactory
     # A declaration of another kind is given the step, and may read from it.
@@ -125,7 +118,7 @@ def compiled_post(
     def evaluate(step: Step, instance: Any) -> Any:
         overrides = resolved(context, step.scope.given)
         for key, value in overrides.items():
-            if unrolls or key == "":
+            if unrolls or key == ITSELF:
                 overrides[key] = step.awaited(name, value)
         result = asked.evaluate_post(instance=instance, step=step, overrides=overrides)
         return result if is_factory else step.awaited(name, result, reads=reads)
@@ -134,7 +127,7 @@ def compiled_post(
 
 
 def _compiled_related(
-    name: str, declaration: Any, context: dict[str, Any]
+    name: str, declaration: Any, context: Mapping[str, Any]
 ) -> Callable[[Step, Any], Any] | None:
     """Return what begins related objects, or ``None`` if the declaration is of another kind."""
     kind = type(declaration)
@@ -142,17 +135,18 @@ def _compiled_related(
         return _maybe_related(name, declaration, context)
     if kind is not declarations.RelatedFactory and kind is not declarations.RelatedFactoryList:
         return None
-    if kind is declarations.RelatedFactory and "" in context:
-        provided = context[""]
+    if kind is declarations.RelatedFactory and ITSELF in context:
+        provided = context[ITSELF]
 
         def instead(step: Step, instance: Any) -> Any:
             value = step.scope.given[provided.key] if type(provided) is Given else provided
             return Value(step.awaited(name, value))
 
         return instead
-    if "" in context:
+    if ITSELF in context:
         return None  # the value that is provided, so many times
-    part = _RelatedPart(name, declaration, context)
+    related: declarations.RelatedFactory = declaration
+    part = _RelatedPart(name, upstream.part(related), context)
     size = getattr(declaration, "size", 1)
     is_single = kind is declarations.RelatedFactory
 
@@ -164,14 +158,14 @@ def _compiled_related(
 
 
 def _maybe_related(
-    name: str, declaration: declarations.Maybe, context: dict[str, Any]
+    name: str, declaration: declarations.Maybe, context: Mapping[str, Any]
 ) -> Callable[[Step, Any], Any] | None:
-    decider = declaration.decider
-    if enums.get_builder_phase(decider) != enums.BuilderPhase.ATTRIBUTE_RESOLUTION:
+    decider, *cases = upstream.decision(declaration)
+    if not upstream.comes_before(decider):
         return None
     branches = []
-    for branch in (declaration.yes, declaration.no):
-        if enums.get_builder_phase(branch) == enums.BuilderPhase.POST_INSTANTIATION:
+    for branch in cases:
+        if upstream.runs_after(branch):
             begin = _compiled_related(name, branch, context)
             if begin is None:
                 return None

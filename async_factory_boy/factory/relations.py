@@ -12,11 +12,10 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from factory import declarations
-
 from async_factory_boy.exceptions import ConfigurationError, LeftOutError, shown
 from async_factory_boy.factory.meta import AsyncFactoryOptions, is_overridden
 from async_factory_boy.factory.step import RelatedInstance, Step, is_awaitable
+from async_factory_boy.factory.upstream import SKIP, factory_of, overrides, parameters, traits
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
@@ -48,16 +47,16 @@ class Closeness:
         """Return how close a value comes from, if no trait has one; the lower, the closer."""
         if any(_is_about(extra, name) for extra in self._extras):
             return _CALL
-        parameter = self._meta.parameters.get(name)
+        parameter = parameters(self._meta).get(name)
         is_declared_in = (
             (lambda one: name in vars(one))
             if parameter is None
             # factory_boy does not keep the Params of a class, but their contents.
-            else (lambda one: one._meta.parameters.get(name) is parameter)
+            else (lambda one: parameters(one._meta).get(name) is parameter)
         )
         places = [
             place
-            for place, one in enumerate(self._meta.factory.__mro__)
+            for place, one in enumerate(factory_of(self._meta).__mro__)
             if hasattr(one, "_meta") and is_declared_in(one)
         ]
         if not places:
@@ -68,10 +67,9 @@ class Closeness:
         """Return the traits which have a value, and may be switched on."""
         return [
             trait
-            for trait, parameter in self._meta.parameters.items()
-            if isinstance(parameter, declarations.Trait)
-            and trait in self._names
-            and any(_is_about(override, name) for override in parameter.overrides)
+            for trait, declared in traits(self._meta).items()
+            if trait in self._names
+            and any(_is_about(override, name) for override in overrides(declared))
         ]
 
 
@@ -113,7 +111,7 @@ class Omission:
         if max(self._place(step, key) for key in self.keys) >= self._place(step, self.relation):
             return False
         # A Maybe may skip a key, which then has no value.
-        return all(step.read(key) is not declarations.SKIP for key in sorted(self.keys))
+        return all(step.read(key) is not SKIP for key in sorted(self.keys))
 
     def _place(self, step: Step, name: str) -> int:
         place = self._places[name]
@@ -171,7 +169,7 @@ class Omission:
             )
         if (
             relation in meta.exclude
-            or relation in meta.parameters
+            or relation in parameters(meta)
             or any(
                 is_overridden(self._factory, one) for one in ("_adjust_kwargs", "_build", "_create")
             )
@@ -217,9 +215,9 @@ def omissions(meta: Any, extras: Mapping[str, Any], declared: Iterable[str]) -> 
                         extra,
                         f"is given besides {_listed(keys)}, which leaves {relation} out; give "
                         "one of them.",
-                        owner=meta.factory.__name__,
+                        owner=factory_of(meta).__name__,
                     )
-        omission = Omission(meta.factory, relation, keys, closeness)
+        omission = Omission(factory_of(meta), relation, keys, closeness)
         if omission.may_be:
             found.append(omission)
     return found
@@ -260,7 +258,7 @@ class Agreement:
 
     def _check(self, related: Any, values: Mapping[str, Any]) -> None:
         for key, value in values.items():
-            if value is declarations.SKIP or related is declarations.SKIP:
+            if value is SKIP or related is SKIP:
                 continue
             remote = self._keys[key]
             # Not getattr(), which may ask the database.
@@ -286,7 +284,7 @@ def agreements(meta: Any, extras: Mapping[str, Any]) -> list[Agreement]:
         for relation, keys in relations_of(meta).items():
             given = {key: remote for key, remote in keys.items() if key in extras}
             if given and relation in extras:
-                found.append(Agreement(meta.factory, relation, given))
+                found.append(Agreement(factory_of(meta), relation, given))
     return found
 
 
@@ -308,7 +306,7 @@ def without_overruled(
     extras: Mapping[str, Any],
     place: Callable[[str], int],
     *,
-    exempt: str | None = None,
+    exempt: str = "",
 ) -> Mapping[str, Any]:
     """Return the keywords for a part, without those that are overruled from closer.
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import warnings
 from typing import Any, TypeVar
 
-from factory import base
-
 from async_factory_boy.adapters.sqlalchemy import SQLAlchemyAdapter
 from async_factory_boy.factory.base import AsyncFactory
 from async_factory_boy.factory.meta import AsyncFactoryOptions
@@ -28,11 +26,8 @@ class AsyncSQLAlchemyOptions(AsyncFactoryOptions):
     }
     sqlalchemy_session: object
 
-    def _build_default_options(self) -> list[base.OptionDefault]:
-        return [
-            *super()._build_default_options(),
-            base.OptionDefault("sqlalchemy_session", None, inherit=True),
-        ]
+    def further_options(self) -> dict[str, Any]:
+        return {**super().further_options(), "sqlalchemy_session": None}
 
     def _missing_option_hint(self) -> str:
         if self.sqlalchemy_session is None:

@@ -12,11 +12,12 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from factory import base, enums, errors
+from factory.enums import STUB_STRATEGY
 
 from async_factory_boy import engine, options
 from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.exceptions import ConfigurationError, SyncCallError
+from async_factory_boy.factory import upstream
 from async_factory_boy.factory.calls import Call, Place, at
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class Step:
         self._stub: Stub | None = None
         self._builder: Builder | None = None
 
-    # What declarations of other libraries use, under factory_boy's names.
+    # What declarations of other libraries use, under factory_boy's names: `upstream.BuildStep`.
 
     @property
     def stub(self) -> Stub:
@@ -253,7 +254,7 @@ class Step:
         """
         values = self.values
         if name in self.pending:
-            raise errors.CyclicDefinitionError(
+            raise upstream.CyclicDefinitionError(
                 f"Cyclic lazy attribute definition for {name!r}; cycle found in {self.pending!r}."
             )
         if name in values:
@@ -352,15 +353,15 @@ class Step:
             if hasattr(step.scope.plan.factory, "build_async"):
                 factory = step.scope.plan.factory
             step = step.parent
-        if strategy == enums.STUB_STRATEGY:
+        if strategy == STUB_STRATEGY:
             return f"await {factory.__name__}.generate_async({strategy!r}, ...)"
         return f"await {factory.__name__}.{strategy}_async(...)"
 
 
 def check_factory(factory: Any, step: Step) -> None:
     """Raise factory_boy's error if a declaration names something else than a factory."""
-    if not (isinstance(factory, type) and issubclass(factory, base.BaseFactory)):
-        raise errors.AssociatedClassError(
+    if not (isinstance(factory, type) and issubclass(factory, upstream.BaseFactory)):
+        raise upstream.AssociatedClassError(
             f"{step!r}: Attempting to recursing into a non-factory object {factory!r}"
         )
 
@@ -398,7 +399,7 @@ class Stub:
 
 
 class Builder:
-    """What declarations of other libraries find as ``step.builder``."""
+    """What declarations of other libraries find as ``step.builder``: `upstream.StepBuilder`."""
 
     def __init__(
         self, factory_meta: Any, extras: dict[str, Any], strategy: str, step: Step
@@ -406,7 +407,7 @@ class Builder:
         self.factory_meta = factory_meta
         self.extras = extras
         self.strategy = strategy
-        self.force_init_sequence = extras.pop("__sequence", None)
+        self.force_init_sequence = extras.pop(upstream.SEQUENCE, None)
         self._step = step
 
     def recurse(self, factory_meta: Any, extras: dict[str, Any]) -> Builder:
@@ -418,8 +419,15 @@ class Builder:
         step = self._step if parent_step is None else parent_step
         extras = dict(self.extras)
         if self.force_init_sequence is not None:
-            extras["__sequence"] = self.force_init_sequence
+            extras[upstream.SEQUENCE] = self.force_init_sequence
         return step.scope.plan.recurse(step, self.factory_meta, extras, force_sequence)
 
     def __repr__(self) -> str:
         return f"<StepBuilder({self.factory_meta!r}, strategy={self.strategy!r})>"
+
+
+if TYPE_CHECKING:
+    # For type checkers to find what is missing.
+    _classes: tuple[
+        type[upstream.BuildStep], type[upstream.StepBuilder], type[upstream.Resolver]
+    ] = (Step, Builder, Stub)

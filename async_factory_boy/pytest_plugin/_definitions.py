@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
 import pytest
-from factory import declarations
+from factory.declarations import SubFactory
+
+from async_factory_boy.factory import upstream
 
 SEPARATOR = "__"
 
@@ -28,7 +30,7 @@ class Model(NamedTuple):
 
     def attributes(self) -> dict[str, Any]:
         """Return what the factory declares, with the overrides, by name."""
-        return {**declarations_of(self.factory), **self.overrides}
+        return {**upstream.written(self.factory._meta), **self.overrides}
 
     @property
     def given_name(self) -> str:
@@ -37,29 +39,6 @@ class Model(NamedTuple):
 
     def path_to(self, attribute: str) -> str:
         return f"{self.name}{SEPARATOR}{attribute}"
-
-
-def declarations_of(factory: Any) -> dict[str, Any]:
-    """Return what a factory declares, as it is written there: not as its traits change it."""
-    from factory.declarations import SimpleParameter
-
-    meta = factory._meta
-    names = (
-        *meta.parameters,
-        *meta.pre_declarations.declarations,
-        *meta.post_declarations.declarations,
-    )
-    parameters = {
-        name: one.value if isinstance(one, SimpleParameter) else one
-        for name, one in meta.parameters.items()
-    }
-    declared = {
-        **meta.pre_declarations.declarations,
-        **meta.post_declarations.declarations,  # one that only a trait declares is nowhere else
-        **parameters,
-        **meta.base_declarations,
-    }
-    return {name: declared[name] for name in names}
 
 
 def model_of(fixture: object) -> Model | None:
@@ -105,8 +84,11 @@ def fixture_names(node: Any) -> Iterable[str]:
 def related_model(model: Model, attribute: str, node: Any) -> Model | None:
     """Return the registered model whose fixture is a SubFactory's object, if there is one."""
     declaration = model.attributes()[attribute]
-    factory = factory_of(declaration, declarations.SubFactory)
-    if factory is None or declaration._defaults:
+    if not isinstance(declaration, SubFactory):
+        return None
+    part = upstream.part(declaration)
+    factory = part.get_factory()
+    if part.keywords:
         return None  # an object that is registered would not have what the SubFactory asks for
     name = model_name(factory)
     for definition in reversed(definitions_of(node, name)):
@@ -119,10 +101,6 @@ def related_model(model: Model, attribute: str, node: Any) -> Model | None:
         ):
             return found if name != model.name else None  # a user's parent is another user
     return None
-
-
-def factory_of(declaration: Any, kind: Any) -> Any:
-    return declaration.get_factory() if isinstance(declaration, kind) else None
 
 
 _IN_PROGRESS = pytest.StashKey[list[str]]()
@@ -164,27 +142,19 @@ def is_changed(request: pytest.FixtureRequest, model: Model, attribute: str) -> 
         return True
     return any(
         _is_on(request, model, name)
-        for name, trait in _traits(model).items()
-        if any(path.partition(SEPARATOR)[0] == attribute for path in trait.overrides)
+        for name, trait in upstream.traits(model.factory._meta).items()
+        if any(path.partition(SEPARATOR)[0] == attribute for path in upstream.overrides(trait))
     )
-
-
-def _traits(model: Model) -> dict[str, declarations.Trait]:
-    return {
-        name: one
-        for name, one in model.factory._meta.parameters.items()
-        if isinstance(one, declarations.Trait)
-    }
 
 
 def _is_on(request: pytest.FixtureRequest, model: Model, name: str) -> bool:
     """Tell whether a trait is switched on, by a test or by another trait."""
-    traits = _traits(model)
+    traits = upstream.traits(model.factory._meta)
     value = request.getfixturevalue(model.path_to(name))
     if value is not traits[name]:
         return bool(value)
     return any(
-        trait.overrides.get(name) and _is_on(request, model, other)
+        upstream.overrides(trait).get(name) and _is_on(request, model, other)
         for other, trait in traits.items()
     )
 

@@ -13,20 +13,16 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any, NoReturn, TypeVar, cast, overload
 
 import pytest
-from factory import declarations
-from factory.base import BaseDictFactory, BaseFactory, BaseListFactory
 
 from async_factory_boy.exceptions import FixtureError, MissingOptionError, closest, similar
-from async_factory_boy.factory import AsyncFactory
+from async_factory_boy.factory import AsyncFactory, upstream
 from async_factory_boy.factory.checks import has_field
 from async_factory_boy.pytest_plugin._definitions import (
     MODEL,
     SEPARATOR,
     Model,
-    declarations_of,
     definitions_in_use,
     definitions_of,
-    factory_of,
     fixture_names,
     is_changed,
     is_in_progress,
@@ -48,10 +44,8 @@ _ANYIO_HINT = (
     "synchronous one binds after an async one was set up."
 )
 
-_WITH_FACTORY = (declarations.SubFactory, declarations.RelatedFactory)
-
 # What a factory declares, if it is no plain value; a fixture that overrides it may pass it on.
-_DECLARATIONS = (declarations.BaseDeclaration, declarations.Parameter)
+_DECLARATIONS = (upstream.BaseDeclaration, upstream.Parameter)
 
 
 class LazyFixture:
@@ -190,7 +184,7 @@ def _check_factory(factory: Any, fixture_name: object) -> None:
             f"register() takes a factory class first, and then a name; got {factory!r}. Write "
             f'register({other}, "{factory}"), or as a decorator @register(_name="{factory}").'
         )
-    if not isinstance(factory, type) or not issubclass(factory, BaseFactory):
+    if not isinstance(factory, type) or not issubclass(factory, upstream.BaseFactory):
         _fail(f"register() takes a factory class; got {factory!r}.")
     if not issubclass(factory, AsyncFactory):
         _fail(
@@ -206,7 +200,7 @@ def _check_factory(factory: Any, fixture_name: object) -> None:
 
 
 def _check_overrides(model: Model) -> None:
-    known = declarations_of(model.factory)
+    known = upstream.written(model.factory._meta)
     for name, value in model.overrides.items():
         if name in known and isinstance(value, _DECLARATIONS):
             known[name] = value
@@ -242,21 +236,18 @@ def _check_path(
                 "and create the object in the test."
             )
         declaration = known[attribute]
-        if (
-            registering
-            and isinstance(declaration, _WITH_FACTORY)
-            and declaration.factory_wrapper.factory is None
-        ):
+        part = upstream.part(declaration)
+        if registering and part is not None and not upstream.is_imported(declaration):
             return
-        inner = factory_of(declaration, _WITH_FACTORY)
-        if inner is None or issubclass(inner, BaseDictFactory | BaseListFactory):
-            if isinstance(declaration, declarations.BaseDeclaration):
+        inner = None if part is None else part.get_factory()
+        if inner is None or issubclass(inner, upstream.CONTAINERS):
+            if isinstance(declaration, upstream.BaseDeclaration):
                 return  # it takes what it knows of: a post_generation hook, its keywords
             _fail(
                 f"{given}, but {factory.__name__}.{attribute} is {declaration!r}, which has no "
                 f"attributes; leave {SEPARATOR + path!r} out."
             )
-        factory, known = inner, declarations_of(inner)
+        factory, known = inner, upstream.written(inner._meta)
 
 
 def _is_misspelt(factory: Any, name: str, known: Iterable[str]) -> bool:
@@ -332,7 +323,7 @@ def _attribute_fixture(model: Model, attribute: str) -> Callable[..., Any]:
 
 def _given_fixture(model: Model) -> Callable[..., Any]:
     """Return a fixture of the keywords that the model's fixture gives to the factory."""
-    declarations = declarations_of(model.factory)
+    declarations = upstream.written(model.factory._meta)
     attributes = {model.path_to(attribute): attribute for attribute in model.attributes()}
 
     @_depending_on(["request", *attributes])
