@@ -86,7 +86,8 @@ class Factories:
     @promise(
         "A hook, sync or async, must be able to create further objects with the options of the "
         "call.",
-        instead="Read the call-time options each time, and hold nothing from one method to the next.",
+        instead="Read the call-time options each time, and hold nothing from one method to the "
+        "next.",
     )
     async def test_hooks(self, subject: Subject) -> None:
         def in_sync_hook(parent: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
