@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mappi
 from contextlib import asynccontextmanager, suppress
 from contextvars import Context
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 from aiosqlite import Connection
 
@@ -59,7 +60,7 @@ class ReturnsBeforeItHasStored(SoundAdapter):
 class SavesTwice(SoundAdapter):
     async def save(self, instance: Any) -> Any:
         if isinstance(instance, Child):
-            await self.insert([instance])
+            await self.insert([copy.copy(instance)])
         return await super().save(instance)
 
 
@@ -105,6 +106,13 @@ class DropsAField(SoundAdapter):
         return {**super().values(instance), "size": None}
 
 
+@caught_by("test_save_keeps_a_given_key")
+class AsksForEveryKey(SoundAdapter):
+    async def save(self, instance: Any) -> Any:
+        instance.id = None
+        return await super().save(instance)
+
+
 @caught_by("test_save_stores_the_relation")
 class ForgetsTheParent(SoundAdapter):
     def values(self, instance: Any) -> dict[str, Any]:
@@ -131,6 +139,28 @@ class WrapsErrors(SoundAdapter):
             raise RuntimeError("could not save") from error
 
 
+@caught_by("test_errors_name_the_factory")
+class RaisesACopy(SoundAdapter):
+    async def insert(self, instances: Sequence[Any], insert: str = "INSERT") -> None:
+        try:
+            await super().insert(instances, insert)
+        except sqlite3.IntegrityError as error:
+            raise type(error)(*error.args) from None
+
+
+@caught_by("test_errors_name_the_factory")
+class RaisesTheFirstErrorAgain(SoundAdapter):
+    first: sqlite3.IntegrityError | None = None
+
+    async def insert(self, instances: Sequence[Any], insert: str = "INSERT") -> None:
+        try:
+            await super().insert(instances, insert)
+            return
+        except sqlite3.IntegrityError as error:
+            first = self.first = self.first or error
+        raise first
+
+
 @caught_by("test_saving_does_not_commit", "test_rollback")
 class Commits(SoundAdapter):
     async def save(self, instance: Any) -> Any:
@@ -152,7 +182,7 @@ class StoresTheParentAgain(SoundAdapter):
     async def save(self, instance: Any) -> Any:
         if isinstance(instance, Child):
             again = copy.copy(instance.parent)
-            again.name += " again"
+            again.id, again.name = None, f"{again.name} again"
             await self.insert([again])
         return await super().save(instance)
 
@@ -206,6 +236,16 @@ class MixesUpTheKeysOfABatch(SoundAdapter):
         await self.insert(instances)
         keys = [instance.id for instance in instances]
         for instance, key in zip(instances, reversed(keys), strict=True):
+            instance.id = key
+        return instances
+
+
+@caught_by("test_save_many_keeps_given_keys")
+class HandsOutKeysOfABatchInOrder(SoundAdapter):
+    async def save_many(self, instances: Sequence[Any]) -> Sequence[Any]:
+        await super().save_many(instances)
+        keys = sorted(instance.id for instance in instances)
+        for instance, key in zip(instances, keys, strict=True):
             instance.id = key
         return instances
 
@@ -288,6 +328,12 @@ class FindsTooMuch(SoundAdapter):
         return await self.select(model, " OR ".join(f"{name} IS ?" for name in lookup), lookup)
 
 
+@caught_by("test_find_raises_for_several", "test_find_many_raises_for_several")
+class FindsTheFirst(SoundAdapter):
+    async def find(self, model: type[Any], lookup: Mapping[str, Any]) -> Any:
+        return await self.select(model, " AND ".join(f"{name} IS ?" for name in lookup), lookup)
+
+
 @caught_by("test_find_stores_nothing")
 class StoresWhatItDoesNotFind(SoundAdapter):
     async def find(self, model: type[Any], lookup: Mapping[str, Any]) -> Any:
@@ -314,6 +360,15 @@ class AnswersInTheOrderOfKeys(SoundAdapter):
 class MixesLookups(SoundAdapter):
     async def find_many(self, model: type[Any], lookups: Sequence[Mapping[str, Any]]) -> Any:
         return [await self.select(model, "name IS ?", {"name": one["name"]}) for one in lookups]
+
+
+@caught_by("test_find_many_raises_for_several")
+class KeepsTheLastForEachLookup(SoundAdapter):
+    async def find_many(self, model: type[Any], lookups: Sequence[Mapping[str, Any]]) -> Any:
+        names = list(lookups[0])
+        stored = await self.select_all(model, "TRUE", {})
+        found = {tuple(getattr(one, name) for name in names): one for one in stored}
+        return [found.get(tuple(lookup.values())) for lookup in lookups]
 
 
 @caught_by("test_find_afresh_finds")
@@ -497,6 +552,48 @@ class FinishesOnlyWhatItSaved(SoundAdapter):
             assert any(saved is instance for saved in self.saved)
 
 
+@caught_by("test_refresh_takes_several_models")
+class RefreshesOneModel(SoundAdapter):
+    async def refresh(self, instances: Sequence[Any]) -> None:
+        keys = [instance.id for instance in instances]
+        found = await self.select_all(
+            type(instances[0]), f"id IN ({', '.join('?' * len(keys))})", dict(enumerate(keys))
+        )
+        by_key = {one.id: one for one in found}
+        for instance in instances:
+            instance.name = by_key[instance.id].name
+
+
+@caught_by("test_refresh_is_called_once")
+class RefreshesEachByItself(SoundAdapter):
+    async def save(self, instance: Any) -> Any:
+        await super().save(instance)
+        await self.refresh([instance])
+        return instance
+
+    async def save_many(self, instances: Sequence[Any]) -> Sequence[Any]:
+        return [await self.save(instance) for instance in instances]
+
+
+@caught_by("test_flush")
+class FlushesNothing(SoundAdapter):
+    async def flush(self) -> None:
+        pass
+
+
+@caught_by("test_flush")
+class FlushesOnlyWhatItStored(SoundAdapter):
+    async def find(self, model: type[Any], lookup: Mapping[str, Any]) -> Any:
+        return copy.copy(await super().find(model, lookup))  # the original is what it knows
+
+
+@caught_by("test_flush_comes_before_commit")
+class FlushesWhereItDoesNotCommit(SoundAdapter):
+    async def flush(self) -> None:
+        if not self.commits:
+            await super().flush()
+
+
 @caught_by("test_commit_does_not_commit_unasked")
 class CommitsBatches(SoundAdapter):
     async def commit(self) -> None:
@@ -547,10 +644,70 @@ class KeepsTheOptionOnTheClass(Remembers):
         type(self).remembered = self.sound_connection
 
 
+@caught_by("test_factories_share_a_statement")
+class BeginsAUnitForEachObject(SoundAdapter):
+    sound_unit: CallOption[object] = CallOption()
+
+    def ambient_options(self, model: type[Any]) -> Mapping[str, Any]:
+        return {"sound_unit": object()}
+
+
 @caught_by("test_gather_get_or_create")
 class TakesNoTurns(SoundAdapter):
     def connection_key(self, model: type[Any]) -> Hashable:
         return None
+
+
+class LocksTheConnection(SoundAdapter):
+    def __init__(self) -> None:
+        self.locks: WeakKeyDictionary[Connection, asyncio.Lock] = WeakKeyDictionary()
+
+    def lock(self) -> asyncio.Lock:
+        return self.locks.setdefault(self.connection(), asyncio.Lock())
+
+
+@caught_by("test_creating_while_saving")
+class LocksTheConnectionForABatch(LocksTheConnection):
+    async def save_many(self, instances: Sequence[Any]) -> Sequence[Any]:
+        async with self.lock():
+            return [await self.save(instance) for instance in instances]
+
+
+@caught_by("test_creating_while_constructing")
+class LocksTheConnectionToConstruct(LocksTheConnection):
+    async def save(self, instance: Any) -> Any:
+        async with self.lock():
+            return await super().save(instance)
+
+    async def save_new(self, build: Build) -> Sequence[Any]:
+        async with self.lock():
+            return await super().save_new(build)
+
+
+@caught_by("test_creating_while_saving")
+class KeepsABatchOnTheClass(SoundAdapter):
+    left: ClassVar[list[Any]]
+
+    async def save_many(self, instances: Sequence[Any]) -> Sequence[Any]:
+        KeepsABatchOnTheClass.left = list(instances)
+        while self.left:
+            await self.save(self.left.pop(0))
+        return instances
+
+
+@caught_by("test_creating_while_saving_in_tasks", "test_gather")
+class RefusesASecondTask(SoundAdapter):
+    busy = False
+
+    def connection_key(self, model: type[Any]) -> Hashable:
+        return None
+
+    async def insert(self, instances: Sequence[Any], insert: str = "INSERT") -> None:
+        if self.busy:
+            raise RuntimeError("busy")
+        self.busy = True
+        await super().insert(instances, insert)
+        self.busy = False
 
 
 @caught_by("test_cancellation", "test_hooks", "test_gather")
@@ -574,6 +731,9 @@ class ReleasesAtTheEndOnly(HoldsALockFromTheCheckOn):
 @caught_by("test_two_event_loops")
 class HasOneLockForAllLoops(SoundAdapter):
     lock = asyncio.Lock()
+
+    def connection_key(self, model: type[Any]) -> Hashable:
+        return None
 
     async def save(self, instance: Any) -> Any:
         async with self.lock:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, fields
+from itertools import count, groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ import factory
 import pytest
 from aiosqlite import Connection, connect
 
-from async_factory_boy import MissingOptionError, OptionError
+from async_factory_boy import MissingOptionError, MultipleFoundError, OptionError
 from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.factory import AsyncFactory
 from async_factory_boy.options import CallOption
@@ -42,7 +42,9 @@ class Child:
     id: int | None = None
 
 
-_locks: WeakKeyDictionary[Connection, asyncio.Lock] = WeakKeyDictionary()
+# For each connection, the objects of the call that has its turn, each with the values it is stored
+# with.
+_stored: WeakKeyDictionary[Connection, list[tuple[Any, dict[str, Any]]]] = WeakKeyDictionary()
 
 
 def check_connection(value: object) -> None:
@@ -97,19 +99,44 @@ class SoundAdapter(PersistenceAdapter[Any]):
             await self.connection().commit()
 
     async def insert(self, instances: Sequence[Any], insert: str = "INSERT") -> None:
-        """Insert by one statement, and set the keys."""
-        values = self.values(instances[0])
-        row = f"({', '.join('?' * len(values))})"
-        cursor = await self.connection().execute(
-            f"{insert} INTO {type(instances[0]).__name__} ({', '.join(values)})"
-            f" VALUES {', '.join([row] * len(instances))} RETURNING id",
-            [value for instance in instances for value in self.values(instance).values()],
-        )
-        for instance, (key,) in zip(instances, sorted(await cursor.fetchall()), strict=False):
-            instance.id = key
+        """Insert in order, and set the keys: by one statement, if no object has a key or all do."""
+        for has_key, group in groupby(instances, lambda instance: instance.id is not None):
+            some = list(group)
+            rows = [self.row(instance) for instance in some]
+            places = f"({', '.join('?' * len(rows[0]))})"
+            cursor = await self.connection().execute(
+                f"{insert} INTO {type(some[0]).__name__} ({', '.join(rows[0])})"
+                f" VALUES {', '.join([places] * len(rows))} RETURNING id",
+                [value for row in rows for value in row.values()],
+            )
+            keys = sorted(await cursor.fetchall())
+            if not has_key:
+                for instance, (key,) in zip(some, keys, strict=False):
+                    instance.id = key
+        self.note(instances)
+
+    def note(self, instances: Sequence[Any]) -> None:
+        """Keep what objects are stored with, for `flush` to see what has changed."""
+        stored = _stored.setdefault(self.connection(), [])
+        stored += [(instance, self.values(instance)) for instance in instances]
+
+    async def flush(self) -> None:
+        for instance, before in _stored.pop(self.connection(), []):
+            values = self.values(instance)
+            if values != before:
+                assignments = ", ".join(f"{name} = ?" for name in values)
+                await self.connection().execute(
+                    f"UPDATE {type(instance).__name__} SET {assignments} WHERE id = ?",
+                    [*values.values(), instance.id],
+                )
+
+    def row(self, instance: Any) -> dict[str, Any]:
+        """Return what is inserted of an object: its key, if it has one, and its values."""
+        key = {} if instance.id is None else {"id": instance.id}
+        return {**key, **self.values(instance)}
 
     def values(self, instance: Any) -> dict[str, Any]:
-        """Return what is stored of an object."""
+        """Return what is stored of an object, but for its key."""
         values = {**vars(instance)}
         del values["id"]
         if "parent" in values:
@@ -117,17 +144,29 @@ class SoundAdapter(PersistenceAdapter[Any]):
         return values
 
     async def find(self, model: type[Any], lookup: Mapping[str, Any]) -> Any:
-        return await self.select(model, " AND ".join(f"{name} IS ?" for name in lookup), lookup)
+        found = await self.select_all(
+            model, " AND ".join(f"{name} IS ?" for name in lookup), lookup
+        )
+        if len(found) > 1:
+            raise MultipleFoundError(model, lookup)
+        self.note(found)
+        return found[0] if found else None
 
     async def select(self, model: type[Any], condition: str, lookup: Mapping[str, Any]) -> Any:
         """Return the first object that meets a condition, if there is one."""
+        found = await self.select_all(model, condition, lookup)
+        return found[0] if found else None
+
+    async def select_all(
+        self, model: type[Any], condition: str, lookup: Mapping[str, Any]
+    ) -> list[Any]:
+        """Return the objects that meet a condition."""
         names = [field.name for field in fields(model)]
         cursor = await self.connection().execute(
             f"SELECT {', '.join(names)} FROM {model.__name__} WHERE {condition} ORDER BY id",
             list(lookup.values()),
         )
-        row = await cursor.fetchone()
-        return None if row is None else model(*row)
+        return [model(*row) for row in await cursor.fetchall()]
 
     async def save_new(self, build: Callable[[], Awaitable[Sequence[Any]]]) -> Sequence[Any]:
         async with self.savepoint():
@@ -185,13 +224,13 @@ async def opened(path: Path) -> AsyncGenerator[Connection]:
 
 def factories(adapter_class: type[SoundAdapter]) -> list[type[AsyncFactory[Any]]]:
     """Return factories of parents, of children, and of parents that are committed."""
-    told_to_commit = adapter_class()
+    shared, told_to_commit = adapter_class(), adapter_class()
     told_to_commit.commits = True
 
     class ParentFactory(AsyncFactory[Parent]):
         class Meta:
             model = Parent
-            adapter = adapter_class()
+            adapter = shared
 
         name = factory.Sequence(lambda n: f"parent{n}")
         size = factory.Sequence(lambda n: n)
@@ -199,7 +238,7 @@ def factories(adapter_class: type[SoundAdapter]) -> list[type[AsyncFactory[Any]]
     class ChildFactory(AsyncFactory[Child]):
         class Meta:
             model = Child
-            adapter = adapter_class()
+            adapter = shared
 
         name = factory.Sequence(lambda n: f"child{n}")
         parent = factory.SubFactory(ParentFactory)
@@ -272,6 +311,10 @@ class SoundConformance(AdapterConformance):
     @pytest.fixture
     def conflict(self) -> type[Exception]:
         return sqlite3.IntegrityError
+
+    @pytest.fixture
+    def new_key(self) -> Callable[[], int]:
+        return count(1000, 1000).__next__
 
     @pytest.fixture
     def committing(self) -> type[AsyncFactory[Any]]:

@@ -81,5 +81,9 @@ class TestAdapters(AdapterConformance):
         return store.survives_conflict
 
     @pytest.fixture
+    def new_key(self, store: Store) -> Callable[[], Any]:
+        return store.new_key
+
+    @pytest.fixture
     def committing(self, store: Store) -> Any:
         return store.CommittingCompanyFactory

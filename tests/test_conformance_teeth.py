@@ -12,7 +12,11 @@ import pytest
 
 from async_factory_boy.testing import AdapterConformance, _promise
 from async_factory_boy.testing._promise import BrokenPromise
-from tests.broken_adapters import BROKEN, KeepsItsLockAfterAnError, TakesATurnBeforeItWaits
+from tests.broken_adapters import (
+    BROKEN,
+    LocksTheConnectionForABatch,
+    LocksTheConnectionToConstruct,
+)
 from tests.sound_adapter import SoundAdapter, SoundConformance
 
 CHECKS = {name for name in dir(AdapterConformance) if name.startswith("test_")}
@@ -34,7 +38,7 @@ Failures = Mapping[tuple[str, str], BaseException]
 
 
 # All others are noticed otherwise than by the time that it takes.
-HOLD_EVERYTHING_UP = (KeepsItsLockAfterAnError, TakesATurnBeforeItWaits)
+HOLD_EVERYTHING_UP = (LocksTheConnectionForABatch, LocksTheConnectionToConstruct)
 
 
 class Recorder:

@@ -1,4 +1,4 @@
-"""What the methods around storing promise: build, check, ambient_options, refresh, commit."""
+"""What the methods around storing promise: build, check, ambient_options, flush and so on."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+import pytest
+from factory.declarations import Iterator
+from factory.helpers import post_generation
+
 from async_factory_boy import AsyncFactoryError, OptionError, bind, options
 from async_factory_boy.testing._promise import promise
-from async_factory_boy.testing._subject import Subject
+from async_factory_boy.testing._subject import Factory, Subject
 
 
 class Calls:
@@ -124,6 +128,54 @@ class Calls:
         assert (subject.get(found, "name"), subject.get(found, "size")) == ("one", 1)
 
     @promise(
+        "refresh() must take objects of several models at once.",
+        instead="Group the objects by their class, where the store is asked for one model at a "
+        "time.",
+    )
+    async def test_refresh_takes_several_models(self, subject: Subject) -> None:
+        adapters = [one._meta.adapter_for_storing() for one in (subject.parent, subject.child)]
+        if adapters[0] is not adapters[1]:
+            pytest.skip("the factories of parents and of children have an adapter each")
+        parent = await subject.save(subject.parent, name="parent", size=1)
+        child = await subject.save(subject.child, name="child", **{subject.relation: parent})
+        other = await subject.save(subject.parent, name="other", size=2)
+        async with subject.adapter(subject.parent) as adapter:
+            await adapter.refresh([child, parent, other])
+        assert subject.get(child, "name") == "child"
+        for one, name, size in ((parent, "parent", 1), (other, "other", 2)):
+            assert (subject.get(one, "name"), subject.get(one, "size")) == (name, size)
+
+    @promise(
+        "flush() must write what hooks have changed of the objects of a call, stored or found.",
+        instead="Have it update the objects whose values are no longer those that are stored.",
+    )
+    async def test_flush(self, subject: Subject) -> None:
+        subject.needs_flush()
+        growing = _growing(subject, subject.parent)
+        await growing.create_async(name="one")
+        await growing.create_batch_async(2, name=Iterator(["two", "three"]))
+        assert await _sizes(subject) == dict.fromkeys(("one", "two", "three"), 301)
+        if not subject.can_find:
+            return
+        known = _growing(subject, subject.get_or_create("name"))
+        await known.create_async(name="one")
+        await known.create_batch_async(3, name=Iterator(["two", "new", "three"]))
+        found = dict.fromkeys(("one", "two", "three"), 601)
+        assert await _sizes(subject) == {**found, "new": 301}
+
+    @promise(
+        "An adapter that was told to commit must commit what hooks have changed, too.",
+        instead="Write it in flush(), which is called before commit().",
+    )
+    async def test_flush_comes_before_commit(self, subject: Subject) -> None:
+        subject.needs_flush()
+        subject.needs_transactions()
+        growing = _growing(subject, subject.committing)
+        await growing.create_async(name="one")
+        await subject.rollback()
+        assert await _sizes(subject) == {"one": 301}
+
+    @promise(
         "commit() must leave what is stored as it is, and commit nothing unless it was told to.",
         instead="Leave it out, unless the adapter has an option that asks for commits.",
     )
@@ -141,3 +193,24 @@ class Calls:
 
 class _OnPurpose(Exception):  # noqa: N818
     pass
+
+
+def _growing(subject: Subject, factory: Factory) -> Factory:
+    """Return a factory of parents of size 1, which hooks add 300 to."""
+
+    def in_sync_hook(parent: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+        subject.set(parent, "size", subject.get(parent, "size") + 100)
+
+    async def in_async_hook(parent: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+        subject.set(parent, "size", subject.get(parent, "size") + 200)
+
+    return subject.extended(
+        factory,
+        size=1,
+        sync=post_generation(in_sync_hook),
+        asynchronous=post_generation(in_async_hook),
+    )
+
+
+async def _sizes(subject: Subject) -> dict[str, int]:
+    return {row["name"]: row["size"] for row in (await subject.rows(subject.parent)).values()}

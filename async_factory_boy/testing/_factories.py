@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -85,7 +86,8 @@ class Factories:
     @promise(
         "A hook, sync or async, must be able to create further objects with the options of the "
         "call.",
-        instead="Read the call-time options each time, and keep no lock.",
+        instead="Read the call-time options each time, and hold nothing from one method to the "
+        "next.",
     )
     async def test_hooks(self, subject: Subject) -> None:
         def in_sync_hook(parent: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
@@ -164,6 +166,41 @@ class Factories:
         assert await stored("batch", batch) == await stored("loop", loop)
         assert len(await subject.rows(subject.parent)) == 10
         assert len(await subject.rows(subject.child)) == 20
+
+    @promise(
+        "Objects of one model that are ready at the same time must be stored by one save_many(), "
+        "of whichever factory they are.",
+        instead="Return from ambient_options() and connection_key() what is equal each time, as "
+        "long as the same holds.",
+    )
+    async def test_factories_share_a_statement(self, subject: Subject) -> None:
+        base = subject.adapter_class(subject.child)
+        stored: list[list[Any]] = []
+
+        async def save_many(adapter: Any, instances: Any) -> Any:
+            stored.append([subject.get(one, "name") for one in instances])
+            return await base.save_many(adapter, instances)
+
+        await _create_by_two(subject, subject.overriding(subject.child, save_many=save_many))
+        assert [sorted(names) for names in stored] == [["a", "b", "c", "d"]]
+        assert await subject.names(subject.child) == ["a", "b", "c", "d"]
+
+    @promise(
+        "refresh() must be left to the core, which calls it once for all objects of a call.",
+        instead="Call it nowhere in the adapter.",
+    )
+    async def test_refresh_is_called_once(self, subject: Subject) -> None:
+        base = subject.adapter_class(subject.child)
+        refreshed: list[list[Any]] = []
+
+        async def refresh(adapter: Any, instances: Any) -> None:
+            refreshed.append([subject.get(one, "name") for one in instances])
+            await base.refresh(adapter, instances)
+
+        children = subject.overriding(subject.child, refresh=refresh)
+        await _create_by_two(subject, children)
+        expected = [["a", "b", "c", "d"]] if children._meta.adapter_for_storing().refreshes else []
+        assert [sorted(names) for names in refreshed] == expected
 
     @promise(
         "What a call is given must hold for all that it creates, with nothing bound.",
@@ -282,6 +319,50 @@ class Factories:
         await subject.rollback()
 
     @promise(
+        "An error of the database must reach the caller as the very object that was raised, with "
+        "a note that names the factory.",
+        instead="Let the error through, as it is: raise no copy of it, and none a second time.",
+    )
+    async def test_errors_name_the_factory(self, subject: Subject) -> None:
+        conflict = subject.conflict
+        base = subject.adapter_class(subject.parent)
+        raised: list[Exception] = []
+        seen: list[Exception] = []
+
+        async def save(adapter: Any, instance: Any) -> Any:
+            try:
+                return await base.save(adapter, instance)
+            except Exception as error:
+                raised.append(error)
+                raise
+
+        async def save_many(adapter: Any, instances: Any) -> Any:
+            try:
+                return await base.save_many(adapter, instances)
+            except Exception as error:
+                raised.append(error)
+                raise
+
+        one = subject.overriding(subject.parent, save=save, save_many=save_many)
+        for size, factory in enumerate((one, subject.extended(one), subject.extended(one)), 1):
+            factory.__name__ = f"Number{size}"
+            await subject.parent.create_async(name=f"taken{size}")
+            raised.clear()
+            with pytest.raises(conflict) as caught:
+                await factory.create_batch_async(size, name=f"taken{size}")
+            error = caught.value
+            assert all(one is error for one in raised)
+            assert all(one is not error for one in seen), "it was raised a second time"
+            seen.append(error)
+            hidden = _same_again(error)
+            assert hidden is None, f"it was raised in place of {hidden!r}, of the same class"
+            if sys.version_info >= (3, 11):
+                notes = [note for note in error.__notes__ if "raised while storing" in note]
+                assert len(notes) == 1, error.__notes__
+                assert factory.__name__ in notes[0]
+            await subject.rollback()
+
+    @promise(
         "An error in a hook must reach the caller, and leave a store that can be used.",
         instead="Release whatever a method took, after an error too.",
     )
@@ -316,3 +397,23 @@ def _with_children(subject: Subject) -> Factory:
         subject.parent,
         children=RelatedFactoryList(subject.child, subject.relation, size=3),
     )
+
+
+async def _create_by_two(subject: Subject, children: Factory) -> None:
+    """Create a batch of four parents, each with a child of one of two factories."""
+    factories = [children, subject.extended(children)]
+
+    def create_child(parent: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+        name = subject.get(parent, "name")
+        factories["abcd".index(name) % 2].create(name=name, **{subject.relation: parent})
+
+    parents = subject.extended(subject.parent, child=post_generation(create_child))
+    await parents.create_batch_async(4, name=Iterator("abcd"))
+
+
+def _same_again(error: BaseException) -> BaseException | None:
+    """Return what an error was raised in place of, if that is one of the very same class."""
+    before = error.__cause__ or error.__context__
+    while before is not None and type(before) is not type(error):
+        before = before.__cause__ or before.__context__
+    return before

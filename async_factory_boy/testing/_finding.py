@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from async_factory_boy import MultipleFoundError
 from async_factory_boy.testing._promise import promise
 from async_factory_boy.testing._subject import Subject
 
@@ -53,6 +54,20 @@ class Finding:
         assert subject.get(found, "name") == "name1"
 
     @promise(
+        "find() must raise MultipleFoundError when several objects have the values.",
+        instead="Ask the store for two objects, and raise MultipleFoundError(model, lookup) if it "
+        "has them.",
+    )
+    async def test_find_raises_for_several(self, subject: Subject) -> None:
+        subject.needs_find()
+        for name, size in (("one", 7), ("two", 7), ("three", 3)):
+            await subject.save(subject.parent, name=name, size=size)
+        with pytest.raises(MultipleFoundError):
+            await subject.find(subject.parent, size=7)
+        found = await subject.find(subject.parent, name="two", size=7)
+        assert subject.get(found, "name") == "two"
+
+    @promise(
         "find() must store nothing.",
         instead="Look up only; the core calls save_new() for what is not found.",
     )
@@ -96,6 +111,22 @@ class Finding:
         crossed, found = await subject.find_many(subject.parent, *lookups)
         assert crossed is None, "it mixed the values of two lookups"
         assert subject.get(found, "name") == "name2"
+
+    @promise(
+        "find_many() must raise MultipleFoundError when several objects have the values of one "
+        "lookup.",
+        instead="Count the objects that match each lookup, or find one by one.",
+    )
+    async def test_find_many_raises_for_several(self, subject: Subject) -> None:
+        subject.needs_find()
+        for name, size in (("one", 7), ("two", 7), ("three", 3)):
+            await subject.save(subject.parent, name=name, size=size)
+        for sizes in ((7, 3), (3, 7), (8, 7)):
+            with pytest.raises(MultipleFoundError):
+                await subject.find_many(subject.parent, *({"size": size} for size in sizes))
+        found, missing = await subject.find_many(subject.parent, {"size": 3}, {"size": 8})
+        assert subject.get(found, "name") == "three"
+        assert missing is None
 
     @promise(
         "find_afresh() must return the stored object that has the values, or None, as find() does.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 import pytest
 from factory.declarations import Iterator
@@ -77,6 +78,18 @@ class Saving:
         assert (subject.get(saved, "name"), subject.get(saved, "size")) == ("one", 17)
 
     @promise(
+        "save() must store an object under the key that the caller has given it.",
+        instead="Ask the store for a key only where the instance has none.",
+    )
+    async def test_save_keeps_a_given_key(self, subject: Subject) -> None:
+        keys = [subject.new_key() for _ in range(2)]
+        saved = await subject.save(subject.parent, name="saved", size=1, **_keyed(subject, keys[0]))
+        created = await subject.parent.create_async(name="created", **_keyed(subject, keys[1]))
+        assert [subject.key(saved), subject.key(created)] == keys
+        rows = await subject.rows(subject.parent)
+        assert [rows[key]["name"] for key in keys] == ["saved", "created"]
+
+    @promise(
         "save() must store which object a child belongs to.",
         instead="Store the key of the parent, which is stored before its children are.",
     )
@@ -137,6 +150,33 @@ class Saving:
             assert {name: subject.get(instance, name) for name in values} == values
 
     @promise(
+        "save_many() must store objects under the keys that the caller has given them, and the "
+        "others among them under keys of their own.",
+        instead="Insert the objects that have a key apart from those that have none, or save one "
+        "by one.",
+    )
+    async def test_save_many_keeps_given_keys(self, subject: Subject) -> None:
+        keys = [subject.new_key() for _ in range(5)]
+        given = [None, keys[1], None, keys[0], None]
+        saved = await subject.save_many(
+            subject.parent,
+            *(
+                {"name": f"saved{n}", "size": n, **({} if key is None else _keyed(subject, key))}
+                for n, key in enumerate(given)
+            ),
+        )
+        created = await subject.parent.create_batch_async(
+            3, name=Iterator(["a", "b", "c"]), **_keyed(subject, Iterator(keys[2:]))
+        )
+        assert [subject.key(one) for one in created] == keys[2:]
+        for instance, key in zip(saved, given, strict=True):
+            assert key is None or subject.key(instance) == key
+        rows = await subject.rows(subject.parent)
+        assert len(rows) == 8
+        for instance in [*saved, *created]:
+            assert rows[subject.key(instance)]["name"] == subject.get(instance, "name")
+
+    @promise(
         "save_many() must store the objects in order: keys that ascend from one save() to the "
         "next must ascend within a batch.",
         instead="Insert the rows in the order of the instances.",
@@ -192,3 +232,7 @@ class Saving:
         )
         await subject.rollback()
         assert await subject.names(subject.parent) == []
+
+
+def _keyed(subject: Subject, key: Any) -> dict[str, Any]:
+    return {subject.key_name: key}

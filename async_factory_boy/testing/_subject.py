@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Hashable,
+    Mapping,
+    MutableMapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -39,6 +47,7 @@ class Subject:
         conflict: Conflict | None,
         survives_conflict: bool,
         committing: Factory | None,
+        new_key: Callable[[], Any] | None,
     ) -> None:
         for name, factory in (("parent", parent), ("child", child)):
             if factory._meta.adapter_for_storing().get_or_create:
@@ -57,6 +66,7 @@ class Subject:
         self._conflict = conflict
         self._survives_conflict = survives_conflict
         self._committing = committing
+        self._new_key = new_key
 
     # What is asked of the adapter.
 
@@ -161,6 +171,12 @@ class Subject:
     def get(self, instance: Any, name: str) -> Any:
         return instance[name] if isinstance(instance, Mapping) else getattr(instance, name)
 
+    def set(self, instance: Any, name: str, value: Any) -> None:
+        if isinstance(instance, MutableMapping):
+            instance[name] = value
+        else:
+            setattr(instance, name, value)
+
     def key(self, instance: Any) -> Any:
         return self.get(instance, self.key_name)
 
@@ -179,6 +195,25 @@ class Subject:
         adapter = copy.copy(self.parent._meta.adapter_for_storing())
         adapter.get_or_create = fields
         return self.extended(self.parent, Meta=type("Meta", (), {"adapter": adapter}))
+
+    def overriding(self, factory: Factory, /, **methods: Callable[..., Any]) -> Factory:
+        """Return a factory like `factory`, whose adapter has methods of its own.
+
+        Args:
+            factory: The factory.
+            methods: The methods. Each may call that of `adapter_class`, which it overrides.
+        """
+        adapter = copy.copy(factory._meta.adapter_for_storing())
+        base = type(adapter)
+        # Of the same layout, so that the copy can become one. And a class, not attributes of the
+        # copy: which methods an adapter has, its class says.
+        adapter.__class__ = type(
+            f"Overriding{base.__name__}", (base,), {"__slots__": (), **methods}
+        )
+        return self.extended(factory, Meta=type("Meta", (), {"adapter": adapter}))
+
+    def adapter_class(self, factory: Factory) -> Any:
+        return type(factory._meta.adapter_for_storing())
 
     def overtaken(self, rival: Callable[[], Awaitable[object]]) -> Factory:
         """Return a factory with get_or_create by name, that somebody else is faster than.
@@ -210,6 +245,20 @@ class Subject:
         if not self.can_find:
             adapter = type(self.parent._meta.adapter_for_storing()).__name__
             pytest.skip(f"{adapter} cannot look objects up: it does not implement find()")
+
+    def needs_flush(self) -> None:
+        adapter = type(self.parent._meta.adapter_for_storing())
+        if adapter.flush is PersistenceAdapter.flush:
+            pytest.skip(
+                f"{adapter.__name__} writes nothing that hooks change: it does not implement "
+                "flush()"
+            )
+
+    def new_key(self) -> Any:
+        """Return a key that nothing has yet."""
+        if self._new_key is None:
+            pytest.skip("no key is given by the caller: the fixture `new_key` is not given")
+        return self._new_key()
 
     @property
     def transactional(self) -> bool:

@@ -13,6 +13,7 @@ from async_factory_boy.testing._calls import Calls
 from async_factory_boy.testing._connections import Connections
 from async_factory_boy.testing._factories import Factories
 from async_factory_boy.testing._finding import Finding
+from async_factory_boy.testing._nesting import Nesting
 from async_factory_boy.testing._saving import Saving
 from async_factory_boy.testing._subject import Another, Conflict, Factory, Rows, Subject
 from async_factory_boy.testing._undoing import Undoing
@@ -23,7 +24,7 @@ _RUNNERS = ("asyncio", "anyio")
 
 
 # pytest runs the tests of the last base first.
-class AdapterConformance(Undoing, Connections, Factories, Calls, Finding, Saving):
+class AdapterConformance(Undoing, Nesting, Connections, Factories, Calls, Finding, Saving):
     """Tests that an adapter keeps every promise of `PersistenceAdapter`.
 
     Subclass it, override its fixtures, and run pytest:
@@ -118,9 +119,9 @@ class AdapterConformance(Undoing, Connections, Factories, Calls, Finding, Saving
 
     These have to be given: `parent`, `child` and `rows`; `options`, if the adapter has call-time
     options; `relation` and `key`, if yours have other names. The others say what the store can do:
-    `rollback`, `another`, `conflict`, `survives_conflict`, `committing`. What it cannot do is
-    skipped, and the reason names the fixture. What needs `find`, or `undo`, is skipped
-    without it.
+    `rollback`, `another`, `conflict`, `survives_conflict`, `committing`, `new_key`. What it cannot
+    do is skipped, and the reason names the fixture. What needs `find`, `flush` or `undo` is skipped
+    without that method.
 
     Each test begins with an empty store, which your fixtures have to see to. A test that fails
     says which promise was broken, and what to change. Begin with the first: the later ones rest on
@@ -230,6 +231,16 @@ class AdapterConformance(Undoing, Connections, Factories, Calls, Finding, Saving
         return None
 
     @pytest.fixture
+    def new_key(self) -> Callable[[], Any] | None:
+        """A function that returns a key for a new parent, another one each time. Default: none.
+
+        For a store that takes keys from the caller. Parents are constructed with it under the name
+        that the fixture `key` has. The store must not come to give that key by itself: where it
+        counts, return a number that is far from what it has counted to.
+        """
+        return None
+
+    @pytest.fixture
     def anyio_backend(self) -> str:
         """Where anyio's plugin runs the tests: not on trio. Not to be overridden."""
         return "asyncio"
@@ -248,6 +259,7 @@ class AdapterConformance(Undoing, Connections, Factories, Calls, Finding, Saving
         conflict: Conflict | None,
         survives_conflict: bool,
         committing: Factory | None,
+        new_key: Callable[[], Any] | None,
     ) -> Generator[Subject]:
         """All of the above, with `options` bound. Not to be overridden."""
         with bind(**options):
@@ -263,4 +275,5 @@ class AdapterConformance(Undoing, Connections, Factories, Calls, Finding, Saving
                 conflict=conflict,
                 survives_conflict=survives_conflict,
                 committing=committing,
+                new_key=new_key,
             )

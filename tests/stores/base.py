@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -10,6 +11,9 @@ from typing import Any, ClassVar
 import pytest
 
 from async_factory_boy.factory import AsyncFactory
+
+# Far from what a store has counted to, and from each other: some go on counting from the highest.
+_keys = itertools.count(1_000_000, 10_000)
 
 
 class Store(ABC):
@@ -86,6 +90,10 @@ class Store(ABC):
     def get(self, instance: Any, name: str) -> Any:
         """Return a field of an object, which for some stores is a dict."""
         return getattr(instance, name)
+
+    def new_key(self) -> Any:
+        """Return a key for a new object, another one each time, that the store does not give."""
+        return next(_keys)
 
     @abstractmethod
     async def rollback(self) -> None:

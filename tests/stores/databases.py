@@ -52,9 +52,11 @@ posts = Table(
 
 
 class Company:
-    def __init__(self, name: str, size: int) -> None:
+    def __init__(self, name: str, size: int, **key: int) -> None:
         self.name = name
         self.size = size
+        for attribute, value in key.items():  # the key, if it is given
+            setattr(self, attribute, value)
 
 
 class User:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from uuid import uuid4
 
 import factory
+from bson import ObjectId
 from pymongo import AsyncMongoClient, monitoring
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
@@ -162,6 +163,9 @@ class DriverStore(Store):
 
     def collection(self, factory: type[AsyncFactory[Any]]) -> Any:
         raise NotImplementedError
+
+    def new_key(self) -> ObjectId:
+        return ObjectId()
 
     async def rows(self, factory: type[AsyncFactory[Any]]) -> list[dict[str, Any]]:
         found = self.collection(factory).find({}, session=self.session).sort("_id")

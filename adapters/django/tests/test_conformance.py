@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any
 
 import pytest
@@ -72,6 +73,11 @@ class TestDjangoAdapter(AdapterConformance):
                 await transaction.end(commit=True)
 
         return another
+
+    @pytest.fixture
+    def new_key(self) -> Callable[[], int]:
+        # Far from what a database has counted to.
+        return count(1_000_000, 10_000).__next__
 
     @pytest.fixture
     def conflict(self) -> type[Exception]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from itertools import count
 from sqlite3 import IntegrityError
 from typing import Any
 
@@ -49,6 +50,11 @@ class _Conformance(AdapterConformance):
             return [dict(row) for row in await read(query)]
 
         return rows
+
+    @pytest.fixture
+    def new_key(self) -> Callable[[], int]:
+        # Far from what a database has counted to.
+        return count(1_000_000, 10_000).__next__
 
     @pytest.fixture
     def conflict(self, database: Engine[Any]) -> type[Exception]:
