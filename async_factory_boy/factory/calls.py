@@ -91,10 +91,12 @@ class Call:
     is_over: bool = False
     """Whether it has ended. A task that it has started may go on."""
 
+    _under_way: int = 0
+    """Of an outermost call: how many calls that are part of it, itself included, are not over."""
+
     def __init__(self, within: Call | None = None) -> None:
-        while within is not None and within.is_over:
-            within = within.within  # a task has outlived what has started it
-        self.within: Call | None = within
+        self.within: Call | None = _not_over(within)
+        within = self.within
         self._root: Call | None = None if within is None else within.root
         self.postponed: list[Save[Any]] = []
         """What is to be stored when somebody could tell, or the call ends."""
@@ -147,6 +149,7 @@ class Call:
         return use
 
     def __enter__(self) -> Call:
+        self.root._under_way += 1
         before = _place.get()
         if before is not None and before.call.root is self.root:
             place = before._replace(call=self, step=None)
@@ -161,18 +164,22 @@ class Call:
         self._before.__exit__()
         options.take_back(_place, self._token)
         self.is_over = True
-        if self.root is self:
-            self.turns.let_go()
+        root = self.root
+        root._under_way -= 1
+        # A call in a task that outlives the outermost one goes on in its turn, and ends it.
+        if not root._under_way:
+            root.turns.let_go()
 
     async def finish(self) -> None:
-        """Have what it has stored made whole; at the end of the outermost call, commit it."""
-        if self.within is None:
+        """Have what it has stored made whole; where no call around it will, commit it."""
+        within = _not_over(self.within)
+        if within is None:
             await self._do("flush", "refresh", "commit")
             return
         await self._do("refresh")
         for use in self._uses:
             # What the rest of the outer call does may leave its objects out of date again.
-            self.within.note(use.adapter, use.model, use.in_force, list(use.instances.values()))
+            within.note(use.adapter, use.model, use.in_force, list(use.instances.values()))
 
     async def _do(self, *methods: str) -> None:
         if len(self._uses) == 1:  # in one go, as nearly always
@@ -181,6 +188,13 @@ class Call:
         for method in methods:
             for use in self._uses:
                 await use.do(self, (method,))
+
+
+def _not_over(call: Call | None) -> Call | None:
+    """Return the innermost call that goes on: a task may outlive the one that has started it."""
+    while call is not None and call.is_over:
+        call = call.within
+    return call
 
 
 @lru_cache(maxsize=256)
@@ -278,9 +292,11 @@ def is_free(call: Call, key: Hashable) -> bool:
 def uncommitted() -> Generator[Call]:
     """Make all calls inside the block part of one that commits nothing."""
     call = Call()
+    call._under_way = 1
     token = _place.set(Place(call))
     try:
         yield call
     finally:
         call.is_over = True
+        call._under_way -= 1
         options.take_back(_place, token)

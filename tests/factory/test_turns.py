@@ -203,6 +203,42 @@ async def test_two_connections_in_opposite_order() -> None:
     assert len(one.stored) == len(two.stored) == 9
 
 
+@pytest.mark.parametrize("tasks", [1, 3])
+async def test_a_task_that_outlives_its_call(connection: Connection, tasks: int) -> None:
+    """Calls that go on in tasks of a hook when its call is over end its turn, and commit."""
+    commits: list[int] = []
+    started: list[asyncio.Task[Any]] = []
+    go_on = asyncio.Event()
+
+    class Committing(ConnectionAdapter):
+        async def commit(self) -> None:
+            commits.append(len(self.connection().stored))
+
+    async def once_over() -> str:
+        await go_on.wait()
+        return "late"
+
+    class LateFactory(OtherFactory):
+        class Meta:
+            adapter = Committing()
+
+        name = factory.LazyFunction(once_over)
+
+    class Starting(ItemFactory):
+        @factory.post_generation
+        async def hook(item: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+            started.extend(asyncio.create_task(LateFactory.create_async()) for _ in range(tasks))
+            await asyncio.sleep(0.01)
+
+    await within_limit(Starting.create_async(turns_connection=connection))
+    go_on.set()
+    await within_limit(all_of(*started))
+    await within_limit(ItemFactory.create_async(name="after", turns_connection=connection))
+    assert connection.stored == ["item", *["late"] * tasks, "after"]
+    assert len(commits) == tasks
+    assert commits[-1] == 1 + tasks
+
+
 async def test_an_error_ends_the_turn(connection: Connection) -> None:
     """A call that fails leaves the connection to the next."""
 
