@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from greenlet import getcurrent
 
 from async_factory_boy import engine, observing, options
-from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.adapters import ForEachUse, PersistenceAdapter
 from async_factory_boy.factory.turns import Turns
 
 if TYPE_CHECKING:
@@ -282,7 +282,7 @@ async def using(
 
 def is_free(call: Call, key: Hashable) -> bool:
     """Return whether the calling code may use a connection at once; take it if it is free."""
-    if key is None or call.root.turns.take_now(key):
+    if key is None or isinstance(key, ForEachUse) or call.root.turns.take_now(key):
         return True
     place = _place.get()
     return place is not None and key in place.using

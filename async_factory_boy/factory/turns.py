@@ -3,7 +3,8 @@
 An adapter says by `connection_key` what one task at a time may use, such as a session. The
 outermost call takes it when it first stores something there, and keeps it until it ends: between
 two flushes of its own, no other call flushes what its hooks have changed so far. Code that the
-call itself runs, in whatever task, uses the connection within that turn.
+call itself runs, in whatever task, uses the connection within that turn. A key `ForEachUse` it
+keeps for one use only.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import asyncio
 from collections import deque
 from collections.abc import Hashable
 from weakref import WeakKeyDictionary
+
+from async_factory_boy.adapters.base import ForEachUse
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
@@ -87,6 +90,8 @@ class Turns:
         lock.busy = False
         while lock.idle:
             _wake(lock.idle.popleft())
+        if isinstance(key, ForEachUse):
+            self._hand_on(key, self._held.pop(key))
 
     def let_go(self) -> None:
         """Let go of all connections."""

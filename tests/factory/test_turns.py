@@ -10,7 +10,7 @@ from typing import Any
 import factory
 import pytest
 
-from async_factory_boy.adapters import CallOption, PersistenceAdapter
+from async_factory_boy.adapters import CallOption, ForEachUse, PersistenceAdapter
 from async_factory_boy.factory import AsyncFactory
 from async_factory_boy.factory import turns as table
 from tests.factory.limits import all_of, within_limit
@@ -201,6 +201,39 @@ async def test_two_connections_in_opposite_order() -> None:
 
     await within_limit(all_of(*(using(*pair) for pair in [(one, two), (two, one)] * 3)))
     assert len(one.stored) == len(two.stored) == 9
+
+
+async def test_a_connection_for_each_use(connection: Connection) -> None:
+    """What is kept for each use only, other tasks use while a hook waits for them."""
+
+    class Briefly(ConnectionAdapter):
+        def connection_key(self, model: type[Any]) -> Hashable:
+            return ForEachUse(self.connection())
+
+    class BrieflyFactory(ItemFactory):
+        class Meta:
+            adapter = Briefly()
+
+    wanted: asyncio.Queue[asyncio.Future[None]] = asyncio.Queue()
+
+    async def serve() -> None:
+        while True:
+            done = await wanted.get()
+            await BrieflyFactory.create_batch_async(2, name="other", turns_connection=connection)
+            done.set_result(None)
+
+    class Asking(BrieflyFactory):
+        @factory.post_generation
+        async def hook(item: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+            done = asyncio.get_running_loop().create_future()
+            await wanted.put(done)
+            await done
+
+    server = asyncio.create_task(serve())
+    calls = (Asking.create_async(turns_connection=connection) for _ in range(5))
+    await within_limit(all_of(*calls))
+    server.cancel()
+    assert sorted(connection.stored) == ["item"] * 5 + ["other"] * 10
 
 
 @pytest.mark.parametrize("tasks", [1, 3])
