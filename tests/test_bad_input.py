@@ -314,8 +314,8 @@ async def test_get_or_create_field_that_the_model_lacks(session: AsyncSession) -
 
     with pytest.raises(
         ConfigurationError,
-        match=r"^Factory\.Meta\.sqlalchemy_get_or_create names 'nme', which is not an attribute of "
-        r"Company; it has: id, name, size, users\.$",
+        match=r"^Factory\.Meta\.sqlalchemy_get_or_create names 'nme', which is not a field of "
+        r"Company\. Did you mean 'name'\? It has: id, name, size, users\.$",
     ):
         await Factory.create_async(sqlalchemy_session=session)
 

@@ -127,11 +127,11 @@ async def test_several_match(store: Store) -> None:
         class Meta:
             adapter = by_size
 
-    await store.CompanyFactory.create_batch_async(2, size=77)
-    for call in (
-        BySize.create_async(size=77),
-        BySize.create_batch_async(3, size=factory.Iterator([77, 78, 77])),
-    ):
+        size = factory.Iterator([77, 78, 77])
+
+    for _ in range(2):
+        await store.CompanyFactory.create_async(size=77)
+    for call in (BySize.create_async(size=77), BySize.create_batch_async(3)):
         with pytest.raises(MultipleFoundError) as caught:
             await call
         assert "by 'size', and several have these values" in str(caught.value)

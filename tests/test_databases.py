@@ -1398,10 +1398,10 @@ async def test_get_or_create_by_no_column(database: Database) -> None:
     with pytest.raises(ConfigurationError) as caught:
         await Row.create_async(hall=1)
     assert str(caught.value) == (
-        "Row.Meta.databases_get_or_create names 'hall', which place does not have; it has: "
-        "row, seat, taken."
+        "Row.Meta.databases_get_or_create names 'hall', which is not a field of place. "
+        "It has: row, seat, taken."
     )
-    with pytest.raises(ConfigurationError, match=r"which Publisher does not have; it has: .*name"):
+    with pytest.raises(ConfigurationError, match=r"is not a field of Publisher\. It has: .*name"):
         await Object.create_async(hall=1)
 
 

@@ -867,8 +867,8 @@ async def test_get_or_create_of_no_field(kind: Any, fields: str, bound: Any) -> 
 
     with pytest.raises(
         ConfigurationError,
-        match=f"get_or_create names 'nmae', which is not a field of {kind.__name__}; it has: "
-        f"{fields}",
+        match=f"get_or_create names 'nmae', which is not a field of {kind.__name__}. Did you mean "
+        f"'name'. It has: {fields}",
     ):
         await Misspelt.create_async()
 

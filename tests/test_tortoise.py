@@ -1040,7 +1040,7 @@ async def test_option_that_names_no_field(sqlite: TortoiseContext) -> None:
 
         nmae = "acme"
 
-    text = r"names 'nmae', which is not a field of Company; it has: id, name\."
+    text = r"names 'nmae', which is not a field of Company\. Did you mean 'name'\? It has: id, name"
     with pytest.raises(ConfigurationError, match=text):
         await Bad.create_async()
 

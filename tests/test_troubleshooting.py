@@ -34,7 +34,7 @@ AFTER_AN_OPTION = {"ConfigurationError", "UnknownStrategyError"}
 # What they are given is a message already.
 PASSING_ON = {
     *("_fail", "_complaint", "_refusal"),
-    *("_in_words_of_meta", "_check_adapter", "_check_methods"),
+    *("_in_words_of_meta", "_check_adapter", "check_methods"),
 }
 
 NOT_LISTED = {
@@ -81,7 +81,11 @@ def messages_in(tree: ast.Module, module: str, constants: dict[str, ast.expr]) -
         if isinstance(node, ast.Call) and function not in PASSING_ON:
             called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
             called = node.func.id if isinstance(node.func, ast.Name) else called
-            if called in RAISED | PASSED_ON:
+            if called == "configured":  # adapters.configuration
+                found = next(
+                    (given.value for given in node.keywords if given.arg == "missing"), None
+                )
+            elif called in RAISED | PASSED_ON:
                 found = node.args[called in AFTER_AN_OPTION]
             elif called == "__init__" and node.args and "Error" in owner:
                 found = node.args[0]

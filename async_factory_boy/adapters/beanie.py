@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, TypeVar, cast
 from uuid import UUID, uuid4
 
-from async_factory_boy.adapters.configuration import fields_option
+from async_factory_boy.adapters.configuration import check_names, fields_option
 from async_factory_boy.adapters.matching import ASK, answered, only_one
 from async_factory_boy.exceptions import (
     AdapterError,
@@ -135,21 +135,10 @@ class BeanieAdapter(ClientSessionAdapter[M]):
         self.check_usable(_collection(document), f"the document {document.__name__}")
         aliases = _names(document)
         by_name = [aliases.get(name, name) for name in self.get_or_create]
-        self._check_names("get_or_create", by_name, "field", document.model_fields)
+        about: Any = {"owner": type(self).__name__, "model": document}
+        check_names("get_or_create", by_name, document.model_fields, **about)
         if isinstance(self.fetch_links, tuple):
-            self._check_names("fetch_links", self.fetch_links, "link", _links(document))
-
-    def _check_names(
-        self, option: str, names: Iterable[str], what: str, known: Collection[str]
-    ) -> None:
-        for name in names:
-            if name not in known:
-                raise ConfigurationError(
-                    option,
-                    f"names {name!r}, which is not a {what} of the document; it has: "
-                    f"{', '.join(sorted(known)) or 'none'}.",
-                    owner=type(self).__name__,
-                )
+            check_names("fetch_links", self.fetch_links, _links(document), what="link", **about)
 
     def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from async_factory_boy.exceptions import (
@@ -48,7 +48,7 @@ def fields_option(
 def check_names(
     option: str,
     names: Iterable[str],
-    known: Iterable[str],
+    known: Collection[str],
     *,
     owner: str,
     model: object,
@@ -59,19 +59,19 @@ def check_names(
     Args:
         option: The option.
         names: What it names.
-        known: What the model has.
+        known: What the model has, by its names.
         owner: The class that the option was given to.
         model: The model, by its name in the error.
         what: What the names are names of.
     """
-    known = sorted(known)
     for name in names:
         if name not in known:
+            every = sorted(known)
             subject = getattr(model, "__name__", None) or str(model)
             raise ConfigurationError(
                 option,
-                f"names {name!r}, which is not a {what} of {subject}.{similar(name, known)} It "
-                f"has: {', '.join(known) or 'none'}.",
+                f"names {name!r}, which is not a {what} of {subject}.{similar(name, every)} It "
+                f"has: {', '.join(every) or 'none'}.",
                 owner=owner,
             )
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, ClassVar, TypeVar, cast
 
 from async_factory_boy.adapters.base import PersistenceAdapter
-from async_factory_boy.adapters.configuration import configured, fields_option
+from async_factory_boy.adapters.configuration import check_names, configured, fields_option
 from async_factory_boy.adapters.matching import answered, are_hashable
 from async_factory_boy.exceptions import (
     AdapterError,
@@ -172,14 +172,13 @@ class DatabasesAdapter(PersistenceAdapter[M]):
 
     def check(self, model: type[M]) -> None:
         layout = layout_of(model)
-        for name in self.get_or_create:
-            if name not in layout.fields():
-                raise ConfigurationError(
-                    "get_or_create",
-                    f"names {name!r}, which {layout.name} does not have; it has: "
-                    f"{', '.join(layout.fields())}.",
-                    owner=type(self).__name__,
-                )
+        check_names(
+            "get_or_create",
+            self.get_or_create,
+            layout.fields(),
+            owner=type(self).__name__,
+            model=layout.name,
+        )
         database = self.current_database()
         if not database.is_connected:
             raise OptionError(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard, TypeVar, cast
 
-from async_factory_boy.adapters.configuration import configured, fields_option
+from async_factory_boy.adapters.configuration import check_names, configured, fields_option
 from async_factory_boy.adapters.matching import ASK, answered
 from async_factory_boy.exceptions import ConfigurationError, OptionError
 from async_factory_boy.options import CallOption
@@ -160,14 +160,9 @@ class MongoAdapter(ClientSessionAdapter[M]):
     def check(self, model: type[M]) -> None:
         model = class_of(model)
         fields = kind_of(model).fields(model)
-        for name in self.get_or_create:
-            if fields is not None and name not in fields:
-                raise ConfigurationError(
-                    "get_or_create",
-                    f"names {name!r}, which is not a field of {model.__name__}; it has: "
-                    f"{', '.join(sorted(fields)) or 'none'}.",
-                    owner=type(self).__name__,
-                )
+        if fields is not None:
+            owner = type(self).__name__
+            check_names("get_or_create", self.get_or_create, fields, owner=owner, model=model)
         self.check_usable(self.current_collection(), "mongo_collection")
 
     async def save(self, data: M) -> M:

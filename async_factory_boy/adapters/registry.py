@@ -127,17 +127,18 @@ def configured(adapter: type[PersistenceAdapter[Any]], **options: Any) -> Persis
     Raises:
         ConfigurationError: When the class takes no such options.
     """
-    plain = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
-    }
     # With their types: to Python, True and 1 are equal.
-    key = adapter, tuple(sorted((name, type(value), value) for name, value in plain.items()))
+    values = {
+        name: (type(value), tuple(value) if isinstance(value, list) else value)
+        for name, value in options.items()
+    }
     try:
-        shared = _configured.get(key)
+        key = adapter, frozenset(values.items())
     except TypeError:  # a value that is not hashable
         return adapter(**options)
+    shared = _configured.get(key)
     if shared is None:
-        shared = _configured[key] = adapter(**plain)
+        shared = _configured[key] = adapter(**options)
     return shared
 
 

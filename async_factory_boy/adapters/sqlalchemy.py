@@ -19,8 +19,9 @@ from inspect import iscoroutine
 from typing import Any, ClassVar, Literal, TypeVar, cast
 
 from async_factory_boy.adapters.base import PersistenceAdapter
-from async_factory_boy.adapters.configuration import configured, fields_option
+from async_factory_boy.adapters.configuration import check_names, configured, fields_option
 from async_factory_boy.adapters.matching import answered, are_hashable, matched, only_one
+from async_factory_boy.adapters.paging import paged
 from async_factory_boy.exceptions import (
     AdapterError,
     ConfigurationError,
@@ -215,22 +216,17 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
                 "cannot be stored; set Meta.model to a mapped class (one that derives from your "
                 "DeclarativeBase, or that registry.map_imperatively() was called with)."
             )
-        for name in self.get_or_create:
-            if not hasattr(model, name):
-                raise ConfigurationError(
-                    "get_or_create",
-                    f"names {name!r}, which is not an attribute of {model.__name__}; it has: "
-                    f"{', '.join(sorted(mapper.attrs.keys()))}.",
-                    owner=type(self).__name__,
-                )
-        for name in self.load or ():
-            if name not in mapper.relationships:
-                raise ConfigurationError(
-                    "load",
-                    f"names {name!r}, which is not a relationship of {model.__name__}; it has: "
-                    f"{', '.join(sorted(mapper.relationships.keys())) or 'none'}.",
-                    owner=type(self).__name__,
-                )
+        owner = type(self).__name__
+        unmapped = [name for name in self.get_or_create if not hasattr(model, name)]
+        check_names("get_or_create", unmapped, mapper.attrs.keys(), owner=owner, model=model)
+        check_names(
+            "load",
+            self.load or (),
+            mapper.relationships.keys(),
+            owner=owner,
+            model=model,
+            what="relationship",
+        )
         if _is_closed_for_good(self.session()):
             raise OptionError(
                 "sqlalchemy_session is an AsyncSession that has been closed for good "
@@ -318,9 +314,8 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         session = self.session()
         await self._flush_for_lookup(session)
         found: list[tuple[Any, M]] = []
-        for start in range(0, len(lookups), PAGE):
-            condition = _any_of(model, lookups[start : start + PAGE])
-            instances = await all_of(session, select(model).where(condition))
+        for page in paged(lookups, PAGE):
+            instances = await all_of(session, select(model).where(_any_of(model, page)))
             await load_columns(session, map(state_of, instances))
             for instance in instances:
                 found.append((tuple(getattr(instance, name) for name in lookups[0]), instance))

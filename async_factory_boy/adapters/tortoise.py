@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from async_factory_boy.adapters.base import PersistenceAdapter
-from async_factory_boy.adapters.configuration import fields_option
+from async_factory_boy.adapters.configuration import check_names, fields_option
 from async_factory_boy.adapters.matching import answered, matched, only_one
+from async_factory_boy.adapters.paging import paged
 from async_factory_boy.exceptions import AdapterError, ConfigurationError
 from async_factory_boy.options import CallOption
 from async_factory_boy.stores import missing
@@ -40,7 +41,6 @@ from async_factory_boy.adapters._tortoise.lookups import (
     any_of,
     columns_of,
     key_by_its_name,
-    paged,
 )
 from async_factory_boy.adapters._tortoise.overrides import (
     has_parameter,
@@ -145,17 +145,17 @@ class TortoiseAdapter(PersistenceAdapter[M]):
                     f"fields of {name} that do.",
                     owner=owner,
                 )
-            if field != "pk" and field not in model._meta.fields:
-                raise ConfigurationError(
-                    "get_or_create",
-                    f"names {field!r}, which is not a field of {name}; it has: "
-                    f"{', '.join(sorted(model._meta.fields - model._meta.fetch_fields))}.",
-                    owner=owner,
-                )
+        fields = model._meta.fields
+        unknown = [one for one in self.get_or_create if one != "pk" and one not in fields]
+        if unknown:
+            named = fields - model._meta.fetch_fields
+            check_names("get_or_create", unknown, named, owner=owner, model=model)
         for path in self.fetch:
             check_relation(model, path, owner)
 
     def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
+        if not self.handles(model):
+            return super().build(model, args, kwargs)
         meta = model._meta
         if "pk" in kwargs:
             kwargs = key_by_its_name(model, kwargs)

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Generator, Hashable, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from greenlet import getcurrent
 
@@ -38,16 +38,29 @@ T = TypeVar("T")
 Adapter = PersistenceAdapter[Any]
 
 
-class Place(NamedTuple):
-    """Where a coroutine runs."""
+class Place:
+    """Where a coroutine runs.
 
-    call: Call
-    step: Step | None = None
-    """The object that it is for."""
-    using: frozenset[Hashable] = frozenset()
-    """The connections that it has been called to use."""
-    path: Any = ()
-    """The loops of the engine that the code which waits for it is in."""
+    Args:
+        call: The call that it is part of.
+        step: The object that it is for.
+        using: The connections that it has been called to use.
+        path: The loops of the engine that the code which waits for it is in.
+    """
+
+    __slots__ = ("call", "path", "step", "using")
+
+    def __init__(
+        self,
+        call: Call,
+        step: Step | None = None,
+        using: tuple[Hashable, ...] = (),
+        path: Any = (),
+    ) -> None:
+        self.call = call
+        self.step = step
+        self.using = using
+        self.path = path
 
 
 _place: ContextVar[Place | None] = ContextVar("async_factory_boy_place", default=None)
@@ -152,7 +165,7 @@ class Call:
         self.root._under_way += 1
         before = _place.get()
         if before is not None and before.call.root is self.root:
-            place = before._replace(call=self, step=None)
+            place = Place(self, None, before.using, before.path)
         else:
             place = Place(self)
         self._token = _place.set(place)
@@ -260,24 +273,26 @@ async def using(
         step: An object that it is for.
     """
     before = _place.get()
-    already = frozenset[Hashable]()
-    if before is not None and before.call.root is call.root:
+    root = call.root
+    already: tuple[Hashable, ...] = ()
+    if before is not None and before.call.root is root:
         already = before.using
     with options.restored(in_force.of_call):
         if key in already:
             return await work()
-        turns = call.root.turns
-        using = already
-        if key is not None:
+        if key is None:
+            using = already
+        else:
+            turns = root.turns
             await turns.use(key, keeps=bool(already))
-            using = already | {key}
+            using = (*already, key)
         token = _place.set(Place(call, step, using))
         try:
             return await work()
         finally:
             options.take_back(_place, token)
             if key is not None:
-                turns.end_use(key)
+                root.turns.end_use(key)
 
 
 def is_free(call: Call, key: Hashable) -> bool:

@@ -400,11 +400,14 @@ def with_awaited_parts(name: str, declaration: Any) -> Any:
     Without this, a subclass of ``Maybe`` would take a coroutine, which is true, for the decision.
     The declaration is copied only if it has such parts: one that has none may keep state.
     """
-    parts: dict[str, Any] = {
-        attribute: _Awaited(name, part)
-        for attribute, part in getattr(declaration, "__dict__", {}).items()
-        if isinstance(part, declarations.BaseDeclaration)
-    }
+    parts: dict[str, Any] = {}
+    for attribute, part in getattr(declaration, "__dict__", {}).items():
+        if isinstance(part, declarations.BaseDeclaration):
+            parts[attribute] = _Awaited(name, part)
+        elif isinstance(part, declarations.Transformer.Force) and isinstance(
+            part.forced_value, declarations.BaseDeclaration
+        ):
+            parts[attribute] = declarations.Transformer.Force(_Awaited(name, part.forced_value))
     if isinstance(declaration, declarations.RelatedFactoryList) and callable(declaration.size):
         parts["size"] = _awaited_size(name, declaration.size)
     if not parts:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import aiosqlite
 
-from async_factory_boy import AdapterError, MissingOptionError
+from async_factory_boy import AdapterError, MissingOptionError, MultipleFoundError
 from async_factory_boy.adapters import CallOption, PersistenceAdapter
 
 M = TypeVar("M")
@@ -74,8 +74,10 @@ class SqliteAdapter(PersistenceAdapter[M]):
     async def find(self, model: type[M], lookup: Mapping[str, object]) -> M | None:
         names = ", ".join(field.name for field in fields(model))
         where = " AND ".join(f"{name} IS ?" for name in lookup)
-        query = f"SELECT {names} FROM {table(model)} WHERE {where} LIMIT 1"
+        query = f"SELECT {names} FROM {table(model)} WHERE {where} LIMIT 2"
         rows = await self.fetch(query, list(lookup.values()))
+        if len(rows) > 1:
+            raise MultipleFoundError(model, lookup)
         return model(*rows[0]) if rows else None
 
     @asynccontextmanager

@@ -1,5 +1,9 @@
+import pytest
+
+from async_factory_boy import MultipleFoundError
 from factories import AuthorFactory, BookFactory, KnownAuthorFactory
 from models import Author
+from sqlite_adapter import SqliteAdapter
 
 
 async def test_book_with_its_author(connection):
@@ -23,6 +27,16 @@ async def test_get_or_create(connection):
     again = await KnownAuthorFactory.create_async(name="Jane Austen", size=4)
     assert first == again == Author("Jane Austen", 3, first.id)
     assert await connection.execute_fetchall("SELECT name FROM author") == [("Jane Austen",)]
+
+
+async def test_several_match(connection):
+    class SizedAuthorFactory(AuthorFactory):
+        class Meta:
+            adapter = SqliteAdapter(get_or_create=("size",))
+
+    await AuthorFactory.create_batch_async(2)
+    with pytest.raises(MultipleFoundError, match="one Author by 'size'"):
+        await SizedAuthorFactory.create_async()
 
 
 async def test_nothing_is_committed(connection):

@@ -131,3 +131,21 @@ async def test_create_of_another_model() -> None:
 
     assert type(await Sync.create_async()) is Other
     assert [type(one) for one in await Async.create_batch_async(2)] == [Other] * 2
+
+
+@pytest.mark.parametrize("logs", [False, True], ids=["quiet", "logged"])
+async def test_forced_declaration_that_is_async(
+    logs: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An async declaration that a Transformer is forced to take is awaited, logged or not."""
+    caplog.set_level("DEBUG" if logs else "INFO", "factory.generate")
+
+    async def name() -> str:
+        return "ada"
+
+    inner = factory.Transformer(factory.LazyFunction(name), transform=str.upper)
+
+    class Forced(ThingFactory):
+        name = factory.Transformer(factory.Transformer.Force(inner), transform=str.title)
+
+    assert (await Forced.build_async()).name == "ADA"  # type: ignore[attr-defined]

@@ -85,7 +85,7 @@ def connection() -> Connection:
 async def nothing_is_left() -> Any:
     """See that no connection is kept when a test is over."""
     yield
-    assert all(not connections for connections in table._tables.values())
+    assert not table._table()
 
 
 async def test_a_call_keeps_its_turn(connection: Connection) -> None:

@@ -26,7 +26,7 @@ from django.db.models.query import QuerySet
 from django.dispatch import Signal
 
 from async_factory_boy.adapters import PersistenceAdapter
-from async_factory_boy.adapters.configuration import fields_option
+from async_factory_boy.adapters.configuration import check_names, fields_option
 from async_factory_boy.adapters.matching import ASK, are_hashable, matched, only_one
 from async_factory_boy.exceptions import AdapterError, ConfigurationError, OptionError, closest
 from async_factory_boy.options import CallOption
@@ -164,14 +164,9 @@ class DjangoAdapter(PersistenceAdapter[M]):
             problem = _unknown_alias(self.database)
             if problem:
                 raise ConfigurationError("database", problem, owner=owner)
-        for field in self.get_or_create:
-            if _column(model, field) is None:
-                raise ConfigurationError(
-                    "get_or_create",
-                    f"names {field!r}, which is not a field that {name} is stored with; it has: "
-                    f"{', '.join(sorted(one.name for one in model._meta.concrete_fields))}.",
-                    owner=owner,
-                )
+        unknown = [field for field in self.get_or_create if _column(model, field) is None]
+        names = [one.name for one in model._meta.concrete_fields]
+        check_names("get_or_create", unknown, names, owner=owner, model=model, what="stored field")
 
     def keys_of(self, model: type[M]) -> Mapping[str, Mapping[str, str]]:
         if not self.handles(model):

@@ -12,6 +12,7 @@ from django.db.models import Field, Model
 from django.db.models.query import QuerySet
 from django.db.models.signals import post_save, pre_save
 
+from async_factory_boy.adapters.paging import paged
 from async_factory_boy_django import relations
 from async_factory_boy_django.signals import muted_signals
 
@@ -121,8 +122,7 @@ def pages(values: Sequence[R], alias: str, *, parameters: int = 1) -> Iterable[S
         parameters: How many there are for each.
     """
     # SQLite nests no more than 1,000 conditions. https://www.sqlite.org/limits.html
-    size = max(min(200, _most_parameters(alias) // parameters), 1)
-    return (values[start : start + size] for start in range(0, len(values), size))
+    return paged(values, min(200, _most_parameters(alias) // parameters))
 
 
 def _most_parameters(alias: str) -> int:

@@ -187,8 +187,8 @@ def test_factory_before_apps_are_loaded() -> None:
         ),
         (
             {"django_get_or_create": ("nmae",)},
-            "OneFactory.Meta.django_get_or_create names 'nmae', which is not a field that Company "
-            "is stored with; it has: id, name, size.",
+            "OneFactory.Meta.django_get_or_create names 'nmae', which is not a stored field of "
+            "Company. Did you mean 'name'? It has: id, name, size.",
         ),
     ],
 )
@@ -223,8 +223,8 @@ def test_meta_of_the_wrong_kind(meta: dict[str, Any], problem: str) -> None:
 async def test_relation_that_is_no_column(field: str) -> None:
     """What is not stored with the object cannot identify it."""
     problem = (
-        f"OneFactory.Meta.django_get_or_create names '{field}', which is not a field that User is "
-        "stored with; it has: company, company_key, id, name, password."
+        f"OneFactory.Meta.django_get_or_create names '{field}', which is not a stored field of "
+        "User. It has: company, company_key, id, name, password."
     )
     with pytest.raises(ConfigurationError, match=f"^{re.escape(problem)}$"):
         await factory_of(User, django_get_or_create=(field,)).create_async()

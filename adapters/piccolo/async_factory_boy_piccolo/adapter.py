@@ -12,7 +12,6 @@ from collections.abc import (
     Callable,
     Generator,
     Hashable,
-    Iterator,
     Mapping,
     Sequence,
 )
@@ -36,8 +35,9 @@ from async_factory_boy import (
     OptionError,
 )
 from async_factory_boy.adapters import CallOption, ForEachUse, PersistenceAdapter
-from async_factory_boy.adapters.configuration import fields_option
+from async_factory_boy.adapters.configuration import check_names, fields_option
 from async_factory_boy.adapters.matching import answered, are_hashable, matched, only_one
+from async_factory_boy.adapters.paging import paged
 from async_factory_boy_piccolo import relations
 
 try:
@@ -147,14 +147,9 @@ class PiccoloAdapter(PersistenceAdapter[M]):
             )
         owner = type(self).__name__
         columns = {column._meta.name for column in model._meta.columns}
-        for field in self.get_or_create:
-            if field not in columns:
-                raise ConfigurationError(
-                    "get_or_create",
-                    f"names {field!r}, which is not a column of {name}; it has: "
-                    f"{', '.join(sorted(columns))}.",
-                    owner=owner,
-                )
+        check_names(
+            "get_or_create", self.get_or_create, columns, owner=owner, model=model, what="column"
+        )
         for path in self.prefetch:
             _check_path(model, path, owner)
         transaction = self.transaction(model)
@@ -210,7 +205,7 @@ class PiccoloAdapter(PersistenceAdapter[M]):
             return await super().find_many(model, lookups)
         found: list[tuple[Any, M]] = []
         with self._at_work(model):
-            for page in _pages(lookups, _PAGE // len(columns)):
+            for page in paged(lookups, _PAGE // len(columns)):
                 for row in await model.objects().where(_any_of(model, page)):
                     found.append((tuple(row[column._meta.name] for column in columns), row))
         return await answered(lookups, matched(asked, found), functools.partial(self.find, model))
@@ -257,8 +252,8 @@ class PiccoloAdapter(PersistenceAdapter[M]):
         keyed = [row for row in rows if row[name] is not None and not isinstance(row[name], Table)]
         related: dict[Any, Table] = {}
         with self._at_work(table):
-            for keys in _pages(list(dict.fromkeys(row[name] for row in keyed)), _PAGE):
-                for one in await table.objects().where(target.is_in(keys)):
+            for keys in paged(list(dict.fromkeys(row[name] for row in keyed)), _PAGE):
+                for one in await table.objects().where(target.is_in(list(keys))):
                     related[one[target._meta.name]] = one
             for row in keyed:
                 key = row[name]
@@ -385,7 +380,7 @@ async def _store(table: type[M], rows: Sequence[M]) -> None:
             if made_up:
                 await row.refresh(made_up)
         return
-    for page in _pages(rows, _rows_of_a_statement(table)):
+    for page in paged(rows, _rows_of_a_statement(table)):
         made_up = _made_up(table, page)
         stored = await table.insert(*page).returning(table._meta.primary_key, *made_up)
         for row, values in zip(page, stored, strict=True):
@@ -399,7 +394,7 @@ async def _relate(rows: Sequence[Table], given: Sequence[relations.Given]) -> No
         places = set(map(id, rows))
         links = relations.between(one for one in given if id(one.row) in places)
         for table, between in links.items():
-            for page in _pages(between, _rows_of_a_statement(table)):
+            for page in paged(between, _rows_of_a_statement(table)):
                 await table.insert(*page)
 
 
@@ -446,12 +441,6 @@ def _any_of(model: type[Table], lookups: Sequence[Mapping[str, Any]]) -> Combina
     # Halved, since a chain of so many would be too deep for SQLite, and for Python.
     middle = len(lookups) // 2
     return _any_of(model, lookups[:middle]) | _any_of(model, lookups[middle:])
-
-
-def _pages(values: Sequence[V], size: int) -> Iterator[list[V]]:
-    size = max(size, 1)
-    for start in range(0, len(values), size):
-        yield list(values[start : start + size])
 
 
 @asynccontextmanager

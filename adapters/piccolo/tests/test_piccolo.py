@@ -7,7 +7,7 @@ import datetime
 import sqlite3
 import sys
 import unittest
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from decimal import Decimal
 from types import ModuleType
 from typing import Any
@@ -54,15 +54,6 @@ from async_factory_boy import (
     bind,
 )
 from async_factory_boy.factory import AsyncFactory
-
-
-@pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
-    """No test leaves the use of anything behind."""
-    yield
-    assert not adapter._queues
-    assert not adapter._held.get()
-
 
 # Where rows are stored
 
@@ -261,13 +252,13 @@ async def test_cancelled_while_waiting(database: Engine[Any]) -> None:
     """A call that is cancelled while others use the transaction keeps nobody waiting."""
     done = asyncio.Event()
 
-    async with database.transaction() as transaction:
+    class Waiting(CompanyFactory):
+        @factory.post_generation
+        async def wait(company: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+            await done.wait()
 
-        async def others() -> None:
-            async with adapter._turn(transaction):
-                await done.wait()
-
-        working = asyncio.create_task(others())
+    async with database.transaction():
+        working = asyncio.create_task(Waiting.create_async(name="working"))
         calls = [
             asyncio.create_task(one.create_async(name="cancelled"))
             for one in (CompanyFactory, NamedCompanyFactory)
@@ -280,7 +271,8 @@ async def test_cancelled_while_waiting(database: Engine[Any]) -> None:
         await working
         assert all(isinstance(result, asyncio.CancelledError) for result in results)
         await NamedCompanyFactory.create_async(name="after")
-    assert [row["name"] for row in await Company.select(Company.name)] == ["after"]
+    names = [row["name"] for row in await Company.select(Company.name)]
+    assert names == ["working", "after"]
 
 
 async def test_cancelled_while_the_database_works(postgresql: Engine[Any]) -> None:
@@ -823,8 +815,8 @@ async def test_option_that_names_no_column(sqlite: Engine[Any]) -> None:
             piccolo_get_or_create = ("nmae",)
 
     text = (
-        r"Bad\.Meta\.piccolo_get_or_create names 'nmae', which is not a column of Company; it has: "
-        r"id, name, rank\."
+        r"Bad\.Meta\.piccolo_get_or_create names 'nmae', which is not a column of Company\. "
+        r"Did you mean 'name'\? It has: id, name, rank\."
     )
     with pytest.raises(ConfigurationError, match=text):
         await Bad.create_async()

@@ -17,7 +17,7 @@ from async_factory_boy.adapters._databases.statements import (
     Insertion,
     insertion,
     is_expression,
-    paged,
+    pages,
 )
 from async_factory_boy.exceptions import AdapterError
 
@@ -141,8 +141,7 @@ def _pages(
     width = len(table.c) + 4 * sum(
         column.default is not None and column.default.is_clause_element for column in table.c
     )
-    for page in paged(rows, _ROWS, width, database.url.dialect, dict.values):
-        yield rows[page]
+    return pages(rows, _ROWS, width, database.url.dialect, dict.values)
 
 
 async def _insert_page(

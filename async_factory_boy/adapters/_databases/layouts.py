@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
 from sqlalchemy.orm.attributes import set_committed_value
 
 from async_factory_boy.adapters._databases.rows import TableRow
-from async_factory_boy.adapters._databases.statements import paged
+from async_factory_boy.adapters._databases.statements import pages
 from async_factory_boy.adapters._mapped import attribute_of
 from async_factory_boy.adapters.matching import ASK, answered, are_hashable, matched, only_one
 from async_factory_boy.exceptions import AdapterError
@@ -264,10 +264,10 @@ async def records_of(
     dialect, width = database.url.dialect, len(lookups[0])
     size = min(_LOOKUPS, _COMPARISONS // width) if dialect == "sqlite" else _LOOKUPS
     found: list[tuple[Any, Record]] = []
-    for part in paged(lookups, size, width, dialect, lambda lookup: lookup.values()):
+    for page in pages(lookups, size, width, dialect, lambda lookup: lookup.values()):
         conditions: list[ColumnElement[bool]] = [
             and_(*(layout.column(name) == value for name, value in lookup.items()))
-            for lookup in lookups[part]
+            for lookup in page
         ]
         statement = _selected(layout, names).where(or_(*conditions))
         for record in await database.fetch_all(statement):

@@ -12,6 +12,8 @@ from sqlalchemy import Column, Table
 from sqlalchemy.engine import Compiled, Dialect
 from sqlalchemy.sql import ClauseElement
 
+from async_factory_boy.adapters.paging import paged
+
 T = TypeVar("T")
 
 
@@ -29,31 +31,28 @@ _PARAMETERS = {
 _LENGTH = 1_024_000
 
 
-def paged(
+def pages(
     items: Sequence[T],
-    size: int,
+    most: int,
     width: int,
     dialect: str,
     values_of: Callable[[T], Iterable[Any]],
-) -> Iterator[slice]:
-    """Yield which items go into one statement.
+) -> Iterator[Sequence[T]]:
+    """Yield items in order, as many at a time as go into one statement.
 
     Args:
         items: Rows, or lookups.
-        size: How many of them at most.
+        most: How many of them at most.
         width: How many parameters each of them is.
         dialect: The ``dialect`` of the database's URL.
         values_of: Returns the values of an item.
     """
-    size = max(1, min(size, _PARAMETERS.get(dialect, sys.maxsize) // (width or 1)))
-    start = length = 0
-    for end, item in enumerate(items):
-        own = sum(map(_length, values_of(item))) if dialect == "mysql" else 0
-        if end > start and (end - start == size or length + own > _LENGTH):
-            yield slice(start, end)
-            start, length = end, 0
-        length += own
-    yield slice(start, len(items))
+    most = min(most, _PARAMETERS.get(dialect, sys.maxsize) // (width or 1))
+    if dialect != "mysql":
+        return paged(items, most)
+    return paged(
+        items, most, size_of=lambda item: sum(map(_length, values_of(item))), largest=_LENGTH
+    )
 
 
 def _length(value: object) -> int:

@@ -26,6 +26,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 
 from async_factory_boy.adapters.base import PersistenceAdapter
 from async_factory_boy.adapters.matching import ASK, matched, only_one
+from async_factory_boy.adapters.paging import paged
 from async_factory_boy.exceptions import AdapterError, OptionError
 
 if TYPE_CHECKING:
@@ -259,11 +260,13 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
         # As the server compares them, which knows no more of values than their BSON.
         encoded = [_encoded(names, encode(values), options) for values in wanted]
         answers: list[Any] = []
-        for page in _pages(encoded, _PAGE):
-            cursor = collection.find(query(_any_of(wanted[page])), session=self.session)
+        pairs = list(zip(wanted, encoded, strict=True))
+        for page in paged(pairs, _PAGE, size_of=_size_of, largest=_BYTES):
+            condition = _any_of([values for values, _ in page])
+            cursor = collection.find(query(condition), session=self.session)
             documents = await cursor.to_list(None)
             found = [(_encoded(names, document, options), document) for document in documents]
-            answers += matched(encoded[page], found)
+            answers += matched([key for _, key in page], found)
         return answers
 
     async def find_document(
@@ -349,19 +352,13 @@ def _encoded(names: Sequence[str], values: Mapping[str, Any], options: CodecOpti
     return bson.encode({name: values.get(name) for name in names}, codec_options=options)
 
 
-def _pages(encoded: Sequence[bytes], count: int) -> Iterator[slice]:
-    """Yield which of some values go into one query: up to `count`, and of up to `_BYTES`."""
-    start = length = 0
-    for end, one in enumerate(encoded):
-        if end > start and (end - start == count or length + len(one) > _BYTES):
-            yield slice(start, end)
-            start, length = end, 0
-        length += len(one)
-    yield slice(start, len(encoded))
+def _size_of(one: tuple[Any, bytes]) -> int:
+    return len(one[1])
 
 
 def paged_ids(collection: AsyncCollection, ids: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """Yield as many ids at a time as a query can name; nearly always all of them."""
     options = cast("Any", collection).codec_options
-    encoded = [_encoded(["_id"], {"_id": one}, options) for one in ids]
-    return (ids[page] for page in _pages(encoded, len(ids)))
+    pairs = [(one, _encoded(["_id"], {"_id": one}, options)) for one in ids]
+    for page in paged(pairs, len(ids), size_of=_size_of, largest=_BYTES):
+        yield [one for one, _ in page]

@@ -23,6 +23,7 @@ from sqlalchemy.orm.exc import ObjectDeletedError
 from sqlalchemy.sql.base import ExecutableOption
 
 from async_factory_boy.adapters._sqlalchemy.layouts import layout_of
+from async_factory_boy.adapters.paging import paged
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
@@ -258,8 +259,8 @@ async def _select(
     # themselves when they are read.
     statement = select(mapper.class_).options(*options)
     with session.no_autoflush:
-        for start in range(0, len(states), PAGE):
-            keys = [state.identity for state in states[start : start + PAGE]]
+        for page in paged(states, PAGE):
+            keys = [state.identity for state in page]
             await all_of(session, statement.where(_has_key(mapper, keys)))
 
 

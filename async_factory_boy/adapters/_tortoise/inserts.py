@@ -20,13 +20,14 @@ from tortoise.queryset import QuerySet
 from tortoise.signals import Signals
 
 from async_factory_boy.adapters._tortoise.connections import outermost_transaction
-from async_factory_boy.adapters._tortoise.lookups import PAGE, all_of, paged
+from async_factory_boy.adapters._tortoise.lookups import PAGE, all_of
 from async_factory_boy.adapters._tortoise.overrides import (
     created,
     overrides_create,
     overrides_save,
 )
 from async_factory_boy.adapters._tortoise.stamps import plain_fields, restore, stamps_of
+from async_factory_boy.adapters.paging import paged
 from async_factory_boy.exceptions import AdapterError
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
@@ -119,6 +120,10 @@ class _Alike(NamedTuple):
 _Row = tuple[_Alike, M, list[Any]]
 
 
+def _length(row: _Row[Any]) -> int:
+    return sum(len(value) for value in row[2] if isinstance(value, str | bytes))
+
+
 @dataclass
 class _Page(Generic[M]):
     alike: _Alike
@@ -160,22 +165,14 @@ class _Inserts(Generic[M]):
         pages = []
         for alike, alike_rows in groupby(self._rows(instances), lambda row: row[0]):
             size = min(_ROWS, _PARAMETERS // (len(self.names[alike.key_is_given]) or 1))
-            while rows := list(islice(alike_rows, size)):
-                for some in self._of_bounded_length(rows):
-                    pages.append(_Page(alike, [row[1] for row in some], [row[2] for row in some]))
+            rows = list(alike_rows)
+            if self.executor.db.capabilities.dialect == "mysql":
+                divided = paged(rows, size, size_of=_length, largest=_LENGTH)
+            else:
+                divided = paged(rows, size)
+            for some in divided:
+                pages.append(_Page(alike, [row[1] for row in some], [row[2] for row in some]))
         return pages
-
-    def _of_bounded_length(self, rows: Sequence[_Row[M]]) -> Iterator[Sequence[_Row[M]]]:
-        start = 0
-        if self.executor.db.capabilities.dialect == "mysql":
-            length = 0
-            for end, (_, _, values) in enumerate(rows):
-                own = sum(len(value) for value in values if isinstance(value, str | bytes))
-                if length + own > _LENGTH and end > start:
-                    yield rows[start:end]
-                    start, length = end, 0
-                length += own
-        yield rows[start:]
 
     def _rows(self, instances: Iterable[M]) -> Iterator[_Row[M]]:
         converters = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from tortoise.expressions import Q
@@ -80,8 +80,3 @@ def any_of(names: Sequence[str], wanted: Sequence[Sequence[Any]]) -> Q:
     # Halved, since a long chain would be too deep a recursion for Tortoise.
     half = len(wanted) // 2
     return Q(any_of(names, wanted[:half]), any_of(names, wanted[half:]), join_type=Q.OR)
-
-
-def paged(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

@@ -19,7 +19,8 @@ from tortoise.fields.relational import (
 )
 from tortoise.models import Model
 
-from async_factory_boy.adapters._tortoise.lookups import PAGE, paged
+from async_factory_boy.adapters._tortoise.lookups import PAGE
+from async_factory_boy.adapters.paging import paged
 from async_factory_boy.exceptions import AdapterError, ConfigurationError
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
