@@ -195,7 +195,7 @@ async def test_gather_on_a_file_that_is_not_waited_for(sqlite: SQLiteEngine) -> 
 
 
 async def test_a_hook_that_waits_for_another_task(database: Engine[Any]) -> None:
-    """Outside of a transaction, a hook may wait for what a task beside it creates: a server, say."""
+    """Outside of a transaction, a hook may wait for what another task creates, such as a server."""
     asked, answered = asyncio.Event(), asyncio.Event()
 
     async def serve() -> None:
