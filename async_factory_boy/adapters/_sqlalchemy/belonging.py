@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstanceState, Session
+from sqlalchemy.orm import InstanceState, ORMExecuteState, Session
 from sqlalchemy.orm.attributes import get_history, instance_state, set_committed_value
 from sqlalchemy.orm.base import PassiveFlag
 from sqlalchemy.orm.collections import collection_adapter
@@ -35,6 +35,7 @@ class Belonging:
                 self._empty[state] = set(empty)
         if self._empty and not self._listens:
             event.listen(session.sync_session, "after_flush", self._flushed)
+            event.listen(session.sync_session, "do_orm_execute", self._executed)
             self._listens = True
 
     def is_empty(self, state: InstanceState[Any], name: str) -> bool:
@@ -72,6 +73,11 @@ class Belonging:
         if self._empty:
             for state in states:
                 self._empty.pop(state, None)
+
+    def _executed(self, state: ORMExecuteState) -> None:
+        """Take no collection for empty any more: a statement of a hook may have filled any."""
+        if not state.is_select:
+            self._empty.clear()
 
     def _flushed(self, session: Session, _: object) -> None:
         """Note that collections of new objects are no longer empty, whoever filled them."""
