@@ -64,7 +64,7 @@ class Plan:
         self._knows_types = knows_types
         self.forced_sequence: Any = None
         self.pre, self.post = _parsed(meta, extras)
-        self.agreements = relations.agreements(meta, extras)
+        self.agreements = relations.agreements(meta, extras, self.pre)
         self.evaluators: dict[str, Evaluate] = {}
         self._left_out: list[relations.Omission] = []
         """Relations that no object has."""
