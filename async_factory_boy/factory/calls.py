@@ -284,7 +284,7 @@ async def using(
             using = already
         else:
             turns = root.turns
-            await turns.use(key, keeps=bool(already))
+            await turns.use(key, in_use=bool(already))
             using = (*already, key)
         token = _place.set(Place(call, step, using))
         try:

@@ -21,7 +21,8 @@ from async_factory_boy.factory.step import RelatedInstance, Step, is_awaitable
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
 
-# How close a value is: the classes of a factory follow, by their place in its __mro__.
+# How close a value comes from; the lower, the closer. The classes of a factory have _CLASSES and
+# up, by their place in its __mro__. A name that nothing has a value for is behind all of them.
 _CALL = 0
 _TRAIT = 1
 _CLASSES = 2
@@ -62,6 +63,7 @@ class Closeness:
         ]
         if not places:
             return _NOWHERE
+        # Its contents a subclass inherits, so a parameter is from the farthest class that has it.
         return _CLASSES + (places[0] if parameter is None else places[-1])
 
     def traits(self, name: str) -> list[str]:

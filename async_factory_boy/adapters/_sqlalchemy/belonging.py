@@ -1,4 +1,9 @@
-"""Follows which new objects belong to collections that the session holds."""
+"""Follows which new objects belong to collections that the session holds.
+
+SQLAlchemy updates ``company.users`` where ``user.company`` is set, but not for ``user.company_id``.
+And what an object has in an eager collection, only a SELECT would say: for one that is new, it is
+known to be nothing until something refers to its key.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +29,9 @@ class Belonging:
 
     def __init__(self) -> None:
         self._empty: WeakKeyDictionary[InstanceState[Any], set[str]] = WeakKeyDictionary()
+        """For new objects, the eager collections that need no SELECT, since nothing is in them."""
         self._stale: WeakKeyDictionary[InstanceState[Any], set[str]] = WeakKeyDictionary()
+        """Loaded collections that lack an object which belongs to them by its foreign key."""
         self._listens = False
 
     def note_new(self, session: AsyncSession, states: Iterable[InstanceState[Any]]) -> None:
