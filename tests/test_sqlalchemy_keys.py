@@ -213,16 +213,22 @@ async def test_relation_that_the_session_does_not_hold(session: AsyncSession) ->
 
 
 async def test_composite_key(session: AsyncSession, statements: list[str]) -> None:
-    """A branch is left out where both columns of its key are given, and made where one is."""
+    """A branch is left out where both columns of its key are given, and made where one is.
+
+    Then it has to have that one, which SQLAlchemy would replace without a word.
+    """
     branch = await BranchFactory.create_async()
     given = {"tenant": None, "payer": None, "branch_tenant": branch.tenant_id}
     statements.clear()
     user = await UserFactory.create_async(**given, branch_no=branch.number)
     assert statements == ["INSERT INTO person"]
     assert user.branch is branch
-    user = await UserFactory.create_async(**given)
+    user = await UserFactory.create_async(**given, branch__tenant_id=branch.tenant_id)
     assert user.branch is not branch
+    assert user.branch_tenant == branch.tenant_id
     assert await count(session, Branch) == 2
+    with pytest.raises(ConfigurationError, match="branch_tenant is given as 1, but the branch"):
+        await UserFactory.create_async(**given)
 
 
 async def test_key_that_is_part_of_the_primary_key(session: AsyncSession) -> None:

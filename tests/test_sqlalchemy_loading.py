@@ -7,7 +7,17 @@ from typing import Any
 
 import factory
 import pytest
-from sqlalchemy import ForeignKey, String, event, func, inspect, literal_column, select
+from sqlalchemy import (
+    ForeignKey,
+    String,
+    event,
+    func,
+    insert,
+    inspect,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import (
@@ -387,3 +397,26 @@ async def test_collection_that_a_hook_adds_to(session: AsyncSession) -> None:
     shop = await LoadedFactory.create_async()
     await Factory.create_async()
     assert len(shop.lazily) == 1
+
+
+@pytest.mark.parametrize("statement", ["insert of a class", "insert into a table", "text"])
+@pytest.mark.parametrize("name", EAGER)
+async def test_collection_that_a_statement_fills(
+    session: AsyncSession, name: str, statement: str
+) -> None:
+    """A hook may fill an eager collection by a statement: it is loaded, not taken for empty."""
+
+    class Factory(ShopFactory):
+        @factory.post_generation
+        async def fill(shop: Shop, create: bool, extracted: Any, **kwargs: Any) -> None:
+            key = f"{name}_id"
+            if statement == "text":
+                update = text(f"UPDATE item SET {key} = :shop WHERE id = :item")
+                await session.execute(update, {"shop": shop.id, "item": items.pop()})
+            else:
+                into: Any = Item if statement == "insert of a class" else Item.__table__
+                await session.execute(insert(into).values({key: shop.id}))
+
+    items = [item.id for item in await ItemFactory.create_batch_async(3)]
+    shops = [await Factory.create_async(), *await Factory.create_batch_async(2)]
+    assert [len(getattr(shop, name)) for shop in shops] == [1, 1, 1]

@@ -5,18 +5,28 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from async_factory_boy.adapters.validation import check_attributes, check_complete, check_methods
 from async_factory_boy.exceptions import AdapterError
 from async_factory_boy.options import CallOption, declare, in_force
 
-__all__ = ["PersistenceAdapter"]
+__all__ = ["ForEachUse", "PersistenceAdapter"]
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
 
 M = TypeVar("M")
+
+
+class ForEachUse(NamedTuple):
+    """A key that a call takes anew for each use, and does not keep until it ends.
+
+    For `PersistenceAdapter.connection_key`, where nothing that is left open between two uses could
+    be disturbed: a database that takes one writer at a time, say.
+    """
+
+    key: Hashable
 
 
 class PersistenceAdapter(ABC, Generic[M]):

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from greenlet import getcurrent
 
 from async_factory_boy import engine, observing, options
-from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.adapters import ForEachUse, PersistenceAdapter
 from async_factory_boy.factory.turns import Turns
 
 if TYPE_CHECKING:
@@ -104,10 +104,12 @@ class Call:
     is_over: bool = False
     """Whether it has ended. A task that it has started may go on."""
 
+    _under_way: int = 0
+    """Of an outermost call: how many calls that are part of it, itself included, are not over."""
+
     def __init__(self, within: Call | None = None) -> None:
-        while within is not None and within.is_over:
-            within = within.within  # a task has outlived what has started it
-        self.within: Call | None = within
+        self.within: Call | None = _not_over(within)
+        within = self.within
         self._root: Call | None = None if within is None else within.root
         self.postponed: list[Save[Any]] = []
         """What is to be stored when somebody could tell, or the call ends."""
@@ -160,6 +162,7 @@ class Call:
         return use
 
     def __enter__(self) -> Call:
+        self.root._under_way += 1
         before = _place.get()
         if before is not None and before.call.root is self.root:
             place = Place(self, None, before.using, before.path)
@@ -174,18 +177,22 @@ class Call:
         self._before.__exit__()
         options.take_back(_place, self._token)
         self.is_over = True
-        if self.root is self:
-            self.turns.let_go()
+        root = self.root
+        root._under_way -= 1
+        # A call in a task that outlives the outermost one goes on in its turn, and ends it.
+        if not root._under_way:
+            root.turns.let_go()
 
     async def finish(self) -> None:
-        """Have what it has stored made whole; at the end of the outermost call, commit it."""
-        if self.within is None:
+        """Have what it has stored made whole; where no call around it will, commit it."""
+        within = _not_over(self.within)
+        if within is None:
             await self._do("flush", "refresh", "commit")
             return
         await self._do("refresh")
         for use in self._uses:
             # What the rest of the outer call does may leave its objects out of date again.
-            self.within.note(use.adapter, use.model, use.in_force, list(use.instances.values()))
+            within.note(use.adapter, use.model, use.in_force, list(use.instances.values()))
 
     async def _do(self, *methods: str) -> None:
         if len(self._uses) == 1:  # in one go, as nearly always
@@ -194,6 +201,13 @@ class Call:
         for method in methods:
             for use in self._uses:
                 await use.do(self, (method,))
+
+
+def _not_over(call: Call | None) -> Call | None:
+    """Return the innermost call that goes on: a task may outlive the one that has started it."""
+    while call is not None and call.is_over:
+        call = call.within
+    return call
 
 
 @lru_cache(maxsize=256)
@@ -270,7 +284,7 @@ async def using(
             using = already
         else:
             turns = root.turns
-            await turns.use(key, keeps=bool(already))
+            await turns.use(key, in_use=bool(already))
             using = (*already, key)
         token = _place.set(Place(call, step, using))
         try:
@@ -283,7 +297,7 @@ async def using(
 
 def is_free(call: Call, key: Hashable) -> bool:
     """Return whether the calling code may use a connection at once; take it if it is free."""
-    if key is None or call.root.turns.take_now(key):
+    if key is None or isinstance(key, ForEachUse) or call.root.turns.take_now(key):
         return True
     place = _place.get()
     return place is not None and key in place.using
@@ -293,9 +307,11 @@ def is_free(call: Call, key: Hashable) -> bool:
 def uncommitted() -> Generator[Call]:
     """Make all calls inside the block part of one that commits nothing."""
     call = Call()
+    call._under_way = 1
     token = _place.set(Place(call))
     try:
         yield call
     finally:
         call.is_over = True
+        call._under_way -= 1
         options.take_back(_place, token)

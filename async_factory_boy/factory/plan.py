@@ -62,7 +62,7 @@ class Plan:
         self.counter = upstream.counting(meta)
         self._next_sequence, self._prepare_arguments, self.instantiate = upstream.making(meta)
         self.pre, self.post = _parsed(meta, extras)
-        self.agreements = relations.agreements(meta, extras)
+        self.agreements = relations.agreements(meta, extras, self.pre)
         self.evaluators: dict[str, Evaluate] = {}
         self._left_out: list[relations.Omission] = []
         """Relations that no object has."""

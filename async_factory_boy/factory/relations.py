@@ -20,7 +20,8 @@ from async_factory_boy.factory.upstream import SKIP, factory_of, overrides, para
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
 
-# How close a value is: the classes of a factory follow, by their place in its __mro__.
+# How close a value comes from; the lower, the closer. The classes of a factory have _CLASSES and
+# up, by their place in its __mro__. A name that nothing has a value for is behind all of them.
 _CALL = 0
 _TRAIT = 1
 _CLASSES = 2
@@ -61,6 +62,7 @@ class Closeness:
         ]
         if not places:
             return _NOWHERE
+        # Its contents a subclass inherits, so a parameter is from the farthest class that has it.
         return _CLASSES + (places[0] if parameter is None else places[-1])
 
     def traits(self, name: str) -> list[str]:
@@ -224,21 +226,28 @@ def omissions(meta: Any, extras: Mapping[str, Any], declared: Iterable[str]) -> 
 
 
 class Agreement:
-    """Has a relation and its keys, if both are given, be the same.
+    """Has a relation and its keys be the same, if keys are given besides it.
 
     Args:
         factory: The factory.
         relation: The relation.
         keys: Those of its keys that are given, with what they are equal to.
+        is_given: Whether the relation is given too. Otherwise it is declared, and some of its keys
+            are not given, so that it is not left out.
     """
 
-    def __init__(self, factory: Any, relation: str, keys: Mapping[str, str]) -> None:
+    def __init__(
+        self, factory: Any, relation: str, keys: Mapping[str, str], *, is_given: bool
+    ) -> None:
         self._factory = factory
         self._relation = relation
         self._keys = keys
+        self._is_given = is_given
 
     def check_given(self, given: Mapping[str, Any], is_declared: Callable[[Any], bool]) -> None:
         """Raise ConfigurationError for plain values that contradict each other."""
+        if not self._is_given:
+            return
         related = given[self._relation]
         # Not is_awaitable(related): some models have an __await__().
         if related is not RelatedInstance and not is_declared(related):
@@ -260,6 +269,8 @@ class Agreement:
         for key, value in values.items():
             if value is SKIP or related is SKIP:
                 continue
+            if related is None and not self._is_given:
+                continue  # a key may belong to another relation as well
             remote = self._keys[key]
             # Not getattr(), which may ask the database.
             known = (
@@ -269,22 +280,29 @@ class Agreement:
             if known is _UNKNOWN or (known == value) is not False or str(known) == str(value):
                 continue
             is_ = "is None" if related is None else f"has {shown(known)} for its {remote}"
+            if self._is_given:
+                origin, instead = "given", f"give {key} or {self._relation}, not both"
+            else:
+                origin = "declared"
+                instead = f"give {self._relation}__{remote} too, or all keys of {self._relation}"
             raise ConfigurationError(
                 key,
-                f"is given as {shown(value)}, but the {self._relation} that is given {is_}; "
-                f"give {key} or {self._relation}, not both.",
+                f"is given as {shown(value)}, but the {self._relation} that is {origin} {is_}; "
+                f"{instead}.",
                 owner=self._factory.__name__,
             )
 
 
-def agreements(meta: Any, extras: Mapping[str, Any]) -> list[Agreement]:
+def agreements(meta: Any, extras: Mapping[str, Any], declared: Iterable[str]) -> list[Agreement]:
     """Return what has to agree, in calls with certain keywords."""
     found = []
-    if len(extras) > 1:
+    names = frozenset(declared)
+    if extras:
         for relation, keys in relations_of(meta).items():
             given = {key: remote for key, remote in keys.items() if key in extras}
-            if given and relation in extras:
-                found.append(Agreement(factory_of(meta), relation, given))
+            is_given = relation in extras
+            if given and (is_given or (relation in names and not names.issuperset(keys))):
+                found.append(Agreement(factory_of(meta), relation, given, is_given=is_given))
     return found
 
 

@@ -3,7 +3,8 @@
 An adapter says by `connection_key` what one task at a time may use, such as a session. The
 outermost call takes it when it first stores something there, and keeps it until it ends: between
 two flushes of its own, no other call flushes what its hooks have changed so far. Code that the
-call itself runs, in whatever task, uses the connection within that turn.
+call itself runs, in whatever task, uses the connection within that turn. A key `ForEachUse` it
+keeps for one use only.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections import deque
 from collections.abc import Hashable
 from weakref import WeakKeyDictionary
 
+from async_factory_boy.adapters.base import ForEachUse
+
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
 
@@ -20,14 +23,14 @@ __tracebackhide__ = True
 class _Lock:
     """A connection that a call has taken."""
 
-    __slots__ = ("busy", "idle", "waiting")
+    __slots__ = ("busy", "waiting_calls", "waiting_tasks")
 
     def __init__(self) -> None:
-        self.waiting: deque[asyncio.Future[None]] = deque()
+        self.waiting_calls: deque[asyncio.Future[None]] = deque()
         """The other calls that wait for it, in order."""
         self.busy = False
         """Whether a task of the call uses it at this moment."""
-        self.idle: deque[asyncio.Future[None]] = deque()
+        self.waiting_tasks: deque[asyncio.Future[None]] = deque()
         """The other tasks of the call that wait for the end of that."""
 
 
@@ -67,26 +70,29 @@ class Turns:
         self._held[key] = self._table[key] = _Lock()
         return True
 
-    async def use(self, key: Hashable, *, keeps: bool) -> None:
+    async def use(self, key: Hashable, *, in_use: bool) -> None:
         """Begin to use a connection, when it is the turn of the call, and of the running task.
 
         Args:
             key: The connection.
-            keeps: Whether the running task uses another one, which it cannot let go of.
+            in_use: Whether the running task is in the middle of using another one, which it
+                therefore cannot let go of while it waits.
         """
         while not self.take_now(key):
             if key in self._held:
                 await _end_of_use(self._held[key])
             else:
-                await self._take(key, keeps=keeps)
+                await self._take(key, in_use=in_use)
         self._held[key].busy = True
 
     def end_use(self, key: Hashable) -> None:
         """Let another task of the call use a connection."""
         lock = self._held[key]
         lock.busy = False
-        while lock.idle:
-            _wake(lock.idle.popleft())
+        while lock.waiting_tasks:
+            _wake(lock.waiting_tasks.popleft())
+        if isinstance(key, ForEachUse):
+            self._hand_on(key, self._held.pop(key))
 
     def let_go(self) -> None:
         """Let go of all connections."""
@@ -94,16 +100,17 @@ class Turns:
             key, lock = self._held.popitem()
             self._hand_on(key, lock)
 
-    async def _take(self, key: Hashable, *, keeps: bool) -> None:
+    async def _take(self, key: Hashable, *, in_use: bool) -> None:
         if self._taking is None:
             self._taking = asyncio.Lock()
         async with self._taking:
             if key in self._held:
                 return
             wanted = [key]
-            if self._held and not keeps:
-                # Take all of them in an order that every call keeps. Or two calls could wait for
-                # each other, each for what the other one has.
+            if self._held and not in_use:
+                # Two calls must not wait for each other, each for what the other one has. So let
+                # go of all, and take them again with the new one, in an order that is the same
+                # for every call. In between, others may use them: no task of this call does.
                 while any(lock.busy for lock in self._held.values()):
                     await _end_of_use(next(lock for lock in self._held.values() if lock.busy))
                 wanted = sorted([*self._held, key], key=hash)
@@ -118,12 +125,12 @@ class Turns:
             lock = table[key] = _Lock()
             return lock
         future = asyncio.get_running_loop().create_future()
-        lock.waiting.append(future)
+        lock.waiting_calls.append(future)
         try:
             await future
         except BaseException:
-            if future in lock.waiting:
-                lock.waiting.remove(future)
+            if future in lock.waiting_calls:
+                lock.waiting_calls.remove(future)
             elif not future.cancelled():  # its turn came at the same moment
                 self._hand_on(key, lock)
             raise
@@ -131,8 +138,8 @@ class Turns:
 
     def _hand_on(self, key: Hashable, lock: _Lock) -> None:
         """Give a connection to the call that has waited longest."""
-        while lock.waiting:
-            if _wake(lock.waiting.popleft()):
+        while lock.waiting_calls:
+            if _wake(lock.waiting_calls.popleft()):
                 return
         if self._table is not None:
             self._table.pop(key, None)
@@ -140,7 +147,7 @@ class Turns:
 
 async def _end_of_use(lock: _Lock) -> None:
     future = asyncio.get_running_loop().create_future()
-    lock.idle.append(future)
+    lock.waiting_tasks.append(future)
     await future
 
 

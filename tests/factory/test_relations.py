@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -82,8 +83,26 @@ async def test_all_keys_are_given(family: Family) -> None:
     user = await family.UserFactory.create_async(region="us", tenant_code="x")
     assert vars(user) == {"name": "ada", "region": "us", "tenant_code": "x"}
     assert family.adapter.stored(Tenant) == []
-    user = await family.UserFactory.create_async(region="us")
+    user = await family.UserFactory.create_async(region="eu")
     assert family.adapter.stored(Tenant) == [user.tenant]
+
+
+@pytest.mark.parametrize("size", [1, 2])
+async def test_some_keys_contradict_the_relation(family: Family, size: int) -> None:
+    """Some of the keys, given, have to be those of the relation, which would replace them."""
+    message = (
+        "UserFactory.region is given as 'us', but the tenant that is declared has 'eu' for its "
+        "region; give tenant__region too, or all keys of tenant."
+    )
+    with pytest.raises(ConfigurationError, match=f"^{re.escape(message)}"):
+        await family.UserFactory.create_batch_async(size, region="us")
+    users = await family.UserFactory.create_batch_async(size, region="us", tenant__region="us")
+    assert [user.tenant.region for user in users] == ["us"] * size
+
+    class AloneFactory(family.UserFactory):  # type: ignore[name-defined, misc]
+        tenant = None
+
+    assert (await AloneFactory.create_async(region="us")).region == "us"
 
 
 async def test_none_is_given(family: Family) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import factory
 import pytest
 
-from async_factory_boy.adapters import CallOption, PersistenceAdapter
+from async_factory_boy.adapters import CallOption, ForEachUse, PersistenceAdapter
 from async_factory_boy.factory import AsyncFactory
 from async_factory_boy.factory import turns as table
 from tests.factory.limits import all_of, within_limit
@@ -201,6 +201,75 @@ async def test_two_connections_in_opposite_order() -> None:
 
     await within_limit(all_of(*(using(*pair) for pair in [(one, two), (two, one)] * 3)))
     assert len(one.stored) == len(two.stored) == 9
+
+
+async def test_a_connection_for_each_use(connection: Connection) -> None:
+    """What is kept for each use only, other tasks use while a hook waits for them."""
+
+    class Briefly(ConnectionAdapter):
+        def connection_key(self, model: type[Any]) -> Hashable:
+            return ForEachUse(self.connection())
+
+    class BrieflyFactory(ItemFactory):
+        class Meta:
+            adapter = Briefly()
+
+    wanted: asyncio.Queue[asyncio.Future[None]] = asyncio.Queue()
+
+    async def serve() -> None:
+        while True:
+            done = await wanted.get()
+            await BrieflyFactory.create_batch_async(2, name="other", turns_connection=connection)
+            done.set_result(None)
+
+    class Asking(BrieflyFactory):
+        @factory.post_generation
+        async def hook(item: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+            done = asyncio.get_running_loop().create_future()
+            await wanted.put(done)
+            await done
+
+    server = asyncio.create_task(serve())
+    calls = (Asking.create_async(turns_connection=connection) for _ in range(5))
+    await within_limit(all_of(*calls))
+    server.cancel()
+    assert sorted(connection.stored) == ["item"] * 5 + ["other"] * 10
+
+
+@pytest.mark.parametrize("tasks", [1, 3])
+async def test_a_task_that_outlives_its_call(connection: Connection, tasks: int) -> None:
+    """Calls that go on in tasks of a hook when its call is over end its turn, and commit."""
+    commits: list[int] = []
+    started: list[asyncio.Task[Any]] = []
+    go_on = asyncio.Event()
+
+    class Committing(ConnectionAdapter):
+        async def commit(self) -> None:
+            commits.append(len(self.connection().stored))
+
+    async def once_over() -> str:
+        await go_on.wait()
+        return "late"
+
+    class LateFactory(OtherFactory):
+        class Meta:
+            adapter = Committing()
+
+        name = factory.LazyFunction(once_over)
+
+    class Starting(ItemFactory):
+        @factory.post_generation
+        async def hook(item: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+            started.extend(asyncio.create_task(LateFactory.create_async()) for _ in range(tasks))
+            await asyncio.sleep(0.01)
+
+    await within_limit(Starting.create_async(turns_connection=connection))
+    go_on.set()
+    await within_limit(all_of(*started))
+    await within_limit(ItemFactory.create_async(name="after", turns_connection=connection))
+    assert connection.stored == ["item", *["late"] * tasks, "after"]
+    assert len(commits) == tasks
+    assert commits[-1] == 1 + tasks
 
 
 async def test_an_error_ends_the_turn(connection: Connection) -> None:

@@ -34,7 +34,7 @@ from async_factory_boy import (
     MissingOptionError,
     OptionError,
 )
-from async_factory_boy.adapters import CallOption, PersistenceAdapter
+from async_factory_boy.adapters import CallOption, ForEachUse, PersistenceAdapter
 from async_factory_boy.adapters.configuration import check_names, fields_option
 from async_factory_boy.adapters.matching import answered, are_hashable, matched, only_one
 from async_factory_boy.adapters.paging import paged
@@ -162,7 +162,7 @@ class PiccoloAdapter(PersistenceAdapter[M]):
         transaction, engine = self.transaction(model), _engine(model)
         if transaction is None and isinstance(engine, SQLiteEngine):
             # Each statement has a connection of its own there, and a file one writer at a time.
-            return engine
+            return ForEachUse(engine)
         return transaction
 
     def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:

@@ -194,6 +194,27 @@ async def test_gather_on_a_file_that_is_not_waited_for(sqlite: SQLiteEngine) -> 
     assert await User.count() == 20
 
 
+async def test_a_hook_that_waits_for_another_task(database: Engine[Any]) -> None:
+    """Outside of a transaction, a hook may wait for what another task creates, such as a server."""
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def serve() -> None:
+        await asked.wait()
+        await CompanyFactory.create_async()
+        answered.set()
+
+    class Asking(UserFactory):
+        @factory.post_generation
+        async def ask(user: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+            asked.set()
+            await answered.wait()
+
+    server = asyncio.create_task(serve())
+    await asyncio.wait_for(Asking.create_async(), 10)
+    await server
+    assert await Company.count() == 2
+
+
 async def test_gather_in_a_transaction(database: Engine[Any]) -> None:
     """Many calls at once share a transaction, whose connection takes one statement at a time."""
 

@@ -1,4 +1,9 @@
-"""Follows which new objects belong to collections that the session holds."""
+"""Follows which new objects belong to collections that the session holds.
+
+SQLAlchemy updates ``company.users`` where ``user.company`` is set, but not for ``user.company_id``.
+And what an object has in an eager collection, only a SELECT would say: for one that is new, it is
+known to be nothing until something refers to its key.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstanceState, Session
+from sqlalchemy.orm import InstanceState, ORMExecuteState, Session
 from sqlalchemy.orm.attributes import get_history, instance_state, set_committed_value
 from sqlalchemy.orm.base import PassiveFlag
 from sqlalchemy.orm.collections import collection_adapter
@@ -24,7 +29,9 @@ class Belonging:
 
     def __init__(self) -> None:
         self._empty: WeakKeyDictionary[InstanceState[Any], set[str]] = WeakKeyDictionary()
+        """For new objects, the eager collections that need no SELECT, since nothing is in them."""
         self._stale: WeakKeyDictionary[InstanceState[Any], set[str]] = WeakKeyDictionary()
+        """Loaded collections that lack an object which belongs to them by its foreign key."""
         self._listens = False
 
     def note_new(self, session: AsyncSession, states: Iterable[InstanceState[Any]]) -> None:
@@ -35,6 +42,7 @@ class Belonging:
                 self._empty[state] = set(empty)
         if self._empty and not self._listens:
             event.listen(session.sync_session, "after_flush", self._flushed)
+            event.listen(session.sync_session, "do_orm_execute", self._executed)
             self._listens = True
 
     def is_empty(self, state: InstanceState[Any], name: str) -> bool:
@@ -72,6 +80,11 @@ class Belonging:
         if self._empty:
             for state in states:
                 self._empty.pop(state, None)
+
+    def _executed(self, state: ORMExecuteState) -> None:
+        """Take no collection for empty any more: a statement of a hook may have filled any."""
+        if not state.is_select:
+            self._empty.clear()
 
     def _flushed(self, session: Session, _: object) -> None:
         """Note that collections of new objects are no longer empty, whoever filled them."""

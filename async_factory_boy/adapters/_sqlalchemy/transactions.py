@@ -126,7 +126,8 @@ async def flush_new(
         with _inserted_one_by_one(risky):
             await session.flush()
     elif sync.new or sync.dirty or all(issubclass(one, (TypeDecorator, *EXACT)) for one in types):
-        # Setting a savepoint would flush others that are related to these, without these.
+        # Without a savepoint, since setting one flushes what the session has so far. That may refer
+        # to these objects, which are not in the session yet.
         session.add_all(instances)
         await session.flush()
     else:
