@@ -158,6 +158,40 @@ class BeanieAdapter(ClientSessionAdapter[M]):
             await self._restore_revision(saved, revision)
         return cast("M", saved)
 
+    async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
+        document = cast("type[Document]", model)
+        # Not from Beanie's cache: what that holds may be gone.
+        found = document.find(
+            equal_to(_stored(document, lookup)),
+            session=cast("Any", self.session),
+            ignore_cache=True,
+        )
+        return cast("M | None", only_one(await found.limit(2).to_list(), model, lookup))
+
+    async def find_many(
+        self, model: type[M], lookups: Sequence[Mapping[str, Any]]
+    ) -> Sequence[M | None]:
+        document = cast("type[Document]", model)
+        encoders = cast("Any", document).get_bson_encoders()
+        found = await self.find_documents(
+            _collection(document),
+            [_stored(document, lookup) for lookup in lookups],
+            # With the conditions that Beanie adds for documents that share a collection.
+            query=lambda condition: document.find(condition).get_filter_query(),
+            encode=Encoder(custom_encoders=encoders).encode,
+        )
+        answers = [row if row in (None, ASK) else parse_obj(document, row) for row in found]
+        return await answered(lookups, answers, partial(self.find, model))
+
+    async def refresh(self, instances: Sequence[M]) -> None:
+        if not self.fetch_links:
+            return
+        of_class: dict[type[Document], list[Document]] = {}
+        for instance in cast("Sequence[Document]", instances):
+            of_class.setdefault(type(instance), []).append(instance)
+        for document, some in of_class.items():
+            await self._fetch_links(document, some)
+
     async def _restore_revision(self, document: Document, revision: UUID) -> None:
         """Store the revision id that a document was given, which ``insert()`` has replaced."""
         document.revision_id = revision
@@ -226,40 +260,6 @@ class BeanieAdapter(ClientSessionAdapter[M]):
         if _actions(kind, ActionDirections.AFTER):
             for document in documents:
                 await _run_actions(document, ActionDirections.AFTER)
-
-    async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
-        document = cast("type[Document]", model)
-        # Not from Beanie's cache: what that holds may be gone.
-        found = document.find(
-            equal_to(_stored(document, lookup)),
-            session=cast("Any", self.session),
-            ignore_cache=True,
-        )
-        return cast("M | None", only_one(await found.limit(2).to_list(), model, lookup))
-
-    async def find_many(
-        self, model: type[M], lookups: Sequence[Mapping[str, Any]]
-    ) -> Sequence[M | None]:
-        document = cast("type[Document]", model)
-        encoders = cast("Any", document).get_bson_encoders()
-        found = await self.find_documents(
-            _collection(document),
-            [_stored(document, lookup) for lookup in lookups],
-            # With the conditions that Beanie adds for documents that share a collection.
-            query=lambda condition: document.find(condition).get_filter_query(),
-            encode=Encoder(custom_encoders=encoders).encode,
-        )
-        answers = [row if row in (None, ASK) else parse_obj(document, row) for row in found]
-        return await answered(lookups, answers, partial(self.find, model))
-
-    async def refresh(self, instances: Sequence[M]) -> None:
-        if not self.fetch_links:
-            return
-        of_class: dict[type[Document], list[Document]] = {}
-        for instance in cast("Sequence[Document]", instances):
-            of_class.setdefault(type(instance), []).append(instance)
-        for document, some in of_class.items():
-            await self._fetch_links(document, some)
 
     async def _fetch_links(self, document: type[Document], instances: Sequence[Document]) -> None:
         # Not document.fetch_link(): it takes no session, and Beanie 1 knows no BackLink there.

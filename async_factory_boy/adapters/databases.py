@@ -164,12 +164,6 @@ class DatabasesAdapter(PersistenceAdapter[M]):
             )
         return database
 
-    def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
-        # What the callable returns may go by a context variable of the calling hook.
-        if self.databases_database is not None or not callable(self.database):
-            return {}
-        return {"databases_database": self.current_database()}
-
     def check(self, model: type[M]) -> None:
         layout = layout_of(model)
         check_names(
@@ -196,12 +190,6 @@ class DatabasesAdapter(PersistenceAdapter[M]):
         mapper = None if isinstance(model, Table) else inspect(model, raiseerr=False)
         return keys_of(mapper) if isinstance(mapper, Mapper) else {}
 
-    def connection_key(self, model: type[M]) -> Hashable:
-        # A task has a connection of its own, except with force_rollback=True. There a savepoint
-        # set by one task would enclose what the others store, and databases would take its end for
-        # theirs.
-        return self.current_database().connection()
-
     def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
         if not isinstance(model, Table):
             return super().build(model, args, kwargs)
@@ -226,15 +214,6 @@ class DatabasesAdapter(PersistenceAdapter[M]):
                     async with database.transaction():
                         await insert_objects(database, layout, some)
         return instances
-
-    async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
-        async with self.current_database().transaction():
-            return await self.save_many(await build())
-
-    @asynccontextmanager
-    async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
-        async with self.current_database().transaction(force_rollback=True):
-            yield {}
 
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         layout = layout_of(model)
@@ -262,6 +241,27 @@ class DatabasesAdapter(PersistenceAdapter[M]):
         if database.url.dialect == "mysql":
             statement = statement.with_for_update(read=True)
         return await fetch(database, layout, lookup, statement)
+
+    async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
+        async with self.current_database().transaction():
+            return await self.save_many(await build())
+
+    def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
+        # What the callable returns may go by a context variable of the calling hook.
+        if self.databases_database is not None or not callable(self.database):
+            return {}
+        return {"databases_database": self.current_database()}
+
+    def connection_key(self, model: type[M]) -> Hashable:
+        # A task has a connection of its own, except with force_rollback=True. There a savepoint
+        # set by one task would enclose what the others store, and databases would take its end for
+        # theirs.
+        return self.current_database().connection()
+
+    @asynccontextmanager
+    async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
+        async with self.current_database().transaction(force_rollback=True):
+            yield {}
 
 
 def _is_of_another_loop(database: Database) -> bool:

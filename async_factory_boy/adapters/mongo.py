@@ -170,11 +170,6 @@ class MongoAdapter(ClientSessionAdapter[M]):
         await self.current_collection().insert_one(document, session=self.session)
         return data
 
-    async def store(self, instances: Sequence[M], stored: list[Any]) -> Sequence[M]:
-        documents = [document_of(instance) for instance in instances]
-        await self.insert_many(self.current_collection(), documents, stored)
-        return instances
-
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         model = class_of(model)
         kind = kind_of(model)
@@ -191,3 +186,8 @@ class MongoAdapter(ClientSessionAdapter[M]):
         found = await self.find_documents(self.current_collection(), wanted)
         answers = [one if one in (None, ASK) else kind.load(of_class, one) for one in found]
         return await answered(lookups, answers, partial(self.find, model))
+
+    async def store(self, instances: Sequence[M], stored: list[Any]) -> Sequence[M]:
+        documents = [document_of(instance) for instance in instances]
+        await self.insert_many(self.current_collection(), documents, stored)
+        return instances

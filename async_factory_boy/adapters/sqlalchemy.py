@@ -201,13 +201,6 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         current: AsyncSession = session() if isinstance(session, async_scoped_session) else session
         return current
 
-    def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
-        # What the factory or the registry returns may go by a context variable of the calling hook.
-        given = self.sqlalchemy_session
-        if isinstance(given, AsyncSession) or (given is None and self.session_factory is None):
-            return {}
-        return {"sqlalchemy_session": self.session()}
-
     def check(self, model: type[M]) -> None:
         mapper = inspect(model, raiseerr=False)
         if not isinstance(mapper, Mapper):
@@ -234,8 +227,15 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
                 "async with Session() as session: ..."
             )
 
-    def connection_key(self, model: type[M]) -> Hashable:
-        return self.session()  # which one task at a time may use
+    def takes(self, model: type[M], name: str) -> bool | None:
+        mapper = cast("Mapper[M]", inspect(model))
+        if mapper.class_manager.original_init is not default_constructor:
+            return None
+        return hasattr(model, name)
+
+    def keys_of(self, model: type[M]) -> Mapping[str, Mapping[str, str]]:
+        mapper = inspect(model, raiseerr=False)
+        return keys_of(mapper) if isinstance(mapper, Mapper) else {}
 
     async def save(self, data: M) -> M:
         return (await self.save_many([data]))[0]
@@ -254,48 +254,6 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         if not self.commits_later:
             await self.commit()  # last: loading may begin a transaction
         return instances
-
-    def postpones(self, model: type[M], names: Collection[str]) -> bool:
-        return (
-            self.persistence is not None
-            and constructs_blindly(model, names)
-            and not layout_of(cast("Mapper[M]", inspect(model))).may_change_key
-        )
-
-    def takes(self, model: type[M], name: str) -> bool | None:
-        mapper = cast("Mapper[M]", inspect(model))
-        if mapper.class_manager.original_init is not default_constructor:
-            return None
-        return hasattr(model, name)
-
-    def keys_of(self, model: type[M]) -> Mapping[str, Mapping[str, str]]:
-        mapper = inspect(model, raiseerr=False)
-        return keys_of(mapper) if isinstance(mapper, Mapper) else {}
-
-    def concerns(self, error: Exception, model: type[M]) -> bool:
-        found = _INTO.match(getattr(error, "statement", None) or "")
-        tables = cast("Mapper[M]", inspect(model)).tables
-        return found is None or found[1] in {getattr(table, "name", None) for table in tables}
-
-    def add(self, data: Sequence[M]) -> None:
-        session = self.session()
-        belonging(session).note_new(session, map(state_of, data))
-        session.add_all(data)
-
-    async def flush(self) -> None:
-        if self.persistence is not None:
-            session = self.session()
-            sync = session.sync_session
-            if sync.new or sync.dirty or sync.deleted:
-                new = list(sync.new)
-                await session.flush()
-                belonging(session).note_stored(map(state_of, new))
-
-    async def commit(self) -> None:
-        if self.persistence == "commit":
-            session = self.session()
-            with _nothing_expires(session):
-                await session.commit()
 
     async def find(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         session = self.session()
@@ -324,10 +282,6 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         answers = matched([tuple(lookup.values()) for lookup in lookups], found)
         return await answered(lookups, answers, partial(self.find, model))
 
-    async def _flush_for_lookup(self, session: AsyncSession) -> None:
-        if self.persistence is None and not session.autoflush:
-            await session.flush()  # what was only added could not be found
-
     async def find_afresh(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
         # MySQL's default isolation level, REPEATABLE READ, shows a plain SELECT what was there
         # when the transaction began; a locking one shows what is there.
@@ -341,18 +295,6 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         if any(one.dialect.name in ("mysql", "mariadb") for one in connections_of(session)):
             statement = statement.with_for_update(read=True)
         return await self._find(session, model, lookup, statement)
-
-    async def _find(
-        self,
-        session: AsyncSession,
-        model: type[M],
-        lookup: Mapping[str, Any],
-        statement: Select[Any],
-    ) -> M | None:
-        found: M | None = only_one(await all_of(session, statement), model, lookup)
-        if found is not None:
-            await load_columns(session, [state_of(found)])
-        return found
 
     async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
         session = self.session()
@@ -373,17 +315,24 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             raise
         return await self.save_many(instances)
 
-    @asynccontextmanager
-    async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
-        session = self.session()
-        try:
-            async with begun(session), session.begin_nested() as savepoint:
-                yield {}
-                await session.flush()  # what was only added, the database has not seen yet
-                await savepoint.rollback()
-        finally:
-            # As in save_new(): what was changed inside has expired.
-            await load_columns(session, session.sync_session.identity_map.all_states())
+    def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
+        # What the factory or the registry returns may go by a context variable of the calling hook.
+        given = self.sqlalchemy_session
+        if isinstance(given, AsyncSession) or (given is None and self.session_factory is None):
+            return {}
+        return {"sqlalchemy_session": self.session()}
+
+    def connection_key(self, model: type[M]) -> Hashable:
+        return self.session()  # which one task at a time may use
+
+    async def flush(self) -> None:
+        if self.persistence is not None:
+            session = self.session()
+            sync = session.sync_session
+            if sync.new or sync.dirty or sync.deleted:
+                new = list(sync.new)
+                await session.flush()
+                belonging(session).note_stored(map(state_of, new))
 
     async def refresh(self, instances: Sequence[M]) -> None:
         session = self.session()
@@ -401,6 +350,57 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         stale = known.take_stale()
         if stale:
             await reload(session, stale)
+
+    async def commit(self) -> None:
+        if self.persistence == "commit":
+            session = self.session()
+            with _nothing_expires(session):
+                await session.commit()
+
+    @asynccontextmanager
+    async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
+        session = self.session()
+        try:
+            async with begun(session), session.begin_nested() as savepoint:
+                yield {}
+                await session.flush()  # what was only added, the database has not seen yet
+                await savepoint.rollback()
+        finally:
+            # As in save_new(): what was changed inside has expired.
+            await load_columns(session, session.sync_session.identity_map.all_states())
+
+    def postpones(self, model: type[M], names: Collection[str]) -> bool:
+        return (
+            self.persistence is not None
+            and constructs_blindly(model, names)
+            and not layout_of(cast("Mapper[M]", inspect(model))).may_change_key
+        )
+
+    def add(self, data: Sequence[M]) -> None:
+        session = self.session()
+        belonging(session).note_new(session, map(state_of, data))
+        session.add_all(data)
+
+    def concerns(self, error: Exception, model: type[M]) -> bool:
+        found = _INTO.match(getattr(error, "statement", None) or "")
+        tables = cast("Mapper[M]", inspect(model)).tables
+        return found is None or found[1] in {getattr(table, "name", None) for table in tables}
+
+    async def _flush_for_lookup(self, session: AsyncSession) -> None:
+        if self.persistence is None and not session.autoflush:
+            await session.flush()  # what was only added could not be found
+
+    async def _find(
+        self,
+        session: AsyncSession,
+        model: type[M],
+        lookup: Mapping[str, Any],
+        statement: Select[Any],
+    ) -> M | None:
+        found: M | None = only_one(await all_of(session, statement), model, lookup)
+        if found is not None:
+            await load_columns(session, [state_of(found)])
+        return found
 
 
 def is_relationship(model: type[Any], name: str) -> bool | None:

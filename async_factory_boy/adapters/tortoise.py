@@ -114,10 +114,6 @@ class TortoiseAdapter(PersistenceAdapter[M]):
         """Return the connection that objects of `model` are stored through now."""
         return self.tortoise_using_db or model._choose_db(for_write=True)
 
-    def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
-        # in_transaction() puts its connection into a context variable of the code inside it.
-        return {"tortoise_using_db": self.connection(model)}
-
     def check(self, model: type[M]) -> None:
         name = getattr(model, "__name__", repr(model))
         if not self.handles(model):
@@ -153,6 +149,16 @@ class TortoiseAdapter(PersistenceAdapter[M]):
         for path in self.fetch:
             check_relation(model, path, owner)
 
+    def keys_of(self, model: type[M]) -> Mapping[str, Mapping[str, str]]:
+        if not self.handles(model):
+            return {}
+        # Not kept: Tortoise names the field that is referred to only when it is initialised.
+        meta = model._meta
+        return {
+            name: {f"{name}_id": getattr(meta.fields_map[name], "to_field", None) or "pk"}
+            for name in meta.fk_fields | meta.o2o_fields
+        }
+
     def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
         if not self.handles(model):
             return super().build(model, args, kwargs)
@@ -187,22 +193,6 @@ class TortoiseAdapter(PersistenceAdapter[M]):
         for name, related in many.items():
             relate_many(instance, name, related)
         return instance
-
-    def keys_of(self, model: type[M]) -> Mapping[str, Mapping[str, str]]:
-        if not self.handles(model):
-            return {}
-        # Not kept: Tortoise names the field that is referred to only when it is initialised.
-        meta = model._meta
-        return {
-            name: {f"{name}_id": getattr(meta.fields_map[name], "to_field", None) or "pk"}
-            for name in meta.fk_fields | meta.o2o_fields
-        }
-
-    def connection_key(self, model: type[M]) -> Hashable:
-        # Within a transaction, tasks must not set savepoints and store objects in between each
-        # other: to roll one back would undo what others have stored since.
-        # https://github.com/tortoise/tortoise-orm/issues/1861
-        return outermost_transaction(self.connection(model))
 
     async def save(self, data: M) -> M:
         connection = self.connection(type(data))
@@ -265,10 +255,6 @@ class TortoiseAdapter(PersistenceAdapter[M]):
         found: list[M] = await executor.execute_select(f"{sql} LOCK IN SHARE MODE", values)
         return only_one(found, model, lookup)
 
-    def _lookup(self, model: type[M], lookup: Mapping[str, Any]) -> QuerySet[M]:
-        # By the model's manager, as Model.get_or_create() does.
-        return model.filter(**lookup).using_db(self.connection(model))
-
     async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
         instances = await build()
         connection = self.connection(type(instances[0]))
@@ -276,6 +262,26 @@ class TortoiseAdapter(PersistenceAdapter[M]):
             async with savepoint(connection):
                 return await self.save_many(instances)
         return await self.save_many(instances)
+
+    def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
+        # in_transaction() puts its connection into a context variable of the code inside it.
+        return {"tortoise_using_db": self.connection(model)}
+
+    def connection_key(self, model: type[M]) -> Hashable:
+        # Within a transaction, tasks must not set savepoints and store objects in between each
+        # other: to roll one back would undo what others have stored since.
+        # https://github.com/tortoise/tortoise-orm/issues/1861
+        return outermost_transaction(self.connection(model))
+
+    async def refresh(self, instances: Sequence[M]) -> None:
+        if not self.fetch:
+            return
+        of_model: dict[type[M], list[M]] = {}
+        for instance in instances:
+            of_model.setdefault(type(instance), []).append(instance)
+        for model, some in of_model.items():
+            for page in paged(some, PAGE):
+                await model.fetch_for_list(page, *self.fetch, using_db=self.connection(model))
 
     @asynccontextmanager
     async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
@@ -291,12 +297,6 @@ class TortoiseAdapter(PersistenceAdapter[M]):
         except RollBackError:
             pass
 
-    async def refresh(self, instances: Sequence[M]) -> None:
-        if not self.fetch:
-            return
-        of_model: dict[type[M], list[M]] = {}
-        for instance in instances:
-            of_model.setdefault(type(instance), []).append(instance)
-        for model, some in of_model.items():
-            for page in paged(some, PAGE):
-                await model.fetch_for_list(page, *self.fetch, using_db=self.connection(model))
+    def _lookup(self, model: type[M], lookup: Mapping[str, Any]) -> QuerySet[M]:
+        # By the model's manager, as Model.get_or_create() does.
+        return model.filter(**lookup).using_db(self.connection(model))

@@ -137,11 +137,6 @@ class DjangoAdapter(PersistenceAdapter[M]):
         manager: Manager[M] = _manager(model).db_manager(self.alias(model))
         return manager
 
-    def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
-        # An object is stored elsewhere than it is asked for.
-        muted = muted_signals(also=self.django_muted_signals or ())
-        return {"django_muted_signals": muted} if muted else {}
-
     def check(self, model: type[M]) -> None:
         name = getattr(model, "__name__", repr(model))
         if not self.handles(model):
@@ -212,6 +207,20 @@ class DjangoAdapter(PersistenceAdapter[M]):
 
         return await self._in_thread(store_all_or_none)
 
+    def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
+        # An object is stored elsewhere than it is asked for.
+        muted = muted_signals(also=self.django_muted_signals or ())
+        return {"django_muted_signals": muted} if muted else {}
+
+    async def refresh(self, instances: Sequence[M]) -> None:
+        unknown: dict[tuple[type[M], str], list[M]] = {}
+        for instance in instances:
+            if _unknown_fields(instance):
+                key = type(instance), instance._state.db or self.alias(type(instance))
+                unknown.setdefault(key, []).append(instance)
+        for (_, alias), some in unknown.items():
+            await self._in_thread(_load_unknown, some, alias)
+
     @asynccontextmanager
     async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
         alias = self.alias(model)
@@ -235,15 +244,6 @@ class DjangoAdapter(PersistenceAdapter[M]):
             # What waits for the thread is dropped when it is cancelled. (What the thread has begun
             # is not: hence one that is cancelled above is undone as well.)
             await asyncio.shield(self._in_thread(undo))
-
-    async def refresh(self, instances: Sequence[M]) -> None:
-        unknown: dict[tuple[type[M], str], list[M]] = {}
-        for instance in instances:
-            if _unknown_fields(instance):
-                key = type(instance), instance._state.db or self.alias(type(instance))
-                unknown.setdefault(key, []).append(instance)
-        for (_, alias), some in unknown.items():
-            await self._in_thread(_load_unknown, some, alias)
 
     def has_own_create(self, model: type[M]) -> bool:
         """Tell whether the manager of `model` overrides what it is asked to create an object by."""

@@ -134,10 +134,6 @@ class PiccoloAdapter(PersistenceAdapter[M]):
             transaction = _engine(model).current_transaction.get()
         return transaction
 
-    def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
-        # DB.transaction() puts itself into a context variable of the code inside of it.
-        return {"piccolo_transaction": self.transaction(model)}
-
     def check(self, model: type[M]) -> None:
         name = getattr(model, "__name__", repr(model))
         if not self.handles(model):
@@ -157,13 +153,6 @@ class PiccoloAdapter(PersistenceAdapter[M]):
             _check_pool(_engine(model))
         else:
             _check_usable(transaction, model)
-
-    def connection_key(self, model: type[M]) -> Hashable:
-        transaction, engine = self.transaction(model), _engine(model)
-        if transaction is None and isinstance(engine, SQLiteEngine):
-            # Each statement has a connection of its own there, and a file one writer at a time.
-            return ForEachUse(engine)
-        return transaction
 
     def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
         values, given = relations.split(model, kwargs)
@@ -222,6 +211,22 @@ class PiccoloAdapter(PersistenceAdapter[M]):
             async with _engine(model).transaction():  # all of them, or none
                 return await self.save_many(instances)
 
+    def ambient_options(self, model: type[M]) -> Mapping[str, Any]:
+        # DB.transaction() puts itself into a context variable of the code inside of it.
+        return {"piccolo_transaction": self.transaction(model)}
+
+    def connection_key(self, model: type[M]) -> Hashable:
+        transaction, engine = self.transaction(model), _engine(model)
+        if transaction is None and isinstance(engine, SQLiteEngine):
+            # Each statement has a connection of its own there, and a file one writer at a time.
+            return ForEachUse(engine)
+        return transaction
+
+    async def refresh(self, instances: Sequence[M]) -> None:
+        for path in self.prefetch:
+            for _, rows in groupby(instances, key=type):
+                await self._fetch(list(rows), path.split("."))
+
     @asynccontextmanager
     async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
         outer = self.transaction(model)
@@ -236,11 +241,6 @@ class PiccoloAdapter(PersistenceAdapter[M]):
         finally:
             await savepoint.rollback_to()
             await savepoint.release()
-
-    async def refresh(self, instances: Sequence[M]) -> None:
-        for path in self.prefetch:
-            for _, rows in groupby(instances, key=type):
-                await self._fetch(list(rows), path.split("."))
 
     async def _fetch(self, rows: Sequence[Table], path: Sequence[str]) -> None:
         """Put the rows that `rows` refer to in the place of their keys."""

@@ -136,15 +136,15 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
     session_option: ClassVar[str]
     """The name of the call-time option that takes a session."""
 
-    @abstractmethod
-    def collection_of(self, model: type[M]) -> AsyncCollection:
-        """Return the collection that objects of `model` are stored in now."""
-
     @property
     def session(self) -> AsyncSession | None:
         """The client session to use now, if any."""
         session: AsyncSession | None = getattr(self, self.session_option)
         return session
+
+    @abstractmethod
+    def collection_of(self, model: type[M]) -> AsyncCollection:
+        """Return the collection that objects of `model` are stored in now."""
 
     def check_usable(self, collection: AsyncCollection, subject: str) -> None:
         """Raise if an object could not be stored in `collection` by this task, or in the session.
@@ -180,11 +180,76 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
                 "belongs to; start it from that client: collection.database.client.start_session()."
             )
 
+    async def save_many(self, data: Sequence[M]) -> list[M]:
+        return list(await self.store(data, [])) if data else []
+
+    async def find_afresh(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
+        try:
+            return await self.find(model, lookup)
+        except OperationFailure as error:
+            if error.code == _NO_SUCH_TRANSACTION:
+                return None  # aborted by the refusal, which is what the caller wants to see
+            raise
+
+    async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
+        instances = await build()
+        if len(instances) == 1:
+            return [await self.save(instances[0])]
+        stored: list[Any] = []
+        try:
+            return await self.store(instances, stored)
+        except (BulkWriteError, DuplicateKeyError) as error:
+            conflict = _conflict(error)
+            session = cast("Any", self.session)
+            # A transaction is aborted, and with it all that was done in it, by whomever.
+            if conflict is None or (session is not None and session.in_transaction):
+                raise
+            if stored:
+                collection = self.collection_of(type(instances[0]))
+                for page in paged_ids(collection, stored):
+                    await collection.delete_many({"_id": {"$in": page}}, session=session)
+            if conflict is error:
+                raise
+            raise conflict from error
+
     def connection_key(self, model: type[M]) -> Hashable:
         session: Any = self.session
         # Motor's own are not hashable; each wraps one that is.
         key: Hashable = getattr(session, "delegate", session)
         return key
+
+    @asynccontextmanager
+    async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
+        client = client_of(self.collection_of(model))
+        hello = await client.admin.command("hello")
+        if "setName" not in hello and hello.get("msg") != "isdbgrid":
+            raise AdapterError(
+                "This MongoDB server has no transactions, which take a replica set, so lint() "
+                "cannot undo what it stores. Start the server with --replSet; or write "
+                'lint(..., strategy="build"), which stores nothing; or lint(..., rollback=False) '
+                "on a database that is thrown away afterwards."
+            )
+        async with AsyncExitStack() as stack:
+            session: Any = self.session
+            if session is None:
+                started = client.start_session()
+                if inspect.isawaitable(started):  # Motor
+                    started = await started
+                session = await stack.enter_async_context(started)
+            elif session.in_transaction:
+                raise OptionError(
+                    f"{self.session_option} is in a transaction, of which MongoDB cannot undo a "
+                    "part, as lint() does after each object; give lint() a session that is in "
+                    "none, or no session."
+                )
+            begun = session.start_transaction()
+            if inspect.isawaitable(begun):  # PyMongo
+                await begun
+            try:
+                yield {self.session_option: session}
+            finally:
+                if session.in_transaction:
+                    await session.abort_transaction()
 
     @abstractmethod
     async def store(self, instances: Sequence[M], stored: list[Any]) -> Sequence[M]:
@@ -208,30 +273,6 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
             stored += [document["_id"] for document in inserted]
             raise
         stored += [document["_id"] for document in documents]
-
-    async def save_many(self, data: Sequence[M]) -> list[M]:
-        return list(await self.store(data, [])) if data else []
-
-    async def save_new(self, build: Callable[[], Awaitable[Sequence[M]]]) -> Sequence[M]:
-        instances = await build()
-        if len(instances) == 1:
-            return [await self.save(instances[0])]
-        stored: list[Any] = []
-        try:
-            return await self.store(instances, stored)
-        except (BulkWriteError, DuplicateKeyError) as error:
-            conflict = _conflict(error)
-            session = cast("Any", self.session)
-            # A transaction is aborted, and with it all that was done in it, by whomever.
-            if conflict is None or (session is not None and session.in_transaction):
-                raise
-            if stored:
-                collection = self.collection_of(type(instances[0]))
-                for page in paged_ids(collection, stored):
-                    await collection.delete_many({"_id": {"$in": page}}, session=session)
-            if conflict is error:
-                raise
-            raise conflict from error
 
     async def find_documents(
         self,
@@ -279,47 +320,6 @@ class ClientSessionAdapter(PersistenceAdapter[M]):
         """Return the one document that a query finds for a lookup."""
         cursor = collection.find(query, session=self.session).limit(2)
         return only_one(await cursor.to_list(None), model, lookup)
-
-    @asynccontextmanager
-    async def undo(self, model: type[M]) -> AsyncGenerator[Mapping[str, Any]]:
-        client = client_of(self.collection_of(model))
-        hello = await client.admin.command("hello")
-        if "setName" not in hello and hello.get("msg") != "isdbgrid":
-            raise AdapterError(
-                "This MongoDB server has no transactions, which take a replica set, so lint() "
-                "cannot undo what it stores. Start the server with --replSet; or write "
-                'lint(..., strategy="build"), which stores nothing; or lint(..., rollback=False) '
-                "on a database that is thrown away afterwards."
-            )
-        async with AsyncExitStack() as stack:
-            session: Any = self.session
-            if session is None:
-                started = client.start_session()
-                if inspect.isawaitable(started):  # Motor
-                    started = await started
-                session = await stack.enter_async_context(started)
-            elif session.in_transaction:
-                raise OptionError(
-                    f"{self.session_option} is in a transaction, of which MongoDB cannot undo a "
-                    "part, as lint() does after each object; give lint() a session that is in "
-                    "none, or no session."
-                )
-            begun = session.start_transaction()
-            if inspect.isawaitable(begun):  # PyMongo
-                await begun
-            try:
-                yield {self.session_option: session}
-            finally:
-                if session.in_transaction:
-                    await session.abort_transaction()
-
-    async def find_afresh(self, model: type[M], lookup: Mapping[str, Any]) -> M | None:
-        try:
-            return await self.find(model, lookup)
-        except OperationFailure as error:
-            if error.code == _NO_SUCH_TRANSACTION:
-                return None  # aborted by the refusal, which is what the caller wants to see
-            raise
 
 
 def _conflict(error: BulkWriteError | DuplicateKeyError) -> DuplicateKeyError | None:
