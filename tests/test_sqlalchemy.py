@@ -575,7 +575,8 @@ async def test_load_of_something_else(session: AsyncSession) -> None:
 
     with pytest.raises(
         ConfigurationError,
-        match=r"^Factory\.Meta\.sqlalchemy_load names 'badge', .* Team; it has: badges, people",
+        match=r"^Factory\.Meta\.sqlalchemy_load names 'badge', .* Team\. Did you "
+        r"mean 'badges'\? It has: badges, people\.",
     ):
         await Factory.create_async()
     assert not session.new
