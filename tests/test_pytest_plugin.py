@@ -1590,6 +1590,7 @@ def test_no_effect(pytester: pytest.Pytester) -> None:
                 "async_factory_boy.pytest_plugin",
                 "async_factory_boy.pytest_plugin.reporting",
                 "async_factory_boy.pytest_plugin.seeding",
+                "async_factory_boy.pytest_plugin.unloaded",
                 "async_factory_boy.sequences",
             }
         """

@@ -151,17 +151,18 @@ class DatabasesAdapter(PersistenceAdapter[M]):
             MissingOptionError: When there is none.
             OptionError: When the callable given for it returned something else.
         """
-        database: Database | None = self.databases_database
-        if database is None:
-            database = configured(
-                self.database,
-                is_value=lambda value: isinstance(value, Database),
-                check=_check_database,
-                missing="No database provided. Pass one to the call, "
-                "create_async(databases_database=database); or bind one for many calls, "
-                "with async_factory_boy.bind(databases_database=database): ...; or set "
-                "Meta.databases_database to it, or to a callable that returns it.",
-            )
+        given = self.databases_database
+        if given is not None:
+            return given
+        database: Database = configured(
+            self.database,
+            is_value=lambda value: isinstance(value, Database),
+            check=_check_database,
+            missing="No database provided. Pass one to the call, "
+            "create_async(databases_database=database); or bind one for many calls, "
+            "with async_factory_boy.bind(databases_database=database): ...; or set "
+            "Meta.databases_database to it, or to a callable that returns it.",
+        )
         return database
 
     def check(self, model: type[M]) -> None:

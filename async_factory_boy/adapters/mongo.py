@@ -141,17 +141,18 @@ class MongoAdapter(ClientSessionAdapter[M]):
             MissingOptionError: When there is none.
             OptionError: When the configured callable returned something else.
         """
-        collection: AsyncCollection | None = self.mongo_collection
-        if collection is None:
-            collection = configured(
-                self.collection,
-                is_value=_is_collection,
-                check=_check_returned,
-                missing="No collection provided. Set Meta.mongo_collection to a collection, or to "
-                'a callable that returns one, such as lambda: database["users"]; or pass one to '
-                'the call, create_async(mongo_collection=database["users"]); or bind one for many '
-                "calls, with async_factory_boy.bind(mongo_collection=...): ...",
-            )
+        given = self.mongo_collection
+        if given is not None:
+            return given
+        collection: AsyncCollection = configured(
+            self.collection,
+            is_value=_is_collection,
+            check=_check_returned,
+            missing="No collection provided. Set Meta.mongo_collection to a collection, or to "
+            'a callable that returns one, such as lambda: database["users"]; or pass one to '
+            'the call, create_async(mongo_collection=database["users"]); or bind one for many '
+            "calls, with async_factory_boy.bind(mongo_collection=...): ...",
+        )
         return collection
 
     def collection_of(self, model: type[M]) -> AsyncCollection:

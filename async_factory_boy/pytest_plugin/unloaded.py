@@ -59,7 +59,8 @@ def _attributes_read(traceback: TracebackType | None) -> Iterator[tuple[Any, str
     attributes: Any = sys.modules.get("sqlalchemy.orm.attributes")
     while traceback is not None and attributes is not None:
         values = traceback.tb_frame.f_locals
-        attribute, instance = values.get("self"), values.get("instance")
+        attribute: Any = values.get("self")
+        instance = values.get("instance")
         if (
             isinstance(attribute, attributes.QueryableAttribute)
             and instance is not None
