@@ -1106,7 +1106,7 @@ def test_what_is_read_of_a_factory() -> None:
         pre, post = upstream.parsed(_meta, {"hooked": 4, "child__x": 5})
         assert (list(pre), list(post)) == (["child", "a", "p", "b"], ["hooked"])
         assert (pre["child"].context, post["hooked"]) == ({"y": 2, "x": 5}, (hook, {"": 4}))
-        assert "child__x" in repr(upstream.definitions(_meta, {"child__x": 5}))
+        assert "child__x" in repr(upstream.definitions(_meta, {"child__x": 5}, ()))
         assert upstream.declarations_of(_meta).keys() == {"a", "b", "child", "hooked", "p"}
         written = upstream.written(_meta)
         assert (written["a"], written["p"], written["hooked"]) == (1, 1, hook)

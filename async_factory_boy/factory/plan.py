@@ -12,7 +12,7 @@ What this library knows of factory_boy's internals stands in `upstream`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -320,9 +320,9 @@ class Plan:
         scope.forget_children()
         return instance
 
-    def definitions(self, given: Mapping[str, Any]) -> Any:
+    def definitions(self, given: Mapping[str, Any], begun: Iterable[str]) -> Any:
         """Return the declarations with the values that a call gives, for an error to show."""
-        return upstream.definitions(self.meta, given)
+        return upstream.definitions(self.meta, given, begun)
 
     # What evaluators do by way of the plan, which knows how objects are built.
 

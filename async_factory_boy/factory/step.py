@@ -269,10 +269,11 @@ class Step:
             return value
         evaluate = self.scope.plan.evaluators.get(name)
         if evaluate is None:
+            given = self._told(self.scope.given)
+            definitions = self.scope.plan.definitions(given, {*values, *self.pending})
             raise AttributeError(
                 f"The parameter {name!r} is unknown. Evaluated attributes are "
-                f"{self._evaluated()!r}, "
-                f"definitions are {self.scope.plan.definitions(self._told(self.scope.given))!r}."
+                f"{self._evaluated()!r}, definitions are {definitions!r}."
             )
         self.pending.append(name)
         try:

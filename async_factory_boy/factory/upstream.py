@@ -172,9 +172,19 @@ def parsed(meta: Any, keywords: Mapping[str, Any]) -> Parsed:
     return Parsed(_records(pre, pre), _records(post, post.sorted()))
 
 
-def definitions(meta: Any, keywords: Mapping[str, Any]) -> object:
-    """Return what an error shows of what `parsed` returns first."""
-    return _parsed(meta, keywords)[0]
+def definitions(meta: Any, keywords: Mapping[str, Any], begun: Iterable[str]) -> object:
+    """Return what an error shows of what `parsed` returns first.
+
+    Args:
+        meta: The ``_meta`` of the factory.
+        keywords: Those of the call.
+        begun: The names whose evaluation has begun: a ``Transformer`` takes its value out then.
+    """
+    pre, _ = _parsed(meta, keywords)
+    for name in begun:
+        if captures_value(pre.declarations.get(name)):
+            pre.contexts[name].pop(ITSELF, None)
+    return pre
 
 
 def _parsed(meta: Any, keywords: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -149,3 +150,22 @@ async def test_forced_declaration_that_is_async(
         name = factory.Transformer(factory.Transformer.Force(inner), transform=str.title)
 
     assert (await Forced.build_async()).name == "ADA"  # type: ignore[attr-defined]
+
+
+def test_what_an_unknown_name_shows() -> None:
+    """The error for an unknown name shows the declarations as factory_boy's own error does."""
+
+    def message(base: Any) -> str:
+        class Reading(base):  # type: ignore[misc]
+            class Meta:
+                model = Thing
+
+            shout = factory.Transformer("ada", transform=str.upper)
+            reads = factory.LazyAttribute(lambda thing: thing.nothing)
+
+        with pytest.raises(AttributeError) as caught:
+            Reading.build(shout=factory.LazyFunction(lambda: "grace"))
+        return re.sub("0x[0-9a-f]+", "0x", str(caught.value))
+
+    assert message(AsyncFactory) == message(factory.Factory)
+    assert "shout__" not in message(AsyncFactory)
