@@ -394,6 +394,30 @@ async def test_batch_of_keys_that_fails(servers: Servers) -> None:
         assert await _count(session, Member) == 0
 
 
+@pytest.mark.parametrize("store", [stores.PostgreSQLAsyncpg])
+async def test_batch_beside_pending_objects(servers: Servers, store: Any) -> None:
+    """A batch whose keys a trigger may change is stored together with what the user has added."""
+    async with opened_keys(store.url(servers)) as session:
+        session.add(Account(name="by hand"))
+        accounts = await AccountFactory.create_batch_async(
+            3, name=factory.Sequence(lambda n: f"lower{n}")
+        )
+        assert await _count(session, Account) == 4
+        assert [account.name[:5] for account in accounts] == ["lower"] * 3
+
+
+@pytest.mark.parametrize("store", [stores.PostgreSQLAsyncpg])
+async def test_batch_with_a_key_that_is_taken(servers: Servers, store: Any) -> None:
+    """A batch that the database refuses for another reason is not tried again; the rest stays."""
+    async with opened_keys(store.url(servers)) as session:
+        member = await MemberFactory.create_async()
+        await AccountFactory.create_async(name="taken")
+        with pytest.raises(DBAPIError, match="duplicate key"):
+            await AccountFactory.create_batch_async(2, name=factory.Iterator(["free", "taken"]))
+        assert member.made.year > 2000
+        assert await _count(session, Account) == 1
+
+
 # SQLAlchemy's hooks.
 
 

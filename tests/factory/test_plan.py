@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import factory
 import pytest
@@ -169,3 +169,69 @@ def test_what_an_unknown_name_shows() -> None:
 
     assert message(AsyncFactory) == message(factory.Factory)
     assert "shout__" not in message(AsyncFactory)
+
+
+async def test_methods_that_are_overridden() -> None:
+    """A batch calls an overridden build() for each object."""
+
+    class Louder(ThingFactory):
+        @classmethod
+        def build(cls, **kwargs: Any) -> Any:
+            return super().build(name="LOUD", **kwargs)
+
+    assert [one.name for one in Louder.build_batch(2)] == ["LOUD"] * 2
+    assert [one.name for one in await Louder.build_batch_async(2)] == ["LOUD"] * 2
+
+
+async def test_below_a_factory_that_is_not_ours() -> None:
+    """In a hook, a plain factory may have a part that is stored."""
+
+    class Plain(factory.Factory[Thing]):
+        class Meta:
+            model = Other
+
+        part = factory.SubFactory(ThingFactory)
+
+    class Outer(ThingFactory):
+        @factory.post_generation
+        def hook(thing: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+            thing.made = Plain.create()
+
+    made = (await Outer.create_async()).made  # type: ignore[attr-defined]
+    assert type(made) is Other
+    assert made.part.name == "ada"
+
+
+async def test_related_object_that_a_declaration_transforms() -> None:
+    """A related factory may make something of the object that it is related to."""
+
+    class Note(ThingFactory):
+        about = factory.Transformer(None, transform=lambda thing: thing and thing.name)
+
+    class Noted(ThingFactory):
+        notes = factory.RelatedFactoryList(Note, "about", size=2)
+
+        @classmethod
+        def _after_postgeneration(cls, instance: Any, create: bool, results: Any = None) -> None:
+            instance.notes = results["notes"]
+
+    noted: Any = await Noted.create_async()
+    assert [note.about for note in noted.notes] == ["ada"] * 2
+
+
+class Named(Protocol):
+    name: str
+
+
+class Called:
+    name = "x"
+
+
+def test_protocol_as_the_type_argument() -> None:
+    """A protocol may be the type argument of a factory whose model is a class that has it."""
+
+    class NamedFactory(AsyncFactory[Named]):
+        class Meta:
+            model = Called
+
+    assert type(NamedFactory.build()) is Called

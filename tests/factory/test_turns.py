@@ -272,6 +272,27 @@ async def test_a_task_that_outlives_its_call(connection: Connection, tasks: int)
     assert commits[-1] == 1 + tasks
 
 
+async def test_tasks_that_take_another_connection() -> None:
+    """Tasks of a hook may ask for another connection at once, while others of it use the first."""
+    one, two, three = Connection(), Connection(), Connection()
+
+    def using(first: Connection, *others: Connection) -> Any:
+        class Using(ItemFactory):
+            @factory.post_generation
+            async def hook(item: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+                tasks = [
+                    OtherFactory.create_async(turns_connection=other)
+                    for other in (first, *others, *others, first)
+                ]
+                await asyncio.gather(*tasks)
+
+        return Using.create_async(turns_connection=first)
+
+    orders = [(one, two, three), (two, three, one), (three, one, two)] * 2
+    await within_limit(all_of(*(using(*order) for order in orders)))
+    assert [len(each.stored) for each in (one, two, three)] == [14, 14, 14]
+
+
 async def test_an_error_ends_the_turn(connection: Connection) -> None:
     """A call that fails leaves the connection to the next."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tortoise.backends.base.client import BaseDBAsyncClient, TransactionalDBClient
-from tortoise.context import TortoiseContext, get_current_context
+from tortoise.context import TortoiseContext
 from tortoise.exceptions import ConfigurationError as TortoiseConfigurationError
 
 
@@ -14,11 +14,6 @@ def is_initialised(context: TortoiseContext | None) -> bool:
         return bool(context.connections.db_config)
     except TortoiseConfigurationError:  # its connections have been closed
         return False
-
-
-def connections_in_use() -> list[BaseDBAsyncClient]:
-    context = get_current_context()
-    return context.connections.all() if context is not None and is_initialised(context) else []
 
 
 def outermost_transaction(connection: BaseDBAsyncClient) -> TransactionalDBClient | None:
