@@ -69,19 +69,23 @@ async def begun(session: AsyncSession) -> AsyncGenerator[None]:
 
 
 def _lacks_transaction(connection: Connection) -> bool:
-    dbapi: Any = connection.connection.dbapi_connection
     if connection.dialect.name == "sqlite":
         driver: Any = connection.connection.driver_connection
         # With isolation_level None the driver begins none at all: that is AUTOCOMMIT, in which a
         # SAVEPOINT begins one by itself.
         return not driver.in_transaction and driver.isolation_level is not None
-    return _is_in_autocommit(dbapi)
+    return _is_in_autocommit(connection)
 
 
-def _is_in_autocommit(dbapi: Any) -> bool:
-    # Asked of the driver: SQLAlchemy has detect_autocommit_setting() since 2.0.43 only.
-    get = getattr(dbapi, "get_autocommit", None)
-    return (get() if get is not None else getattr(dbapi, "autocommit", False)) is True
+def _is_in_autocommit(connection: Connection) -> bool:
+    # Asked of the driver: SQLAlchemy has detect_autocommit_setting() since 2.0.43 only. What it
+    # puts around asyncmy's and aiomysql's connections has had the method since later still.
+    dbapi: Any = connection.connection.dbapi_connection
+    for one in (dbapi, connection.connection.driver_connection):
+        get = getattr(one, "get_autocommit", None)
+        if get is not None:
+            return get() is True
+    return getattr(dbapi, "autocommit", False) is True
 
 
 def _begin(connection: Connection) -> bool:
