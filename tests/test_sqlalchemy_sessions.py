@@ -411,6 +411,7 @@ async def test_batch_with_a_key_that_is_taken(servers: Servers, store: Any) -> N
     """A batch that the database refuses for another reason is raised as it is."""
     async with opened_keys(store.url(servers)) as session:
         await AccountFactory.create_async(name="taken")
+        session.expunge_all()  # SQLAlchemy would warn that it has such an object
         with pytest.raises(DBAPIError, match="duplicate key"):
             await AccountFactory.create_batch_async(2, name=factory.Iterator(["free", "taken"]))
         await session.rollback()
