@@ -304,8 +304,7 @@ async def undoing(factory: AnyFactory) -> AsyncExitStack:
                 stack.enter_context(options.scope(given))
             with options.scope(of_part):
                 undone.add(_undoes(adapter, model))
-        call = stack.enter_context(uncommitted())
-        stack.callback(call.turns.let_go)
+        stack.enter_context(uncommitted())
         return stack.pop_all()
 
 

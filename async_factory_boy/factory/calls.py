@@ -306,12 +306,5 @@ def is_free(call: Call, key: Hashable) -> bool:
 @contextmanager
 def uncommitted() -> Generator[Call]:
     """Make all calls inside the block part of one that commits nothing."""
-    call = Call()
-    call._under_way = 1
-    token = _place.set(Place(call))
-    try:
+    with Call() as call:
         yield call
-    finally:
-        call.is_over = True
-        call._under_way -= 1
-        options.take_back(_place, token)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from abc import abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import nullcontext
 from math import inf
-from typing import Any, Generic, NamedTuple, TypeVar, cast
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
 
 from async_factory_boy import engine, observing, options
 from async_factory_boy.adapters import PersistenceAdapter
@@ -68,6 +69,9 @@ class _OfSteps(engine.Request[Any], Generic[M]):
         steps: What each object is part of; all of them of one scope.
     """
 
+    stores: ClassVar[bool] = True
+    """Whether there is something that an observer counts."""
+
     def __init__(self, target: Target, steps: Sequence[Step]) -> None:
         scope = steps[0].scope
         self.target = target
@@ -105,15 +109,16 @@ class _OfSteps(engine.Request[Any], Generic[M]):
 
     @classmethod
     async def _watched(cls, requests: Sequence[Any]) -> Sequence[Any]:
-        if observing.observer is None:
+        if observing.observer is None or not cls.stores:
             return await cls._do(requests)
         factories = [request.factory for request in requests for _ in request.steps]
         with observing.observer.storing(factories, requests[0].target.adapter):
             return await cls._do(requests)
 
     @classmethod
+    @abstractmethod
     async def _do(cls, requests: Sequence[Any]) -> Sequence[Any]:
-        raise NotImplementedError
+        """Do the work of requests, in the turn of their call."""
 
     def _note(self, instances: Sequence[M]) -> Sequence[M]:
         target = self.target
@@ -132,9 +137,11 @@ class TakeTurn(_OfSteps[M]):
         super().__init__(target, steps)
         self.rank = inf
 
+    stores = False
+
     @classmethod
-    async def _watched(cls, requests: Sequence[Any]) -> Sequence[Any]:
-        return [None] * len(requests)  # nothing is stored that an observer would count
+    async def _do(cls, requests: Sequence[Any]) -> Sequence[Any]:
+        return [None] * len(requests)
 
 
 class Save(_OfSteps[M]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, ClassVar
@@ -34,9 +35,9 @@ class SQLAlchemyStore(Store):
         self.session = session
 
     @staticmethod
+    @abstractmethod
     def urls(servers: Servers) -> tuple[str, str]:
         """Return the URL for an async driver, and for a sync one."""
-        raise NotImplementedError
 
     @classmethod
     @asynccontextmanager
