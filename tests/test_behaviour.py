@@ -119,7 +119,7 @@ async def test_error_in_a_hook(store: Store) -> None:
 
 
 async def test_several_match(store: Store) -> None:
-    """get_or_create by values that several objects have is an error, which shows no values."""
+    """get_or_create by values that several have is an error; it names the factory, no values."""
     by_size: Any = copy.copy(store.NamedCompanyFactory._meta.adapter_for_storing())
     by_size.get_or_create = ("size",)
 
@@ -136,4 +136,6 @@ async def test_several_match(store: Store) -> None:
             await call
         assert "by 'size', and several have these values" in str(caught.value)
         assert "77" not in str(caught.value)
+        told = [str(caught.value), *getattr(caught.value, "__notes__", ())]
+        assert any("raised while storing BySize" in text for text in told)
     assert [row["size"] for row in await store.rows(store.CompanyFactory)] == [77, 77]

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from async_factory_boy.exceptions import AdapterError, AsyncFactoryError
+from async_factory_boy.exceptions import AdapterError, AsyncFactoryError, MultipleFoundError
 
 if TYPE_CHECKING:
     from async_factory_boy.factory.step import Step
@@ -35,8 +35,10 @@ def noted(error: E, doing: str, steps: Sequence[Step]) -> E:
     """
     if any(note.startswith(_MARK) for note in getattr(error, "__notes__", ())):
         return error
-    if isinstance(error, AsyncFactoryError) and not isinstance(error, AdapterError):
-        return error  # it names the factory
+    # Those of an adapter do not name the factory, which no adapter knows.
+    is_of_adapter = isinstance(error, AdapterError | MultipleFoundError)
+    if isinstance(error, AsyncFactoryError) and not is_of_adapter:
+        return error
     ways = dict.fromkeys(way(step) + _parts(step) * (doing == "storing") for step in steps)
     listed = "; ".join(list(ways)[:_LISTED]) + "; …" * (len(ways) > _LISTED)
     note = f"{_MARK}raised while {doing} {listed}{_which(steps)}"
