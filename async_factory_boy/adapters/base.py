@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, 
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
+from async_factory_boy.adapters.fields import Field
 from async_factory_boy.adapters.validation import check_attributes, check_complete, check_methods
 from async_factory_boy.exceptions import AdapterError
 from async_factory_boy.options import CallOption, declare, in_force
@@ -35,8 +36,8 @@ class PersistenceAdapter(ABC, Generic[M]):
     Write `save`, and the adapter works: every other method has a default. The methods are in three
     tiers, of which each gives more, and none needs one above it:
 
-    - **store**: `save`; if you like `save_many`, `build`, `check`, `takes`, `keys_of` and
-      `handles`. Gives create, build, and batches.
+    - **store**: `save`; if you like `save_many`, `build`, `check`, `takes`, `keys_of`,
+      `fields` and `handles`. Gives create, build, and batches.
     - **find**: `find`; if you like `find_many`, `save_new` with `conflicts`, and `find_afresh`.
       Gives ``get_or_create``, and an answer to its races.
     - **transact**: `connection_key`, `flush`, `refresh`, `commit`, `undo` and `ambient_options`,
@@ -186,6 +187,28 @@ class PersistenceAdapter(ABC, Generic[M]):
             ``{"company": {"company_id": "id"}}``.
         """
         return {}
+
+    def fields(self, model: type[M]) -> Sequence[Field]:
+        """Return what the fields of a model are, for ``Meta.auto_declarations``.
+
+        Asked when a factory is first used, and the answer is kept. Default: raises, as a missing
+        capability.
+
+        Args:
+            model: The factory's ``Meta.model``.
+
+        Returns:
+            The fields that the constructor of the model takes, in the order of the model.
+
+        Raises:
+            AdapterError: When the model cannot be asked yet: its ORM is not initialised, say. It
+                says what to do first.
+        """
+        raise AdapterError(
+            f"{type(self).__name__} has no fields() method, which Meta.auto_declarations asks for "
+            "what a model is made of. Write the declarations in the factory, or add the method to "
+            "the adapter."
+        )
 
     def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
         """Construct an object, without any I/O. Default: ``model(*args, **kwargs)``.
