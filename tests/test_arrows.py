@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "engine": set[str](),
     "options": {"exceptions", "stores"},
     "adapters": {"exceptions", "options", "stores"},
+    "auto": {"adapters", "exceptions", "sequences"},
     "factory": {
         "adapters", "engine", "exceptions", "observing", "options", "sequences", "stores",
     },

@@ -1,0 +1,283 @@
+"""The rules by which a declaration is chosen for a field, in their order.
+
+1. A rule of the user's for the field of the model, for its name, for its type; of two for the
+   same, the newer.
+2. The values that are allowed: choices, the members of an enum.
+3. A pattern: what `types.draw_by` was given.
+4. The name, where the table has it for the type: `names`.
+5. The type and its constraints: `types`.
+
+A type that none of these knows is an error, and never a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from fnmatch import fnmatchcase
+from typing import Any, TypeVar, overload
+from uuid import UUID
+
+from factory import declarations
+from factory.declarations import BaseDeclaration
+
+from async_factory_boy.adapters.fields import Field
+from async_factory_boy.auto import types
+from async_factory_boy.auto.chosen import Choice, name_of
+from async_factory_boy.exceptions import ConfigurationError
+
+__all__ = ["choose", "on_change", "rule", "rules_kept"]
+
+Function = Callable[[Field], Any]
+F = TypeVar("F", bound=Function)
+
+_by_field: dict[tuple[Any, str], Any] = {}
+_by_name: dict[str, Any] = {}
+_by_type: dict[Any, Any] = {}
+_callbacks: list[Callable[[], None]] = []
+
+
+@overload
+def rule(for_: Any, declaration_or_function: None = None) -> Callable[[F], F]: ...
+
+
+@overload
+def rule(for_: Any, declaration_or_function: Any) -> None: ...
+
+
+def rule(for_: Any, declaration_or_function: Any = None) -> Any:
+    """Say what is declared for fields, in place of what would be chosen.
+
+    ```python
+    rule(Money, factory.LazyFunction(lambda: Money(5, "EUR")))
+    rule("*_iban", factory.Faker("iban"))
+    rule((User, "email"), factory.Sequence(lambda n: f"{n}@example.org"))
+
+
+    @rule(Code)
+    def code(field):
+        return factory.Faker("pystr", max_chars=field.max_length)
+    ```
+
+    Args:
+        for_: One of a type, which stands for those derived from it as well, and may be the store's
+            own, as a ``TypeDecorator`` is; a name, or a pattern of names, ``"*_slug"``; a model and
+            the name of its field, ``(User, "email")``, or the field as ORMs have it,
+            ``User.email``: what has a model in ``class_``, ``table`` or ``field.model``, and a
+            name beside it.
+        declaration_or_function: The declaration; or a function, which is called with the `Field`
+            and returns one. If not given, a function is decorated.
+    """
+    if declaration_or_function is None:
+
+        def decorate(function: F) -> F:
+            rule(for_, function)
+            return function
+
+        return decorate
+    _check(for_, declaration_or_function)
+    table, key = _place(for_)
+    table.pop(key, None)
+    table[key] = declaration_or_function
+    _changed()
+    return None
+
+
+@contextmanager
+def rules_kept() -> Generator[None]:
+    """Forget, at the end of a ``with`` block, the rules that were registered in it."""
+    tables: list[dict[Any, Any]] = [_by_field, _by_name, _by_type]
+    before = [dict(table) for table in tables]
+    try:
+        yield
+    finally:
+        for table, rules in zip(tables, before, strict=True):
+            table.clear()
+            table.update(rules)
+        _changed()
+
+
+def on_change(callback: Callable[[], None]) -> None:
+    """Call a function whenever rules change: what was chosen before may no longer be right."""
+    _callbacks.append(callback)
+
+
+def _changed() -> None:
+    for callback in _callbacks:
+        callback()
+
+
+def _shown(for_: Any) -> str:
+    if isinstance(for_, tuple) and len(for_) == 2:
+        return f"({name_of(for_[0])}, {for_[1]!r})"
+    return for_.__name__ if isinstance(for_, type) else repr(for_)
+
+
+def _error(for_: Any, problem: str) -> ConfigurationError:
+    return ConfigurationError(f"rule({_shown(for_)})", problem, owner="async_factory_boy.auto")
+
+
+_AFTER = (
+    declarations.PostGeneration,
+    declarations.PostGenerationMethodCall,
+    declarations.RelatedFactory,
+)
+
+
+def _is_declaration(value: object) -> bool:
+    return isinstance(value, BaseDeclaration) and not isinstance(value, _AFTER)
+
+
+def _check(for_: Any, value: Any) -> None:
+    if _is_declaration(value) or (callable(value) and not isinstance(value, type)):
+        return
+    raise _error(
+        for_,
+        "takes a declaration that has a value, or a function that returns one; got "
+        f"{value!r}. For a plain value write factory.LazyFunction(lambda: ...).",
+    )
+
+
+def _place(for_: Any) -> tuple[dict[Any, Any], Any]:
+    """Return the table that a rule belongs to, and its key there."""
+    if type(for_) is str:
+        return _by_name, for_
+    if isinstance(for_, type):
+        return _by_type, for_
+    if isinstance(for_, tuple):
+        if len(for_) == 2 and type(for_[1]) is str:
+            return _by_field, for_
+    else:
+        of = getattr(for_, "field", None)  # Django's
+        meta = getattr(for_, "_meta", None)  # Piccolo's
+        for holder, model, name in (
+            (for_, "class_", "key"), (for_, "table", "key"), (of, "model", "name"),
+            (meta, "table", "name"),
+        ):  # fmt: skip
+            owner, key = getattr(holder, model, None), getattr(holder, name, None)
+            if owner is not None and type(key) is str:
+                return _by_field, (owner, key)
+    raise _error(
+        for_,
+        "is for none of a type, a pattern of names, and a field. Write a class, a text such as "
+        '"*_slug", or a model and the name of its field: (User, "email").',
+    )
+
+
+def choose(field: Field, model: Any, *, unique: bool | None = None) -> Choice:
+    """Choose a declaration for a field that is not a relation.
+
+    Args:
+        field: The field.
+        model: The model that has it.
+        unique: Whether no two objects may have the same value. If not given, the field says so;
+            `uniques.carriers` says which fields of a set are to be unique in addition.
+    """
+    if field.relation is not None:
+        raise TypeError(f"{field.name!r} is a relation, which no rule of a value is for.")
+    if unique is None:
+        unique = frozenset({field.name}) in field.unique
+    of_user = _by_user(field, model)
+    if of_user is not None:
+        return of_user
+    found = types.by_members(field, model, unique)
+    if found is None and field.pattern is not None:
+        found = types.by_source(field, model, unique)
+        if found is None:
+            raise types.of_pattern(field, model)
+    if found is None:
+        found = types.by_name(field, model, unique)
+    if found is None:
+        found = types.by_type(field, model, unique, choose)
+    return found
+
+
+# The user's rules.
+
+
+def _by_user(field: Field, model: Any) -> Choice | None:
+    for owner in getattr(model, "__mro__", (model,)):
+        for (of, name), value in _by_field.items():
+            if name == field.name and of is owner:
+                return _of_user(f"your rule for {name_of(of)}.{name}", (of, name), value, field)
+    for pattern, value in reversed(_by_name.items()):
+        if fnmatchcase(field.name, pattern):
+            words = f"your rule for the name {pattern}"
+            return _of_user(words, pattern, value, field, model)
+    store_type = getattr(field, "store_type", None)
+    for kind in (store_type if isinstance(store_type, type) else type(store_type), field.type):
+        for base in getattr(kind, "__mro__", (kind,)):
+            if _is_known(base):
+                return _of_user(f"your rule for {_shown(base)}", base, _by_type[base], field)
+    return None
+
+
+def _is_known(kind: Any) -> bool:
+    return isinstance(kind, type) and kind in _by_type
+
+
+def _of_user(words: str, for_: Any, value: Any, field: Field, model: Any = None) -> Choice:
+    if not _is_declaration(value):
+        returned = value(field)
+        if not _is_declaration(returned):
+            raise _error(
+                for_, f"returned {returned!r} for {field.name!r}: no declaration. For a plain "
+                "value return factory.LazyFunction(lambda: ...).",
+            )  # fmt: skip
+        value = returned
+    # What a part is, no name tells; and to look at it would be to build it.
+    if model is not None and not isinstance(value, declarations.SubFactory):
+        value = Checked(value, field, model, for_)
+    return Choice(value, words)
+
+
+_COMPARED = (
+    str, int, float, Decimal, bool, bytes, date, datetime, time, timedelta, UUID, list, dict,
+)  # fmt: skip
+_ALSO: dict[Any, tuple[type, ...]] = {float: (int,), Decimal: (int,)}
+
+
+class Checked(BaseDeclaration):
+    """Sees to it that the values of a rule for names are ones that a field takes.
+
+    Such a rule is for fields that its author has not seen.
+    """
+
+    def __init__(self, declaration: Any, field: Field, model: Any, pattern: str) -> None:
+        super().__init__()
+        self.declaration = declaration
+        self.field = field
+        self.model = model
+        self.pattern = pattern
+
+    def evaluate(self, instance: Any, step: Any, extra: dict[str, Any]) -> Any:
+        value = self.declaration.evaluate_pre(instance=instance, step=step, overrides=extra)
+        problem = self._problem(value)
+        if problem:
+            field, model = self.field, name_of(self.model)
+            raise ConfigurationError(
+                field.name, f"{problem}, by the rule for the name {self.pattern!r}. Register one "
+                f"that fits for the field: async_factory_boy.auto.rule(({model}, {field.name!r}), "
+                "...); or declare the field in the factory.",
+                owner=model,
+            )  # fmt: skip
+        return value
+
+    def _problem(self, value: Any) -> str:
+        field, kind = self.field, type(value)
+        if value is None and field.nullable:
+            return ""
+        wanted = field.type
+        if wanted in _COMPARED or (isinstance(wanted, type) and issubclass(wanted, Enum)):
+            fits = isinstance(value, (wanted, *_ALSO.get(wanted, ())))
+            if kind is bool or kind is datetime:  # which are an int and a date as well
+                fits = wanted is kind
+            if not fits and value not in field.choices:
+                return f"takes {wanted.__name__}, and was given {value!r}"
+        if field.max_length is not None and hasattr(kind, "__len__"):
+            if len(value) > field.max_length:
+                return f"is at most {field.max_length} long, and was given {value!r}"
+        return ""
