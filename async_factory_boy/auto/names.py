@@ -21,7 +21,8 @@ class Text:
     Args:
         words: The names that they fit.
         provider: The provider.
-        longest: The greatest length of its values, in any of Faker's locales.
+        longest: The greatest length of its values, in any of Faker's locales. (The one that is
+            odd, az_AZ, has currencies of eight letters.)
         keywords: The provider's keywords.
         shortest: The least length.
         fit: Returns a value fitted to a least and a greatest length, still a valid one.
@@ -163,7 +164,10 @@ TEXTS: list[Text] = [
     ),
     Text(("city", "town"), "city", 50, **_NAMED),
     Text(("country", "country_name"), "country", 64, **_NAMED),
-    Text(("country_code", "iso_code"), "country_code", 2, shortest=2),
+    Text(
+        ("country_code", "iso_code"), "country_code", 2, shortest=2,
+        shorter=(Text((), "country_code", 3, {"representation": "alpha-3"}, 3),),
+    ),
     Text(("state", "province", "region"), "state", 40, **_NAMED),
     Text(("address", "postal_address"), "address", 128, **_NAMED),
     Text(
@@ -209,7 +213,10 @@ TEXTS: list[Text] = [
     ),
     Text(("password", "passwd", "pwd"), "password", 12, shortest=4, sized=("length", "")),
     Text(("locale",), "locale", 6, shortest=5),
-    Text(("language", "lang", "language_code"), "language_code", 3, shortest=2),
+    Text(
+        ("language", "lang", "language_code"), "language_code", 3, shortest=2,
+        shorter=(Text((), "random_element", 2, {"elements": ("de", "en", "es", "fr", "it")}, 2),),
+    ),
     Text(("currency", "currency_code"), "currency_code", 3, shortest=3),
     Text(("timezone", "time_zone", "tz"), "timezone", 48),
     Text(

@@ -277,7 +277,7 @@ class Checked(BaseDeclaration):
                 fits = wanted is kind
             if not fits and value not in field.choices:
                 return f"takes {wanted.__name__}, and was given {value!r}"
-        if field.max_length is not None and hasattr(kind, "__len__"):
-            if len(value) > field.max_length:
-                return f"is at most {field.max_length} long, and was given {value!r}"
+        longest = field.max_length
+        if longest is not None and hasattr(kind, "__len__") and len(value) > longest:
+            return f"is at most {longest} long, and was given {value!r}"
         return ""

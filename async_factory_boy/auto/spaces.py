@@ -389,7 +389,8 @@ def number_space(field: Field, one: Range) -> Space:
     start = math.ceil(1 / unit) if field.type is float else 1
 
     def source(start: int) -> str:
-        return multiple_source(field, unit, f"(n + {start})")
+        count = f"n + {start}"
+        return multiple_source(field, unit, f"({count})" if field.type is not int else count)
 
     return one.space(maker(field, unit), start, source, number_imports(field))
 
@@ -400,6 +401,8 @@ def multiple_source(field: Field, unit: Fraction, count: str) -> str:
         count = f"Decimal{count if count.startswith('(') else f'({count})'}"
     elif field.type is float:
         count = f"float{count if count.startswith('(') else f'({count})'}"
+    elif unit != 1:
+        count = f"({count})"
     times = f" * {unit.numerator}" if unit.numerator != 1 else ""
     return f"{count}{times}{f' / {unit.denominator}' if unit.denominator != 1 else ''}"
 
@@ -419,7 +422,10 @@ SPACES: dict[type, Callable[[Field], Space | None]] = {
     datetime: _moments,
     time: _times,
     timedelta: _durations,
-    UUID: lambda field: Space(2**60, uuid_of, (0, 2**60 - 1)),
+    UUID: lambda field: Space(
+        2**60, uuid_of, (0, 2**60 - 1),
+        'UUID(f"00000000-0000-4000-8000-{n:012x}")', ("from uuid import UUID",),
+    ),
     IPv4Address: lambda field: Space(
         2**24, lambda number: IPv4Address(_ADDRESS4 + number), (0, 2**24 - 1),
         'IPv4Address("10.0.0.0") + n', ("from ipaddress import IPv4Address",),

@@ -125,17 +125,7 @@ def by_members(field: Field, model: Any, unique: bool) -> Choice | None:
     if not allowed:
         return None
     rule = "by choices" if field.choices else f"by enum: {kind.__name__}"
-    if field.choices:
-        texts, imports = [], dict[str, None]()
-        for one in field.choices:
-            if isinstance(one, Enum):
-                imports[_import_of(type(one))] = None
-                texts.append(f"{type(one).__name__}.{one.name}")
-            else:
-                texts.append(repr(one))
-        source, needed = f"[{', '.join(texts)}]", tuple(imports)
-    else:
-        source, needed = kind.__name__, (_import_of(kind),)
+    source, needed = _listed(field.choices) if field.choices else _named(kind)
     if unique:
         space = Space(len(allowed), allowed.__getitem__, (0, len(allowed) - 1))
         one_of = Unique(field, model, space, f"one of {len(allowed):,} values")
@@ -146,8 +136,33 @@ def by_members(field: Field, model: Any, unique: bool) -> Choice | None:
     return Choice(declaration, f"{rule}, unique" if unique else rule, text, needed)
 
 
-def _import_of(kind: type) -> str:
-    return f"from {kind.__module__} import {kind.__name__}"
+def _named(kind: type) -> tuple[str, tuple[str, ...]]:
+    """Return the source of a class, and the lines that it needs."""
+    name = kind.__qualname__.rpartition("<locals>.")[2]
+    return name, (f"from {kind.__module__} import {name.partition('.')[0]}",)
+
+
+def _listed(values: Sequence[Any]) -> tuple[str, tuple[str, ...]]:
+    """Return the source of a list, and the lines that it needs."""
+    texts, imports = [], dict[str, None]()
+    for one in values:
+        if isinstance(one, Enum):
+            name, needed = _named(type(one))
+            texts.append(f"{name}.{one.name}")
+            imports.update(dict.fromkeys(needed))
+        else:
+            texts.append(_literal(one))
+            if type(one) in _IMPORTS:
+                imports[_IMPORTS[type(one)]] = None
+    return f"[{', '.join(texts)}]", tuple(imports)
+
+
+_IMPORTS: dict[type, str] = {
+    Decimal: "from decimal import Decimal",
+    UUID: "from uuid import UUID",
+    date: "from datetime import date",
+    datetime: "from datetime import datetime, timezone",
+}
 
 
 # Sources of others.
@@ -184,27 +199,29 @@ def by_name(field: Field, model: Any, unique: bool) -> Choice | None:
             return text and replace(text, rule=text.rule.replace("name", "type", 1))
     if kind is str:
         return _by_text(field, model, unique, name)
+    if unique:
+        return None  # numbers and moments that differ are not those of a name
     if kind in (int, float, Decimal):
         number = names.looked_up(name, names.NUMBERS)
         if number is None:
             return None
         word, entry = number
-        found = spaces.numbers(field, entry.low, entry.high, unique=unique)
-        if found is None or not _within(field, found, entry.low, entry.high):
+        found = spaces.numbers(field, entry.low, entry.high)
+        if found is None or not _within(found, entry.low, entry.high):
             return None
-        return _number(field, model, unique, found, _rule(f"by name: {word}", field, unique))
+        return _number(field, found, _rule(f"by name: {word}", field, False))
     if kind in (date, datetime):
         moment = names.looked_up(name, names.MOMENTS)
         if moment is None:
             return None
         word, entry = moment
         years = spaces.moments(field, entry.low, entry.high)
-        rule = _rule(f"by name: {word}", field, unique)
-        return None if years is None else _moment(field, model, unique, years, rule)
+        rule = _rule(f"by name: {word}", field, False)
+        return None if years is None else _moment(field, years, rule)
     return None
 
 
-def _within(field: Field, found: spaces.Range, low: int, high: int) -> bool:
+def _within(found: spaces.Range, low: int, high: int) -> bool:
     """Return whether the usual values are of those that a name stands for."""
     return found.begin * found.unit >= low and found.end * found.unit <= high
 
@@ -332,12 +349,12 @@ def by_type(field: Field, model: Any, unique: bool, choose: Choose) -> Choice:
         range_ = spaces.numbers(field)
         if range_ is None:
             raise _nothing(field, model)
-        return _number(field, model, False, range_, rule)
+        return _number(field, range_, rule)
     if kind in (date, datetime):
         years = spaces.moments(field)
         if years is None:
             raise _nothing(field, model)
-        return _moment(field, model, False, years, rule)
+        return _moment(field, years, rule)
     if kind is bool:
         value = field.default if isinstance(field.default, bool) else False
         return Choice(value, rule, repr(value))
@@ -420,10 +437,7 @@ def _text(field: Field, rule: str) -> Choice:
     return _drawn("pystr", {"min_chars": max(1, least), "max_chars": most}, rule)
 
 
-def _number(field: Field, model: Any, unique: bool, found: spaces.Range, rule: str) -> Choice:
-    space = spaces.number_space(field, found)
-    if unique:
-        return _numbered(field, model, space, rule)
+def _number(field: Field, found: spaces.Range, rule: str) -> Choice:
     if field.type is int:
         unit = int(found.unit)
         keywords = {"min_value": found.begin * unit, "max_value": found.end * unit}
@@ -433,25 +447,27 @@ def _number(field: Field, model: Any, unique: bool, found: spaces.Range, rule: s
     drawn = f"randgen.randint({found.begin}, {found.end})"
     value = spaces.multiple_source(field, found.unit, drawn)
     return Choice(
-        declarations.LazyFunction(Drawn(space)), rule, f"factory.LazyFunction(lambda: {value})",
+        declarations.LazyFunction(Drawn(spaces.number_space(field, found))),
+        rule,
+        f"factory.LazyFunction(lambda: {value})",
         (*spaces.number_imports(field), "from factory.random import randgen"),
-    )  # fmt: skip
+    )
 
 
-def _moment(field: Field, model: Any, unique: bool, found: spaces.Range, rule: str) -> Choice:
+def _moment(field: Field, found: spaces.Range, rule: str) -> Choice:
+    """Choose from whole days or seconds: what a database rounds is not what an object has."""
     space = spaces.moment_space(field, found)
-    if unique:
-        return _numbered(field, model, space, rule)
-    keywords: dict[str, Any] = {
-        "start_date": space.at(space.usual[0]), "end_date": space.at(space.usual[1]),
-    }  # fmt: skip
-    if field.type is date:
-        return _drawn("date_between", keywords, rule, "from datetime import date")
-    if not field.aware:
-        return _drawn("date_time_between", keywords, rule, "from datetime import datetime")
-    keywords["tzinfo"] = timezone.utc
-    needed = "from datetime import datetime, timezone"
-    return _drawn("date_time_between", keywords, rule, needed)
+    first, last = map(space.at, space.usual)
+    keywords = {"start_date": first, "end_date": last}
+    provider, needed = "date_between", "date"
+    if field.type is datetime:
+        provider, needed = "date_time_between", "datetime"
+        if field.aware:
+            keywords["tzinfo"] = timezone.utc
+            needed = "datetime, timezone"
+    source = _call(provider, keywords)
+    drawn = declarations.LazyFunction(Drawn(space))
+    return Choice(drawn, rule, source, (f"from datetime import {needed}",))
 
 
 _CONTAINERS: dict[Any, type] = {
@@ -479,7 +495,7 @@ def _collection(field: Field, model: Any, rule: str, container: type, choose: Ch
             return Choice(Nested(element.type, container, size), rule, source)
         source = f"factory.List([{', '.join([item.source] * size)}])"
         return Choice(declarations.List([item.declaration] * size), rule, source, item.imports)
-    space = spaces.space_of(element)
+    space = None if element.pattern else spaces.space_of(element)
     if space is None or space.size < size:
         raise needs_rule(
             field, model, f"takes {size} items or more, of a type that no rule knows {size} "

@@ -7,29 +7,37 @@ does so, before each test, where the sequences of factories begin anew as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from math import isqrt
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
 from async_factory_boy import sequences
-from async_factory_boy.adapters.fields import Field
+from async_factory_boy.adapters.fields import NO_DEFAULT, Field
 from async_factory_boy.auto.chosen import needs_rule
 from async_factory_boy.auto.spaces import LARGE, Space
 
 __all__ = ["Distinct", "Unique", "begin_anew", "carriers"]
 
-_counts: dict[tuple[Hashable, str, bool], int] = {}
-"""How many values were given: of a field of a model, for one test or for several."""
+_Key = tuple[Hashable, str, bool]
+"""A model, a field of it, and whether it is for objects that several tests use."""
+
+_counts: dict[_Key, int] = {}
+"""How many values were given."""
+
+_given: dict[_Key, set[Any]] = {}
+"""Which values were given, where they have no numbers."""
 
 _lock = Lock()
 
 
 def begin_anew() -> None:
     """Count from 0 again, but for the objects that several tests use: they still exist."""
+    tables: tuple[dict[_Key, Any], ...] = (_counts, _given)
     with _lock:
-        for key in [key for key in _counts if not key[2]]:
-            del _counts[key]
+        for table in tables:
+            for key in [key for key in table if not key[2]]:
+                del table[key]
 
 
 def owner_of(model: Any, name: str) -> Hashable:
@@ -38,13 +46,20 @@ def owner_of(model: Any, name: str) -> Hashable:
     Tables may be inherited: an Employee and a User have their email in one column.
     """
     for base in reversed(getattr(model, "__mro__", ())):
-        if name in vars(base) or name in vars(base).get("__annotations__", {}):
-            return base  # type: ignore[no-any-return]
+        if name in vars(base) or name in _annotated(base):
+            return cast(Hashable, base)
     try:
         hash(model)
     except TypeError:
         return id(model)
-    return model  # type: ignore[no-any-return]
+    return cast(Hashable, model)
+
+
+def _annotated(base: type) -> Mapping[str, Any]:
+    try:
+        return base.__annotations__
+    except (AttributeError, NameError):  # NameError: of a class that is only imported for types
+        return {}
 
 
 class _Counted:
@@ -55,12 +70,10 @@ class _Counted:
         self._of_test = (owner_of(model, field.name), field.name, False)
         self._of_shared = (*self._of_test[:2], True)
 
-    def next_number(self) -> int:
-        key = self._of_shared if sequences.offset else self._of_test
-        with _lock:
-            number = _counts.get(key, 0)
-            _counts[key] = number + 1
-        return number
+    def _keys(self) -> tuple[_Key, _Key]:
+        """Return the key of what is given now, and that of the rest."""
+        keys = self._of_test, self._of_shared
+        return keys[::-1] if sequences.offset else keys
 
 
 class Unique(_Counted):
@@ -78,23 +91,30 @@ class Unique(_Counted):
         self._space, self._limits = space, limits
 
     def __call__(self) -> Any:
-        number = self.next_number()
+        key = self._of_shared if sequences.offset else self._of_test
+        with _lock:
+            number = _counts.get(key, 0)
+            _counts[key] = number + 1
         size, at = self._space[:2]
-        return at(sequences.actual(number) if size >= LARGE else self._place(number, size))
+        if size < LARGE:
+            return at(self._place(number, size))
+        place = sequences.actual(number)
+        if place >= size:
+            raise needs_rule(self._field, self._model, self._exhausted(size, number))
+        return at(place)
 
     def _place(self, number: int, size: int) -> int:
         """Return the place of a value in a space that may be exhausted.
 
-        Each process that shares the database has a part of the space. A prime or small number of
-        parts leaves each a good deal, and is above the number of workers, as a rule. Objects that
-        several tests use have their values from the end of that part.
+        Each process that shares the database has a part of the space: of few parts, so that each
+        has many values, and of more than there are workers, as a rule. Objects that several tests
+        use have their values from the end of that part.
         """
         worker, parts = sequences.worker or 0, 1
         if sequences.worker is not None:
             parts = min(97, isqrt(size))
         share = len(range(worker, size, parts)) if worker < parts else 0
-        taken = _counts.get(self._of_test if sequences.offset else self._of_shared, 0)
-        if number + taken >= share:
+        if number + _counts.get(self._keys()[1], 0) >= share:
             raise needs_rule(self._field, self._model, self._exhausted(size, share))
         return worker + parts * (share - 1 - number if sequences.offset else number)
 
@@ -121,58 +141,63 @@ class Distinct(_Counted):
         self._draw = draw
 
     def __call__(self) -> Any:
-        given = _given.setdefault(self._of_test[:2], set())
+        key, other = self._keys()
         for _ in range(self.TRIES):
             value = self._draw()
             with _lock:
-                if value not in given:
+                given = _given.setdefault(key, set())
+                if value not in given and value not in _given.get(other, ()):
                     given.add(value)
                     return value
         problem = f"is unique: of {self.TRIES:,} values drawn none was a new one."
         raise needs_rule(self._field, self._model, problem)
 
 
-_given: dict[tuple[Hashable, str], set[Any]] = {}
-
-
 _EASY = ("str", "UUID", "int", "datetime", "Decimal", "float", "date", "timedelta", "bytes")
 
 
-def carriers(fields: Iterable[Field], filled: Iterable[str] | None = None) -> set[str]:
-    """Return the fields that have to be unique, such that sets of fields are unique together.
+def carriers(
+    fields: Iterable[Field], filled: Iterable[str] | None = None, *, nulls_differ: bool = True
+) -> set[str]:
+    """Return the fields that have to be unique, besides those that say so and are filled.
 
-    A set that has a value of its own for each object anyway needs none: one with a field that is
-    unique alone, made by the store, or with a required relation, the object of which is new. Nor
-    does a set with a field that stays None: databases take two of these for different.
+    Of a set of fields that are unique together, it is one. A set needs none that has a value of its
+    own for each object anyway: one with a field that is unique alone, made by the store, or with a
+    relation that is filled, the object of which is new.
 
     Args:
         fields: All fields of the model.
         filled: The names of those that get a value; if not given, those that are required. The
-            names returned are to be filled as well.
+            names returned are to be filled as well: with its default, each would be a duplicate.
+        nulls_differ: Whether the store takes two objects for different that have no value.
     """
     by_name = {one.name: one for one in fields}
     required = {one.name for one in by_name.values() if one.required}
     names = required if filled is None else set(filled)
     # What fills the key of a relation is the relation.
-    names |= {one.name for one in by_name.values() if one.key_of in names}
+    names = names | {one.name for one in by_name.values() if one.key_of in names}
+
+    def varies(one: Field) -> bool:
+        if one.generated or one.name in found:
+            return True
+        if one.name in names:
+            is_reference = one.relation is not None or one.key_of is not None
+            return is_reference or frozenset({one.name}) in one.unique
+        if one.has_default and one.default is NO_DEFAULT:
+            # Only the store knows it. What is unique alone has no constant there.
+            return frozenset({one.name}) in one.unique
+        return nulls_differ and one.nullable and not one.has_default
+
     found: set[str] = set()
-    together = {one for each in by_name.values() for one in each.unique if len(one) > 1}
-    for group in sorted(together, key=sorted):
+    groups = {one for each in by_name.values() for one in each.unique}
+    for group in sorted(groups, key=lambda one: (len(one), sorted(one))):
         members = [by_name[name] for name in sorted(group) if name in by_name]
-        if any(_varies(one, names) or one.name in found for one in members):
+        if any(map(varies, members)):
             continue
         able = [one for one in members if one.relation is None and one.key_of is None]
         if able:
             found.add(min(able, key=lambda one: _rank(one, names)).name)
     return found
-
-
-def _varies(field: Field, filled: set[str]) -> bool:
-    if field.generated or frozenset({field.name}) in field.unique:
-        return True
-    if field.name in filled:
-        return field.relation is not None or field.key_of is not None
-    return field.nullable and not field.has_default
 
 
 def _rank(field: Field, filled: set[str]) -> tuple[bool, bool, int]:

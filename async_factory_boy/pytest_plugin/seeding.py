@@ -238,6 +238,9 @@ class _Sequences:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self) -> None:
         self._exchange({})
+        uniques = sys.modules.get("async_factory_boy.auto.uniques")
+        if uniques is not None:
+            uniques.begin_anew()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
