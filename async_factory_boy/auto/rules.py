@@ -180,7 +180,7 @@ def choose(field: Field, model: Any, *, unique: bool | None = None) -> Choice:
         raise TypeError(f"{field.name!r} is a relation, which no rule of a value is for.")
     if unique is None:
         unique = frozenset({field.name}) in field.unique
-    of_user = _by_user(field, model)
+    of_user = ruled(field, model)
     if of_user is not None:
         return of_user
     found = types.by_members(field, model, unique)
@@ -198,7 +198,8 @@ def choose(field: Field, model: Any, *, unique: bool | None = None) -> Choice:
 # The user's rules.
 
 
-def _by_user(field: Field, model: Any) -> Choice | None:
+def ruled(field: Field, model: Any) -> Choice | None:
+    """Return what a rule of the user's says for a field, if there is one."""
     for owner in getattr(model, "__mro__", (model,)):
         for (of, name), value in _by_field.items():
             if name == field.name and of is owner:

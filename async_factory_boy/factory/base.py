@@ -18,6 +18,7 @@ from async_factory_boy.exceptions import (
     UnknownStrategyError,
 )
 from async_factory_boy.factory import batches
+from async_factory_boy.factory.automatic import Explanation, explained
 from async_factory_boy.factory.calls import current_place, in_coroutine
 from async_factory_boy.factory.meta import AsyncFactoryOptions, note_own_hooks
 from async_factory_boy.factory.plan import forget_plans
@@ -282,6 +283,26 @@ class AsyncFactory(Factory[T], metaclass=AsyncFactoryMetaclass):
             Exception: As for `create_async`.
         """
         return await batches.generate(cls, _strategy(cls, strategy), _size(cls, size), kwargs)
+
+    @classmethod
+    def explain(cls) -> Explanation:
+        """Print, and return, what the fields of the model are filled by.
+
+        ```python
+        UserFactory.explain()
+        ```
+
+        Returns:
+            A row for each field: its name; whether it is declared, chosen by
+            ``Meta.auto_declarations``, or left out; the rule, or the reason; and the declaration.
+
+        Raises:
+            AdapterError: When the adapter cannot tell what the model is made of, or not yet.
+            ConfigurationError: When no rule is for a field that has to be filled.
+        """
+        explanation = explained(cls._meta)
+        print(explanation)
+        return explanation
 
     @classmethod
     def create(cls, **kwargs: Any) -> T:

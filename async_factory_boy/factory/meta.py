@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args, get_origin, is_typedd
 from factory.base import Factory
 
 from async_factory_boy import engine
-from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.adapters import Field, PersistenceAdapter
 from async_factory_boy.adapters.base import check_capable
 from async_factory_boy.adapters.registry import (
     by_name,
@@ -22,6 +22,7 @@ from async_factory_boy.adapters.registry import (
     configured,
     dedicated_factory,
 )
+from async_factory_boy.auto.chosen import name_of
 from async_factory_boy.exceptions import (
     AdapterError,
     ConfigurationError,
@@ -30,6 +31,7 @@ from async_factory_boy.exceptions import (
     closest,
     shown,
 )
+from async_factory_boy.factory import automatic
 from async_factory_boy.factory.upstream import BaseFactory, Options, declares_value
 
 if TYPE_CHECKING:
@@ -85,13 +87,19 @@ class AsyncFactoryOptions(Options):
     # What is filled in later.
     factory: type[AsyncFactory[Any]]
     adapter: object
+    auto_declarations: automatic.Option
     batch_size: int
 
     _adapter: PersistenceAdapter[Any] | None = None
     _written_at: dict[str, Any]
 
     def further_options(self) -> dict[str, Any]:
-        return {"adapter": None, "batch_size": 1000, **dict.fromkeys(self.adapter_options, _UNSET)}
+        return {
+            "adapter": None,
+            "auto_declarations": False,
+            "batch_size": 1000,
+            **dict.fromkeys(self.adapter_options, _UNSET),
+        }
 
     def check_options(self, given: Iterable[str], known: set[str]) -> None:
         for name in given:
@@ -111,6 +119,9 @@ class AsyncFactoryOptions(Options):
                 f"has to be a positive integer; got {self.batch_size!r}.",
                 owner=f"{self.factory.__name__}.Meta",
             )
+        self.auto_declarations = automatic.checked(
+            self.auto_declarations, owner=f"{self.factory.__name__}.Meta"
+        )
         argument = model_argument(self.factory)
         if argument is None:
             return
@@ -127,6 +138,7 @@ class AsyncFactoryOptions(Options):
     def complete(self) -> None:
         self._written_at = _place_of_caller()
         self._adapter = self._configured_adapter()
+        automatic.note_factory(self.factory)
 
     def _configured_adapter(self) -> PersistenceAdapter[Any] | None:
         given = self.adapter
@@ -237,6 +249,32 @@ class AsyncFactoryOptions(Options):
             }
             for relation, keys in relations.items()
         }
+
+    def automatic_declarations(self) -> Mapping[str, Any]:
+        if self.auto_declarations is False or self.model is None:
+            return {}
+        return automatic.chosen(self).declarations
+
+    def fields(self, model: Any) -> Sequence[Field]:
+        """Return what the fields of a model are that this factory, or a part of it, makes.
+
+        Raises:
+            AdapterError: When no adapter can tell.
+        """
+        adapter = self._adapter or next((one for one, _ in candidates(model)), None)
+        if adapter is None:
+            raise AdapterError(
+                f"{self.factory.__name__}.Meta.auto_declarations needs an adapter that can tell "
+                f"what {name_of(model)} is made of; set {self.factory.__name__}.Meta.adapter, or "
+                "subclass the dedicated factory of your ORM."
+            )
+        fields: Any = adapter.fields(model)
+        if not isinstance(fields, Sequence) or not all(isinstance(one, Field) for one in fields):
+            raise AdapterError(
+                f"{type(adapter).__name__}.fields() returned {shown(fields)}; it has to return a "
+                "list of async_factory_boy.adapters.Field."
+            )
+        return fields
 
     def check_create(
         self, call: Call, adapter: PersistenceAdapter[Any], extras: Mapping[str, Any]

@@ -22,6 +22,7 @@ from factory.enums import CREATE_STRATEGY, STUB_STRATEGY
 
 from async_factory_boy import options
 from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.auto.rules import on_change
 from async_factory_boy.exceptions import AbstractFactoryError, ConfigurationError
 from async_factory_boy.factory import building, relations, upstream
 from async_factory_boy.factory.building import Arguments, Parts, Values
@@ -410,6 +411,9 @@ def forget_plans() -> None:
     """Have all plans made anew: an attribute of a factory has been set."""
     _plans.clear()
     _plainly.clear()
+
+
+on_change(forget_plans)
 
 
 def generates_plainly(factory: Any, strategy: str) -> bool:

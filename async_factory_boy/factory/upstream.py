@@ -189,9 +189,45 @@ def definitions(meta: Any, keywords: Mapping[str, Any], begun: Iterable[str]) ->
 
 def _parsed(meta: Any, keywords: Mapping[str, Any]) -> tuple[Any, Any]:
     sets: tuple[Any, Any] = builder.parse_declarations(
-        dict(keywords), base_pre=meta.pre_declarations, base_post=meta.post_declarations
+        dict(keywords), base_pre=_pre(meta), base_post=meta.post_declarations
     )
     return sets
+
+
+def _pre(meta: Any) -> Any:
+    """Return what a factory declares to be evaluated before the object is made."""
+    automatic = meta.automatic_declarations() if isinstance(meta, Options) else None
+    if not automatic:
+        return meta.pre_declarations
+    declared, found, completed = meta._completed
+    if declared is not meta.pre_declarations or found is not automatic:
+        completed = _completed(meta, automatic)
+        meta._completed = meta.pre_declarations, automatic, completed
+    return completed
+
+
+def _completed(meta: Any, automatic: Mapping[str, Any]) -> Any:
+    # Those first: a part that a declaration looks at is then there.
+    completed = builder.DeclarationSet(automatic)
+    completed.update(meta.pre_declarations.as_dict())
+    for name, declaration in automatic.items():
+        declared = meta.pre_declarations.declarations.get(name)
+        if declared is not None:
+            completed.declarations[name] = _otherwise(declared, declaration)
+    return completed
+
+
+def _otherwise(changed: Any, declaration: Any) -> Any:
+    """Return what traits make of a name, with a declaration for when none of them is on."""
+    no = changed.no
+    if isinstance(no, declarations.Maybe):
+        return replaced(changed, {"no": _otherwise(no, declaration)})
+    return replaced(changed, {"no": declaration})
+
+
+def declared_outright(meta: Any) -> set[str]:
+    """Return the names that a factory declares, its ``Params`` included, but not in traits."""
+    return {*meta.base_declarations, *meta.parameters}
 
 
 def _records(some: Any, names: Iterable[str]) -> dict[str, Declared]:
@@ -200,8 +236,10 @@ def _records(some: Any, names: Iterable[str]) -> dict[str, Declared]:
     }
 
 
-declaration_sets: Callable[[Any], object] = attrgetter("pre_declarations", "post_declarations")
-"""Returns what is equal as long as a factory declares the same: plugins give it other sets."""
+def declaration_sets(meta: Any) -> object:
+    """Return what is equal as long as a factory declares the same: plugins give it other sets."""
+    return _pre(meta), meta.post_declarations
+
 
 split: Callable[[str], tuple[str, str | None]] = builder.DeclarationSet.split
 """Returns the declaration that a keyword is for, with the name within it: ``company__name``."""
@@ -209,17 +247,17 @@ split: Callable[[str], tuple[str, str | None]] = builder.DeclarationSet.split
 
 def declarations_of(meta: Any) -> dict[str, Any]:
     """Return what a factory declares, by name; a field that a trait changes is a ``Maybe``."""
-    return {**meta.pre_declarations.declarations, **meta.post_declarations.declarations}
+    return {**_pre(meta).declarations, **meta.post_declarations.declarations}
 
 
 def declares(meta: Any, name: str) -> bool:
     """Return whether a factory declares a name."""
-    return name in meta.pre_declarations.declarations or name in meta.post_declarations.declarations
+    return name in _pre(meta).declarations or name in meta.post_declarations.declarations
 
 
 def declares_value(meta: Any, name: str) -> bool:
     """Return whether a factory declares a name that has a value before the object is made."""
-    return name in meta.pre_declarations.declarations
+    return name in _pre(meta).declarations
 
 
 def written(meta: Any) -> dict[str, Any]:
@@ -228,7 +266,7 @@ def written(meta: Any) -> dict[str, Any]:
         name: one.value if isinstance(one, declarations.SimpleParameter) else one
         for name, one in meta.parameters.items()
     }
-    changed = declarations_of(meta)
+    changed = {**meta.pre_declarations.declarations, **meta.post_declarations.declarations}
     # What only a trait declares is nowhere but among what traits have changed.
     as_written = {**changed, **parameters, **meta.base_declarations}
     return {name: as_written[name] for name in {**parameters, **changed}}
@@ -455,6 +493,9 @@ class Options(base.FactoryOptions):
     inline_args: tuple[str, ...]
     counter_reference: Any
 
+    _completed: tuple[Any, Any, Any] = (None, None, None)
+    """What is declared, what is taken from the model, and the two together."""
+
     # When the class of a factory is made.
 
     def contribute_to_class(
@@ -502,6 +543,10 @@ class Options(base.FactoryOptions):
 
     def complete(self) -> None:
         """Do what comes last, when it is known what the factory declares."""
+
+    def automatic_declarations(self) -> Mapping[str, Any]:
+        """Return declarations for what the factory does not declare; the same each time."""
+        return {}
 
     def counts_with(self, model: Any) -> bool:
         """Return whether objects are counted with those of a base, given the model of that."""

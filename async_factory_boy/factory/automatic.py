@@ -1,0 +1,345 @@
+"""Declarations that a factory takes from its model: for what it does not declare itself.
+
+They are chosen when the factory is first used, and are ordinary declarations from then on. What
+is chosen for a value, `async_factory_boy.auto` says; for a relation, it is a ``SubFactory`` of the
+factory for the related model, which is made where there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, cast
+from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
+
+import factory
+from factory import declarations
+from factory.helpers import make_factory
+
+from async_factory_boy.adapters import Field
+from async_factory_boy.adapters.configuration import check_names
+from async_factory_boy.auto import Choice, Nested, choose
+from async_factory_boy.auto.chosen import name_of
+from async_factory_boy.auto.rules import on_change, ruled
+from async_factory_boy.auto.uniques import carriers
+from async_factory_boy.exceptions import ConfigurationError, shown
+from async_factory_boy.factory import upstream
+
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
+Option = bool | str | tuple[str, ...]
+"""What ``Meta.auto_declarations`` takes."""
+
+
+class Row(NamedTuple):
+    """What comes of a field."""
+
+    name: str
+    origin: str
+    """``"declared"``, ``"chosen"``, or ``"left out"``."""
+    rule: str
+    """By which rule it was chosen, or why it was left out."""
+    source: str
+    """The declaration, as it would be written."""
+
+
+class Chosen(NamedTuple):
+    """What was chosen for a factory."""
+
+    declarations: Mapping[str, Any]
+    rows: Sequence[Row]
+
+
+class KeyOf(declarations.SubFactory):
+    """Builds a related object, and evaluates to its key.
+
+    For a foreign key that no relation of the model goes with.
+
+    Args:
+        factory: The factory of the related object.
+        attribute: The attribute of that object that holds the key.
+    """
+
+    def __init__(self, factory: Any, attribute: str) -> None:
+        super().__init__(factory)
+        self.attribute = attribute
+
+    def evaluate(self, instance: Any, step: Any, extra: dict[str, Any]) -> Any:
+        related = super().evaluate(instance, step, extra)
+        if isinstance(related, Mapping):
+            return related[self.attribute]
+        return getattr(related, self.attribute)
+
+
+# The factories that the user has defined, and those that were made here.
+_defined: WeakSet[Any] = WeakSet()
+_made: WeakValueDictionary[tuple[Any, Any], Any] = WeakValueDictionary()
+
+_chosen: WeakKeyDictionary[Any, Chosen] = WeakKeyDictionary()
+
+
+def checked(option: Any, *, owner: str) -> Option:
+    """Return what ``Meta.auto_declarations`` is set to.
+
+    Raises:
+        ConfigurationError: When it is none of what it can be.
+    """
+    if option is True or option is False or option == "all":
+        return cast("Option", option)
+    if isinstance(option, list | tuple) and all(isinstance(name, str) for name in option):
+        return tuple(option)
+    raise ConfigurationError(
+        "auto_declarations",
+        'takes True for the fields that the store requires, "all" for the optional ones as well, '
+        f'or a tuple of names, such as ("email",); got {shown(option)}.',
+        owner=owner,
+    )
+
+
+def note_factory(factory: Any) -> None:
+    """Note that a factory was defined: objects of its model may be made by it."""
+    if factory._meta.model is not None and not factory._meta.abstract:
+        _defined.add(factory)
+        _chosen.clear()  # a relation may be to its model
+
+
+on_change(_chosen.clear)
+
+
+def chosen(meta: Any, path: tuple[tuple[Any, str], ...] = ()) -> Chosen:
+    """Return what is taken from the model for a factory.
+
+    Args:
+        meta: The ``_meta`` of the factory.
+        path: The relations that lead to it, from factories that are being asked for.
+
+    Raises:
+        AdapterError: When the model cannot be asked.
+        ConfigurationError: When there is no rule for a field, or relations that the store requires
+            lead back to the factory.
+    """
+    found = _chosen.get(meta)
+    if found is None:
+        _refuse_cycle(meta, path)
+        found = _chosen[meta] = _Choosing(meta, path).run()
+    return found
+
+
+def _refuse_cycle(meta: Any, path: Sequence[tuple[Any, str]]) -> None:
+    places = [one for one, _ in path]
+    if meta not in places:
+        return
+    cycle = [name for _, name in path[places.index(meta) :]]
+    first = cycle[0].partition(".")[2]
+    raise ConfigurationError(
+        first,
+        f"leads back to {name_of(meta.model)}, and each of these relations is required: "
+        f"{' → '.join([*cycle, name_of(meta.model)])}. Declare one of them, so that it ends: "
+        f"{first} = factory.SubFactory(..., ...=None), say.",
+        owner=upstream.factory_of(meta).__name__,
+    )
+
+
+class _Choosing:
+    """Chooses declarations for one factory.
+
+    Args:
+        meta: The ``_meta`` of the factory.
+        path: As for `chosen`.
+    """
+
+    def __init__(self, meta: Any, path: tuple[tuple[Any, str], ...]) -> None:
+        self.meta = meta
+        self.path = path
+        self.factory = upstream.factory_of(meta)
+        self.model = meta.model_to_construct()
+        self.fields = {one.name: one for one in meta.fields(self.model)}
+        self.option: Option = meta.auto_declarations
+        renamed = meta.rename
+        declared = upstream.declared_outright(meta)
+        self.declared = {renamed.get(name, name) for name in declared}
+        self.spelt = {new: old for old, new in renamed.items()}
+        """How declarations name what has another name in the model."""
+
+    def run(self) -> Chosen:
+        if isinstance(self.option, tuple):
+            check_names(
+                "auto_declarations",
+                self.option,
+                self.fields.keys(),
+                owner=f"{self.factory.__name__}.Meta",
+                model=self.model,
+            )
+        left_out = {name: self._left_out(one) for name, one in self.fields.items()}
+        filled = {name for name, reason in left_out.items() if not reason}
+        # As a rule that is given a value, so is one whose value has to differ from that of others.
+        differing = carriers(self.fields.values(), filled | self.declared) - self.declared
+        parts: dict[str, Any] = {}
+        values: dict[str, Any] = {}
+        rows = []
+        for name, field in self.fields.items():
+            if name in self.declared:
+                rows.append(Row(name, "declared", "", self._declared(name)))
+                continue
+            if name not in filled | differing:
+                rows.append(Row(name, "left out", left_out[name], ""))
+                continue
+            if field.relation is not None:
+                choice = ruled(field, self.model) or self._related(field)
+                parts[self.spelt.get(name, name)] = choice.declaration
+            else:
+                choice = self._value(field, name in differing)
+                values[self.spelt.get(name, name)] = choice.declaration
+            rows.append(Row(name, "chosen", choice.rule, choice.source))
+        return Chosen({**parts, **values}, tuple(rows))
+
+    def _left_out(self, field: Field) -> str:
+        """Return why nothing is chosen for a field; empty where something is."""
+        name, relation, option = field.name, field.relation, self.option
+        if name in self.declared:
+            return "declared"
+        if name in self.meta.exclude:
+            return "in Meta.exclude"
+        if isinstance(option, tuple):
+            return "" if name in option else "not in Meta.auto_declarations"
+        if field.key_of is not None:
+            return f"the key of {field.key_of}"
+        if field.generated:
+            return "made by the store"
+        if relation is not None:
+            if relation.keys and self.declared.issuperset(relation.keys):
+                return f"given by {', '.join(relation.keys)}"
+            if relation.many:
+                return "a collection"
+            return "" if field.required else "an optional relation"
+        if option == "all" or field.required:
+            return ""
+        return "has a default" if field.has_default else "takes None"
+
+    def _declared(self, name: str) -> str:
+        declaration = upstream.written(self.meta).get(self.spelt.get(name, name))
+        if upstream.is_declared(declaration):
+            return type(declaration).__name__
+        return repr(declaration)
+
+    def _value(self, field: Field, differs: bool) -> Choice:
+        choice = choose(field, self.model, unique=True if differs else None)
+        if not isinstance(choice.declaration, Nested):
+            return choice
+        return replace(choice, declaration=self._nested(choice.declaration))
+
+    def _nested(self, nested: Nested) -> Any:
+        """Return what declares objects that are stored within the object."""
+        own: dict[str, Any] = {}
+        for field in self.meta.fields(nested.model):
+            if field.required:
+                choice = choose(field, nested.model)
+                if isinstance(choice.declaration, Nested):
+                    own[field.name] = self._nested(choice.declaration)
+                else:
+                    own[field.name] = choice.declaration
+        part = factory.SubFactory(make_factory(nested.model, **own))
+        if nested.container is None:
+            return part
+        parts = factory.List([part] * nested.size)
+        if nested.container is list:
+            return parts
+        return factory.Transformer(parts, transform=nested.container)
+
+    def _related(self, field: Field) -> Choice:
+        relation = field.relation
+        assert relation is not None
+        target = relation.target
+        found, rule = self._factory_for(field, target)
+        if found._meta.auto_declarations is not False:
+            here = (self.meta, f"{name_of(self.model)}.{field.name}")
+            chosen(found._meta, (*self.path, here))
+        name = found.__name__
+        if relation.attribute is not None:
+            source = f'KeyOf({name}, "{relation.attribute}")'
+            return Choice(KeyOf(found, relation.attribute), rule, source)
+        return Choice(factory.SubFactory(found), rule, f"factory.SubFactory({name})")
+
+    def _factory_for(self, field: Field, target: Any) -> tuple[Any, str]:
+        """Return the factory of a related model, and how it was found."""
+        candidates = [one for one in _defined if one._meta.get_model_class() is target]
+        if not candidates:
+            return self._made_for(target), f"by relation: an automatic factory of {name_of(target)}"
+        usual = f"{name_of(target)}Factory"
+        for fewer in (
+            candidates,
+            [one for one in candidates if one.__name__ == usual],
+            [
+                one
+                for one in candidates
+                if one.__name__ == usual and one.__module__ == self.factory.__module__
+            ],
+        ):
+            if len(fewer) == 1:
+                return fewer[0], f"by relation: the factory of {name_of(target)}"
+        names = sorted(f"{one.__module__}.{one.__qualname__}" for one in candidates)
+        raise ConfigurationError(
+            field.name,
+            f"refers to {name_of(target)}, which several factories make: {', '.join(names)}. "
+            f"Declare which: {field.name} = factory.SubFactory(...).",
+            owner=self.factory.__name__,
+        )
+
+    def _made_for(self, target: Any) -> Any:
+        """Return a factory of a related model that nobody has defined one for."""
+        meta = self.meta
+        base = next(
+            one
+            for one in self.factory.__mro__
+            if getattr(one, "_meta", None) is not None and one._meta.model is None
+        )
+        key = (base, target)
+        made = _made.get(key)
+        if made is None:
+            options: dict[str, Any] = {"model": target, "auto_declarations": True}
+            for name in ("adapter", *meta.adapter_options):
+                value = getattr(meta, name)
+                # Names of fields are those of this model.
+                if value is not getattr(base._meta, name) and not isinstance(value, list | tuple):
+                    options[name] = value
+            attributes = {
+                "Meta": type("Meta", (), options),
+                "__module__": self.factory.__module__,
+            }
+            made = type(base)(f"{name_of(target)}Factory", (base,), attributes)
+            _defined.discard(made)
+            _made[key] = made
+        return made
+
+
+class Explanation(tuple[Row, ...]):
+    """What comes of each field; as a text, a table."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        titles = ("field", "", "by", "declaration")
+        lines = [titles, *self]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in lines
+        )
+
+
+def explained(meta: Any) -> Explanation:
+    """Return what comes of each field of a model, and of what else a factory declares."""
+    rows = chosen(meta).rows
+    known = {row.name for row in rows}
+    return Explanation((*rows, *_further(meta, known)))
+
+
+def _further(meta: Any, known: Iterable[str]) -> list[Row]:
+    """Return rows for what a factory declares that is no field."""
+    renamed = meta.rename
+    return [
+        Row(name, "declared", "not a field of the model", type(declaration).__name__)
+        for name, declaration in upstream.written(meta).items()
+        if renamed.get(name, name) not in known
+    ]
