@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from sqlalchemy import Column, Table
 from sqlalchemy.orm import LoaderCallableStatus, Mapper, RelationshipDirection, RelationshipProperty
@@ -18,7 +18,6 @@ from async_factory_boy.adapters._tables.hints import (
     class_of,
     evaluated,
     facts_of,
-    literals_of,
     values_of,
 )
 from async_factory_boy.adapters.fields import Field, Relation
@@ -79,23 +78,20 @@ def _made_by_mapper(mapper: Mapper[Any], counts_versions: bool) -> set[str | Non
 
 def _column_field(mapper: Mapper[Any], name: str, column: Column[Any]) -> Field:
     """Return the field that a column is, with what the class says of it besides."""
-    info = getattr(mapper.class_, "model_fields", {}).get(name)  # of SQLModel
+    info: Any = getattr(mapper.class_, "model_fields", {}).get(name)  # of SQLModel
     if info is None:
-        hint = annotation_of(mapper.class_, name)
+        full = values_of(hint := annotation_of(mapper.class_, name))
         field = column_field(column, name, hint)
         facts = facts_of(hint)
-        full = values_of(hint)
-        # A bare class is what the type says.
-        is_more = bool(facts) or (field.type in (dict, list) and class_of(full) is not full)
+        # A bare class, or one that is not to be told, says no more than the type.
+        is_more = bool(facts) or (field.type in (dict, list) and class_of(full) not in (None, full))
     else:
-        hint = info.annotation
+        hint, annotated = info.annotation, cast("Any", Annotated)
+        parts = (hint, *info.metadata)
+        full = annotated[parts] if info.metadata else hint
         field = column_field(column, name, hint)
         facts = facts_of(hint, *info.metadata)
-        full = Annotated[(hint, *info.metadata)] if info.metadata else hint  # type: ignore[index]
         is_more = bool(info.metadata) or class_of(hint) is not field.type
-        listed = literals_of(hint)
-        if listed and field.choices == ():
-            facts["choices"] = listed
     if full is None or not is_more:
         return field
     return narrowed(field, **facts, annotation=full)
@@ -111,12 +107,12 @@ class _Constructor:
     Args:
         parameters: Those that it has a name for.
         takes_all: Whether it takes any other attribute, too.
-        model: The class.
+        mapper: The mapper of the class.
     """
 
     parameters: Mapping[str, inspect.Parameter]
     takes_all: bool
-    model: type[Any]
+    mapper: Mapper[Any]
 
     def takes(self, name: str) -> bool:
         return self.takes_all or name in self.parameters
@@ -130,11 +126,18 @@ class _Constructor:
         ]
         for name, parameter in self.parameters.items():
             if parameter.default is parameter.empty and name not in fields:
-                hint = annotation_of(self.model, name) or evaluated(
-                    parameter.annotation, self.model
-                )
-                found.append(Field(name=name, type=class_of(hint), required=True))
+                found.append(Field(name=name, type=self._kind(name, parameter), required=True))
         return found
+
+    def _kind(self, name: str, parameter: inspect.Parameter) -> type | None:
+        """Return the class of what is no column: a composite, or a parameter of its own."""
+        composite = self.mapper.composites.get(name)
+        if composite is not None:
+            kind = composite.composite_class
+            return kind if isinstance(kind, type) else None
+        if parameter.annotation is parameter.empty:
+            return None
+        return class_of(evaluated(parameter.annotation, self.mapper.class_))
 
     def _adjusted(self, field: Field, parameter: inspect.Parameter | None) -> Field:
         if parameter is None:
@@ -157,7 +160,7 @@ def _constructor(mapper: Mapper[Any]) -> _Constructor:
         if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
     }
     takes_all = any(one.kind is one.VAR_KEYWORD for one in parameters)
-    return _Constructor(named, takes_all, mapper.class_)
+    return _Constructor(named, takes_all, mapper)
 
 
 # Relations.

@@ -18,7 +18,7 @@ from sqlalchemy.sql.elements import (
     BinaryExpression,
     BindParameter,
     BooleanClauseList,
-    ClauseList,
+    ExpressionClauseList,
     Grouping,
     TextClause,
 )
@@ -210,7 +210,7 @@ def _values(element: Any) -> list[Any] | None:
         if element.callable is not None or element.value is None:
             return None
         return list(element.value) if element.expanding else [element.value]
-    if isinstance(element, ClauseList):  # of BETWEEN
+    if isinstance(element, ExpressionClauseList):  # of BETWEEN
         found = [_values(clause) for clause in element.clauses]
         if all(one is not None and len(one) == 1 for one in found):
             return [one[0] for one in found if one]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -45,13 +45,16 @@ def column_field(column: Column[Any], name: str, hint: Any = None) -> Field:
         required=not (column.nullable or has_default),
     )
     if not converts(column.type):  # or a check is of what is stored
-        for constraint in sorted(_checks(column.table), key=str):
-            field = bounds_of(constraint.sqltext, column, field)
+        for condition in _checks(column.table):
+            field = bounds_of(condition, column, field)
     return field
 
 
-def _checks(table: Any) -> Iterable[CheckConstraint]:
-    return [one for one in table.constraints if isinstance(one, CheckConstraint)]
+def _checks(table: Table) -> Sequence[ClauseElement]:
+    """Return the conditions of the table and of its columns, in the same order each time."""
+    constraints = [*table.constraints, *(one for column in table.c for one in column.constraints)]
+    conditions = [one.sqltext for one in constraints if isinstance(one, CheckConstraint)]
+    return sorted(conditions, key=str)
 
 
 def _filled(column: Column[Any], kind: Any) -> tuple[bool, bool, Any]:

@@ -66,7 +66,7 @@ def annotation_of(model: type, name: str) -> Any:
         found = annotations_of(base).get(name)
         declared = vars(base).get(name)
         if found is None and isinstance(declared, declared_attr):
-            found = annotations_of(declared.fget).get("return")  # type: ignore[attr-defined]
+            found = annotations_of(declared.fget).get("return")
         if found is not None:
             return evaluated(found, base)
     return None

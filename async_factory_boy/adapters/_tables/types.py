@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any, get_args, get_origin
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
@@ -135,22 +135,10 @@ def _decorated_kind(store_type: TypeDecorator[Any], hint: Any) -> type | None:
     kind = None
     if any("python_type" in vars(base) for base in bases):
         kind = _told(store_type)
-    kind = kind or class_of(hint) or _argument(bases) or _parameter(bases)
+    kind = kind or class_of(hint) or _parameter(bases)
     if kind is None and not converts(store_type):
         kind = _kind(store_type.impl_instance, None)
     return kind
-
-
-def _argument(bases: list[type]) -> type | None:
-    """Return the class in ``TypeDecorator[...]``."""
-    for base in bases:
-        for generic in vars(base).get("__orig_bases__", ()):
-            origin = get_origin(generic)
-            if isinstance(origin, type) and issubclass(origin, TypeDecorator):
-                kind = class_of(get_args(generic)[0])
-                if kind is not None:
-                    return kind
-    return None
 
 
 def _parameter(bases: list[type]) -> type | None:
