@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar, cast
 
 from async_factory_boy.adapters.base import PersistenceAdapter
 from async_factory_boy.adapters.configuration import check_names, configured, fields_option
+from async_factory_boy.adapters.fields import Field
 from async_factory_boy.adapters.matching import answered, are_hashable
 from async_factory_boy.exceptions import (
     AdapterError,
@@ -190,6 +191,9 @@ class DatabasesAdapter(PersistenceAdapter[M]):
     def keys_of(self, model: type[M]) -> Mapping[str, Mapping[str, str]]:
         mapper = None if isinstance(model, Table) else inspect(model, raiseerr=False)
         return keys_of(mapper) if isinstance(mapper, Mapper) else {}
+
+    def fields(self, model: type[M]) -> Sequence[Field]:
+        return layout_of(model).described()
 
     def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
         if not isinstance(model, Table):

@@ -69,6 +69,8 @@ class Field:
         relation: The related model, if the field is a relation, or a foreign key by itself.
         key_of: The relation that this field holds the key of. It is filled by the relation.
         annotation: The type with its constraints, where those are written in an annotation.
+        store_type: The store's own object for the type, such as ``String(30)``: what a rule for
+            a type of the store goes by.
     """
 
     name: str
@@ -96,3 +98,4 @@ class Field:
     relation: Relation | None = None
     key_of: str | None = None
     annotation: Any = None
+    store_type: Any = None

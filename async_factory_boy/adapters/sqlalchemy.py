@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Literal, TypeVar, cast
 
 from async_factory_boy.adapters.base import PersistenceAdapter
 from async_factory_boy.adapters.configuration import check_names, configured, fields_option
+from async_factory_boy.adapters.fields import Field
 from async_factory_boy.adapters.matching import answered, are_hashable, matched, only_one
 from async_factory_boy.adapters.paging import paged
 from async_factory_boy.exceptions import (
@@ -45,6 +46,7 @@ from async_factory_boy.adapters._sqlalchemy.constructing import (
     constructs_blindly,
     default_constructor,
 )
+from async_factory_boy.adapters._sqlalchemy.fields import fields_of
 from async_factory_boy.adapters._sqlalchemy.layouts import is_known, layout_of
 from async_factory_boy.adapters._sqlalchemy.loading import (
     PAGE,
@@ -202,13 +204,7 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         return current
 
     def check(self, model: type[M]) -> None:
-        mapper = inspect(model, raiseerr=False)
-        if not isinstance(mapper, Mapper):
-            raise AdapterError(
-                f"{getattr(model, '__name__', repr(model))} is not mapped by SQLAlchemy, so it "
-                "cannot be stored; set Meta.model to a mapped class (one that derives from your "
-                "DeclarativeBase, or that registry.map_imperatively() was called with)."
-            )
+        mapper = _mapper_of(model)
         owner = type(self).__name__
         unmapped = [name for name in self.get_or_create if not hasattr(model, name)]
         check_names("get_or_create", unmapped, mapper.attrs.keys(), owner=owner, model=model)
@@ -236,6 +232,9 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
     def keys_of(self, model: type[M]) -> Mapping[str, Mapping[str, str]]:
         mapper = inspect(model, raiseerr=False)
         return keys_of(mapper) if isinstance(mapper, Mapper) else {}
+
+    def fields(self, model: type[M]) -> Sequence[Field]:
+        return fields_of(_mapper_of(model))
 
     async def save(self, data: M) -> M:
         return (await self.save_many([data]))[0]
@@ -401,6 +400,17 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         if found is not None:
             await load_columns(session, [state_of(found)])
         return found
+
+
+def _mapper_of(model: Any) -> Mapper[Any]:
+    mapper = inspect(model, raiseerr=False)
+    if not isinstance(mapper, Mapper):
+        raise AdapterError(
+            f"{getattr(model, '__name__', repr(model))} is not mapped by SQLAlchemy, so it "
+            "cannot be stored; set Meta.model to a mapped class (one that derives from your "
+            "DeclarativeBase, or that registry.map_imperatively() was called with)."
+        )
+    return mapper
 
 
 def is_relationship(model: type[Any], name: str) -> bool | None:

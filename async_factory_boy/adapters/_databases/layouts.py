@@ -13,9 +13,12 @@ from sqlalchemy import Column, ColumnElement, Select, Table, and_, inspect, or_,
 from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
 from sqlalchemy.orm.attributes import set_committed_value
 
+from async_factory_boy.adapters._databases.fields import fields_of
 from async_factory_boy.adapters._databases.rows import TableRow
 from async_factory_boy.adapters._databases.statements import pages
 from async_factory_boy.adapters._mapped import attribute_of
+from async_factory_boy.adapters._sqlalchemy.fields import fields_of as mapped_fields
+from async_factory_boy.adapters.fields import Field
 from async_factory_boy.adapters.matching import ASK, answered, are_hashable, matched, only_one
 from async_factory_boy.exceptions import AdapterError
 
@@ -45,6 +48,10 @@ class Layout(ABC, Generic[M]):
     @abstractmethod
     def fields(self) -> Sequence[str]:
         """Return the names that a lookup may use."""
+
+    @abstractmethod
+    def described(self) -> Sequence[Field]:
+        """Return what the fields of the model are."""
 
     @abstractmethod
     def columns(self) -> Sequence[str]:
@@ -105,6 +112,9 @@ class _TableLayout(Layout[TableRow]):
     def fields(self) -> Sequence[str]:
         return self.table.c.keys()
 
+    def described(self) -> Sequence[Field]:
+        return fields_of(self.table)
+
     def columns(self) -> Sequence[str]:
         return self.table.c.keys()
 
@@ -139,6 +149,10 @@ class _MappedLayout(Layout[Any]):
 
     def fields(self) -> Sequence[str]:
         return self.mapper.all_orm_descriptors.keys()
+
+    def described(self) -> Sequence[Field]:
+        # The ORM stores nothing here, so nobody counts versions.
+        return mapped_fields(self.mapper, counts_versions=False)
 
     def columns(self) -> Sequence[str]:
         return self.mapper.column_attrs.keys()

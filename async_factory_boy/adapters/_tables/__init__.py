@@ -1,0 +1,1 @@
+"""What columns say of fields: the parts that the adapters on SQLAlchemy share."""

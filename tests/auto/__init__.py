@@ -1,0 +1,1 @@
+"""Declarations that are taken from the model."""
