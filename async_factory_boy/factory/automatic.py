@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any, NamedTuple, cast
 from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
-import factory
 from factory import declarations
 from factory.helpers import make_factory
 
@@ -239,13 +238,13 @@ class _Choosing:
                     own[field.name] = self._nested(choice.declaration)
                 else:
                     own[field.name] = choice.declaration
-        part = factory.SubFactory(make_factory(nested.model, **own))
+        part = declarations.SubFactory(make_factory(nested.model, **own))
         if nested.container is None:
             return part
-        parts = factory.List([part] * nested.size)
+        parts = declarations.List([part] * nested.size)
         if nested.container is list:
             return parts
-        return factory.Transformer(parts, transform=nested.container)
+        return declarations.Transformer(parts, transform=nested.container)
 
     def _related(self, field: Field) -> Choice:
         relation = field.relation
@@ -259,7 +258,7 @@ class _Choosing:
         if relation.attribute is not None:
             source = f'KeyOf({name}, "{relation.attribute}")'
             return Choice(KeyOf(found, relation.attribute), rule, source)
-        return Choice(factory.SubFactory(found), rule, f"factory.SubFactory({name})")
+        return Choice(declarations.SubFactory(found), rule, f"factory.SubFactory({name})")
 
     def _factory_for(self, field: Field, target: Any) -> tuple[Any, str]:
         """Return the factory of a related model, and how it was found."""

@@ -2,7 +2,8 @@
 
 `factory.build(User, FACTORY_CLASS=UserFactory)` and its siblings work as well; these are the ones
 to await. Their keywords are declarations, the adapter's call-time options, and ``FACTORY_CLASS``:
-the factory class to derive from, `AsyncFactory` by default.
+the factory class to derive from, `AsyncFactory` by default; and ``auto_declarations``, which is as
+in ``Meta``.
 
 ```python
 user = await create_async(
@@ -21,6 +22,7 @@ from typing import Any, TypeVar
 from factory.helpers import make_factory as make_by_class
 
 from async_factory_boy import options
+from async_factory_boy.factory.automatic import Option
 from async_factory_boy.factory.base import AsyncFactory
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
@@ -29,7 +31,9 @@ __tracebackhide__ = True
 T = TypeVar("T")
 
 
-def make_factory(klass: type[T], **kwargs: Any) -> type[AsyncFactory[T]]:
+def make_factory(
+    klass: type[T], *, auto_declarations: Option | None = None, **kwargs: Any
+) -> type[AsyncFactory[T]]:
     """Make a factory for `klass`.
 
     ```python
@@ -40,12 +44,20 @@ def make_factory(klass: type[T], **kwargs: Any) -> type[AsyncFactory[T]]:
 
     Args:
         klass: The model.
+        auto_declarations: As ``Meta.auto_declarations``: what is taken from the model.
         **kwargs: The declarations, and ``FACTORY_CLASS``.
 
     Returns:
         The factory class.
+
+    Raises:
+        ConfigurationError: When `auto_declarations` is none of what it can be.
     """
-    made: type[AsyncFactory[T]] = make_by_class(klass, **{"FACTORY_CLASS": AsyncFactory, **kwargs})
+    base: Any = kwargs.pop("FACTORY_CLASS", AsyncFactory)
+    if auto_declarations is not None:
+        options = {"abstract": True, "auto_declarations": auto_declarations}
+        base = type(base)(base.__name__, (base,), {"Meta": type("Meta", (), options)})
+    made: type[AsyncFactory[T]] = make_by_class(klass, FACTORY_CLASS=base, **kwargs)
     return made
 
 
