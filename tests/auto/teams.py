@@ -25,7 +25,8 @@ class Registered(sqlmodel.SQLModel, registry=registry()):
 
 class Team(Registered, table=True):
     id: int | None = sqlmodel.Field(default=None, primary_key=True)
-    name: str = sqlmodel.Field(min_length=2, max_length=50, regex="^[a-z]+$", unique=True)
+    name: str = sqlmodel.Field(min_length=2, max_length=50, unique=True)
+    code: Annotated[str, pydantic.StringConstraints(pattern="^[a-z]+$")]
     rating: int = sqlmodel.Field(ge=1, le=5, sa_column_args=[sa.CheckConstraint("rating > 2")])
     budget: Decimal = sqlmodel.Field(max_digits=8, decimal_places=2, gt=0)
     size: Size = Size.S

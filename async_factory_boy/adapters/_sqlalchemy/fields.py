@@ -87,11 +87,15 @@ def _column_field(mapper: Mapper[Any], name: str, column: Column[Any]) -> Field:
         is_more = bool(facts) or (field.type in (dict, list) and class_of(full) not in (None, full))
     else:
         hint, annotated = info.annotation, cast("Any", Annotated)
-        parts = (hint, *info.metadata)
-        full = annotated[parts] if info.metadata else hint
+        # SQLModel keeps there what it makes the column of, too.
+        metadata = [
+            one for one in info.metadata if type(one).__module__.partition(".")[0] != "sqlmodel"
+        ]
+        parts = (hint, *metadata)
+        full = annotated[parts] if metadata else hint
         field = column_field(column, name, hint)
-        facts = facts_of(hint, *info.metadata)
-        is_more = bool(info.metadata) or class_of(hint) is not field.type
+        facts = facts_of(hint, *metadata)
+        is_more = bool(metadata or facts) or class_of(hint) is not field.type
     if full is None or not is_more:
         return field
     return narrowed(field, **facts, annotation=full)

@@ -32,8 +32,8 @@ __all__ = ["bounds_of", "narrowed"]
 class _Condition(NamedTuple):
     """A column, or the length of one, compared with values."""
 
-    column: str | None
-    """What the text has for it; ``None`` where it is the column that is asked for."""
+    column: str
+    """What the text has for it; empty where it is known to be the column that is asked for."""
     is_length: bool
     operator: str
     values: Sequence[Any]
@@ -199,7 +199,7 @@ def _comparison(condition: BinaryExpression[Any], column: Column[Any]) -> Iterat
         and left.key == column.key
         and not condition.modifiers.get("symmetric")
     ):
-        yield _Condition(None, is_length, operator, values)
+        yield _Condition("", is_length, operator, values)
 
 
 def _values(element: Any) -> list[Any] | None:
@@ -375,10 +375,8 @@ def _value(token: _Token) -> Any:
     return Decimal(token.text) if "." in token.text else int(token.text)
 
 
-def _names(text: str | None, column: Column[Any]) -> bool:
+def _names(text: str, column: Column[Any]) -> bool:
     """Return whether a name in a text is that of a column."""
-    if text is None:
-        return True
     if text.startswith('"'):
         return text[1:-1] == column.name
     return text == column.name.lower()
