@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "adapters": {"exceptions", "options", "stores"},
     "auto": {"adapters", "exceptions", "sequences"},
     "factory": {
-        "adapters", "engine", "exceptions", "observing", "options", "sequences", "stores",
+        "adapters", "auto", "engine", "exceptions", "observing", "options", "sequences", "stores",
     },
 }  # fmt: skip
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
+from operator import itemgetter
 from typing import Any, NamedTuple, cast
-from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from factory import declarations
 from factory.helpers import make_factory
@@ -46,7 +48,8 @@ class Row(NamedTuple):
 class Chosen(NamedTuple):
     """What was chosen for a factory."""
 
-    declarations: Mapping[str, Any]
+    by_name: Mapping[str, Any]
+    """The declarations."""
     rows: Sequence[Row]
 
 
@@ -71,9 +74,10 @@ class KeyOf(declarations.SubFactory):
         return getattr(related, self.attribute)
 
 
-# The factories that the user has defined, and those that were made here.
-_defined: WeakSet[Any] = WeakSet()
-_made: WeakValueDictionary[tuple[Any, Any], Any] = WeakValueDictionary()
+# The factories that the user has defined, each with a number, and those that were made here.
+_defined: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+_numbers = count()
+_made: WeakValueDictionary[tuple[Any, ...], Any] = WeakValueDictionary()
 
 _chosen: WeakKeyDictionary[Any, Chosen] = WeakKeyDictionary()
 
@@ -97,10 +101,34 @@ def checked(option: Any, *, owner: str) -> Option:
 
 
 def note_factory(factory: Any) -> None:
-    """Note that a factory was defined: objects of its model may be made by it."""
-    if factory._meta.model is not None and not factory._meta.abstract:
-        _defined.add(factory)
+    """Note that a factory was defined: objects of its model may be made by it.
+
+    One that is made for a single call, by ``make_factory()``, is nobody else's.
+    """
+    meta = factory._meta
+    if meta.model is not None and not meta.abstract and factory.__module__ != upstream.__name__:
+        _defined[factory] = next(_numbers)
         _chosen.clear()  # a relation may be to its model
+
+
+def _defined_for(model: Any, factory: Any) -> list[Any]:
+    """Return the factories of a model that another factory may call for.
+
+    One that is defined within a function is for those in the same function. Of two of the same
+    name, in a module that was loaded again or a function that has run twice, it is the newer.
+    """
+    found: dict[tuple[str, str], Any] = {}
+    for one, _ in sorted(_defined.items(), key=itemgetter(1)):
+        scope, _, _ = one.__qualname__.rpartition("<locals>.")
+        if one._meta.get_model_class() is model and (
+            not scope
+            or (
+                one.__module__ == factory.__module__
+                and factory.__qualname__.startswith(f"{scope}<locals>.")
+            )
+        ):
+            found[one.__module__, one.__qualname__] = one
+    return list(found.values())
 
 
 on_change(_chosen.clear)
@@ -251,7 +279,8 @@ class _Choosing:
         assert relation is not None
         target = relation.target
         found, rule = self._factory_for(field, target)
-        if found._meta.auto_declarations is not False:
+        # One that is optional may be given where it has to end.
+        if field.required and found._meta.auto_declarations is not False:
             here = (self.meta, f"{name_of(self.model)}.{field.name}")
             chosen(found._meta, (*self.path, here))
         name = found.__name__
@@ -262,7 +291,7 @@ class _Choosing:
 
     def _factory_for(self, field: Field, target: Any) -> tuple[Any, str]:
         """Return the factory of a related model, and how it was found."""
-        candidates = [one for one in _defined if one._meta.get_model_class() is target]
+        candidates = _defined_for(target, self.factory)
         if not candidates:
             return self._made_for(target), f"by relation: an automatic factory of {name_of(target)}"
         usual = f"{name_of(target)}Factory"
@@ -293,7 +322,7 @@ class _Choosing:
             for one in self.factory.__mro__
             if getattr(one, "_meta", None) is not None and one._meta.model is None
         )
-        key = (base, target)
+        key = (base, target, self.factory.__qualname__.rpartition(".")[0])
         made = _made.get(key)
         if made is None:
             options: dict[str, Any] = {"model": target, "auto_declarations": True}
@@ -302,12 +331,14 @@ class _Choosing:
                 # Names of fields are those of this model.
                 if value is not getattr(base._meta, name) and not isinstance(value, list | tuple):
                     options[name] = value
+            name = f"{name_of(target)}Factory"
             attributes = {
                 "Meta": type("Meta", (), options),
                 "__module__": self.factory.__module__,
+                "__qualname__": "".join([*self.factory.__qualname__.rpartition(".")[:2], name]),
             }
-            made = type(base)(f"{name_of(target)}Factory", (base,), attributes)
-            _defined.discard(made)
+            made = type(base)(name, (base,), attributes)
+            _defined.pop(made, None)
             _made[key] = made
         return made
 

@@ -253,7 +253,7 @@ class AsyncFactoryOptions(Options):
     def automatic_declarations(self) -> Mapping[str, Any]:
         if self.auto_declarations is False or self.model is None:
             return {}
-        return automatic.chosen(self).declarations
+        return automatic.chosen(self).by_name
 
     def fields(self, model: Any) -> Sequence[Field]:
         """Return what the fields of a model are that this factory, or a part of it, makes.

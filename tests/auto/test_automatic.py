@@ -1,0 +1,447 @@
+"""`Meta.auto_declarations`: what a factory takes from its model, and what it leaves."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncGenerator, Generator
+from typing import Any
+
+import factory
+import pytest
+from sqlalchemy import ForeignKey, String, UniqueConstraint, event, select
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from async_factory_boy import auto, bind
+from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.exceptions import AdapterError, ConfigurationError
+from async_factory_boy.factory import AsyncFactory
+from async_factory_boy.factory.helpers import create_async, make_factory
+from async_factory_boy.factory.sqlalchemy import AsyncSQLAlchemyModelFactory
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Plan(enum.Enum):
+    FREE = "free"
+    PAID = "paid"
+
+
+class Company(Base):
+    __tablename__ = "company"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(40), unique=True)
+    plan: Mapped[Plan]
+
+
+class User(Base):
+    __tablename__ = "user"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    email: Mapped[str] = mapped_column(String(30), unique=True)
+    age: Mapped[int | None]
+    language: Mapped[str] = mapped_column(default="en")
+    company_id: Mapped[int] = mapped_column(ForeignKey(Company.id))
+    company: Mapped[Company] = relationship()
+    boss_id: Mapped[int | None] = mapped_column(ForeignKey("user.id"))
+    boss: Mapped[User | None] = relationship(remote_side=id)
+
+
+class Visit(Base):
+    """It refers to a user by a foreign key alone."""
+
+    __tablename__ = "visit"
+    __table_args__ = (UniqueConstraint("page", "day"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey(User.id))
+    page: Mapped[str]
+    day: Mapped[int]
+
+
+class Chicken(Base):
+    __tablename__ = "chicken"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    egg_id: Mapped[int] = mapped_column(ForeignKey("egg.id", use_alter=True))
+    egg: Mapped[Egg] = relationship(foreign_keys=egg_id)
+
+
+class Egg(Base):
+    __tablename__ = "egg"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    chicken_id: Mapped[int] = mapped_column(ForeignKey(Chicken.id))
+    chicken: Mapped[Chicken] = relationship(foreign_keys=chicken_id)
+
+
+class Automatic(AsyncSQLAlchemyModelFactory[Any]):
+    """What a suite would derive its factories from."""
+
+    class Meta:
+        abstract = True
+        auto_declarations = True
+
+
+@pytest.fixture
+async def engine() -> AsyncGenerator[AsyncEngine]:
+    engine = create_async_engine("sqlite+aiosqlite://")
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def session(engine: AsyncEngine) -> AsyncGenerator[AsyncSession]:
+    async with AsyncSession(engine, expire_on_commit=False) as session:
+        with bind(sqlalchemy_session=session):
+            yield session
+
+
+@pytest.fixture
+def statements(engine: AsyncEngine) -> Generator[list[str]]:
+    """The first words of the statements that are executed, for one row or many."""
+    seen: list[str] = []
+
+    def note(_: Any, statement: Any, *__: Any) -> None:
+        seen.append(" ".join(str(statement).split()[:3]))
+
+    event.listen(engine.sync_engine, "before_execute", note)
+    yield seen
+    event.remove(engine.sync_engine, "before_execute", note)
+
+
+def user_factory(**attributes: Any) -> Any:
+    """Return an automatic factory of users, with some declarations."""
+    meta = type("Meta", (), {"model": User, **attributes.pop("meta", {})})
+    return type(Automatic)("UserFactory", (Automatic,), {"Meta": meta, **attributes})
+
+
+async def test_required_fields_are_filled(session: AsyncSession) -> None:
+    """True fills what the store requires, relations included, and nothing else."""
+    user = await user_factory().create_async()
+    assert user.name
+    assert user.email.endswith("@example.com")
+    assert user.company.id == user.company_id
+    assert user.company.plan in Plan
+    assert (user.age, user.boss, user.language) == (None, None, "en")
+
+
+async def test_all_fields(session: AsyncSession) -> None:
+    """``"all"`` fills what is optional as well, but neither keys nor optional relations."""
+    factory = user_factory(meta={"auto_declarations": "all"})
+    user = await factory.create_async()
+    assert type(user.age) is int
+    assert user.language != ""
+    assert user.boss is None
+    assert factory.build().id is None
+
+
+async def test_named_fields(session: AsyncSession) -> None:
+    """A tuple fills what it names, and nothing else; a relation may be optional."""
+    names = ("email", "boss", "name", "company")
+    user = await user_factory(meta={"auto_declarations": names}).create_async(boss__boss=None)
+    assert user.boss.email != user.email
+
+
+async def test_declared_wins(session: AsyncSession) -> None:
+    """What is declared, given to the call, set by a trait or excluded is not chosen."""
+    users = user_factory(
+        name="declared",
+        Params=type("Params", (), {"admin": factory.Trait(email="root@example.org")}),
+    )
+    user = await users.create_async(email="given@example.org")
+    assert (user.name, user.email) == ("declared", "given@example.org")
+    assert (await users.create_async(admin=True)).email == "root@example.org"
+    assert (await users.create_async(admin=False)).email.endswith("@example.com")
+    excluded = user_factory(meta={"exclude": ("name",)})
+    assert excluded.build().name is None
+
+
+async def test_nested_traits_fall_back(session: AsyncSession) -> None:
+    """A field that two traits set is chosen where neither of them is on."""
+    users = user_factory(
+        Params=type(
+            "Params", (), {"one": factory.Trait(name="one"), "two": factory.Trait(name="two")}
+        )
+    )
+    names = [users.build(**on).name for on in ({}, {"one": True}, {"two": True})]
+    assert names[1:] == ["one", "two"]
+    assert names[0] not in (None, "one", "two")
+
+
+async def test_declarations_read_what_is_chosen(session: AsyncSession) -> None:
+    """A declaration sees chosen values as it sees declared ones, parts of parts too."""
+    users = user_factory(
+        name=factory.LazyAttribute(lambda user: f"{user.email} of {user.company.name}")
+    )
+    user = await users.create_async(company__name="ACME")
+    assert user.name == f"{user.email} of ACME"
+
+
+async def test_a_key_that_is_given(session: AsyncSession) -> None:
+    """A relation whose key is given, or declared, is not chosen: no row is stored for it."""
+    company = await make_factory(
+        Company, FACTORY_CLASS=AsyncSQLAlchemyModelFactory, auto_declarations=True
+    ).create_async()
+    users = user_factory()
+    assert (await users.create_async(company_id=company.id)).company_id == company.id
+    declared = user_factory(company_id=company.id)
+    assert (await declared.create_async()).company_id == company.id
+    assert len((await session.scalars(select(Company))).all()) == 1
+
+
+async def test_a_statement_per_level(session: AsyncSession, statements: list[str]) -> None:
+    """A batch of automatic factories costs what a batch of declared ones does."""
+    await user_factory().create_batch_async(50)
+    assert [one for one in statements if one.startswith("INSERT")] == [
+        "INSERT INTO company",
+        'INSERT INTO "user"',
+    ]
+
+
+async def test_all_members_occur() -> None:
+    """The members of an enum occur in turn."""
+    companies = make_factory(
+        Company, FACTORY_CLASS=AsyncSQLAlchemyModelFactory, auto_declarations=True
+    )
+    assert {one.plan for one in companies.build_batch(4)} == set(Plan)
+
+
+async def test_every_strategy() -> None:
+    """Objects are built, and stubbed, by the same declarations."""
+    users = user_factory()
+    for user in (users.build(), users.stub(), await users.build_async()):
+        assert user.email.endswith("@example.com")
+        assert user.company.name
+    assert len({user.email for user in users.build_batch(5)}) == 5
+
+
+async def test_the_factory_of_the_related_model(session: AsyncSession) -> None:
+    """A relation is made by the factory that is defined for its model."""
+
+    class CompanyFactory(Automatic):
+        class Meta:
+            model = Company
+
+        name = "the factory's"
+
+    class UserFactory(Automatic):
+        class Meta:
+            model = User
+
+    user = await UserFactory.create_async()
+    assert user.company.name == "the factory's"
+    assert isinstance(user.company.plan, Plan)
+
+
+def test_the_usual_name_decides() -> None:
+    """Of several factories for a model, the one that is called after it is taken."""
+
+    class CompanyFactory(Automatic):
+        class Meta:
+            model = Company
+
+        name = "usual"
+
+    class OtherCompanyFactory(CompanyFactory):
+        name = "other"
+
+    class UserFactory(Automatic):
+        class Meta:
+            model = User
+
+    assert UserFactory.build().company.name == "usual"
+
+
+def test_several_factories_for_a_relation() -> None:
+    """Where the name does not decide, the error lists the factories, and says what to declare."""
+
+    class FirstFactory(Automatic):
+        class Meta:
+            model = Company
+
+    class SecondFactory(Automatic):
+        class Meta:
+            model = Company
+
+    class UserFactory(Automatic):
+        class Meta:
+            model = User
+
+    with pytest.raises(ConfigurationError) as caught:
+        UserFactory.build()
+    text = str(caught.value)
+    assert text.startswith("UserFactory.company refers to Company, which several factories make: ")
+    assert "FirstFactory, tests.auto.test_automatic" in text
+    assert text.endswith("SecondFactory. Declare which: company = factory.SubFactory(...).")
+
+
+async def test_a_foreign_key_by_itself(session: AsyncSession) -> None:
+    """A required foreign key that no relation goes with is the key of a stored object."""
+    visit_factory = make_factory(
+        Visit, FACTORY_CLASS=AsyncSQLAlchemyModelFactory, auto_declarations=True
+    )
+    visits = await visit_factory.create_batch_async(3)
+    users = {user.id for user in await session.scalars(select(User))}
+    assert {visit.user_id for visit in visits} == users
+    assert len(users) == 3
+
+
+async def test_unique_together(session: AsyncSession) -> None:
+    """Of fields that are unique together, one is made to differ."""
+    visit_factory = make_factory(
+        Visit, FACTORY_CLASS=AsyncSQLAlchemyModelFactory, auto_declarations=True
+    )
+    visits = await visit_factory.create_batch_async(200)
+    assert len({(visit.page, visit.day) for visit in visits}) == 200
+
+
+async def test_a_required_cycle(session: AsyncSession, statements: list[str]) -> None:
+    """Relations that require each other are refused, with the way, before anything is done."""
+    egg_factory = make_factory(
+        Egg, FACTORY_CLASS=AsyncSQLAlchemyModelFactory, auto_declarations=True
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        await egg_factory.create_async()
+    assert "Chicken.egg → Egg.chicken → Chicken" in str(caught.value)
+    assert "each of these relations is required" in str(caught.value)
+    assert statements == []
+
+
+async def test_rules_hold_from_now_on() -> None:
+    """A rule that is registered after a factory was used changes what is chosen."""
+    users = user_factory()
+    before = users.build().name
+    with auto.rules_kept():
+        auto.rule((User, "name"), factory.LazyFunction(lambda: "by the rule"))
+        assert users.build().name == "by the rule"
+    assert users.build().name != "by the rule" != before
+
+
+async def test_a_rule_for_a_relation(session: AsyncSession) -> None:
+    """A rule for the field of a model is for relations as well."""
+    company = Company(name="shared", plan=Plan.FREE)
+    with auto.rules_kept():
+        auto.rule((User, "company"), factory.LazyFunction(lambda: company))
+        users = await user_factory().create_batch_async(2)
+    assert {user.company for user in users} == {company}
+
+
+async def test_no_class_needed(session: AsyncSession) -> None:
+    """`create_async` takes the model alone."""
+    user = await create_async(
+        User, FACTORY_CLASS=AsyncSQLAlchemyModelFactory, auto_declarations=True, name="Ada"
+    )
+    assert (user.name, user.id is not None) == ("Ada", True)
+
+
+async def test_renamed_fields() -> None:
+    """A field that is declared by another name is not chosen."""
+    users = user_factory(mail="m@example.org", meta={"rename": {"mail": "email"}})
+    assert users.build().email == "m@example.org"
+
+
+async def test_found_by_a_chosen_field(session: AsyncSession) -> None:
+    """get_or_create may look objects up by a field that is chosen."""
+    meta = {"sqlalchemy_get_or_create": ("email",)}
+    user = await user_factory(meta=meta).create_async()
+    assert user.email
+
+
+def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
+    """`explain` says of each field what fills it, or why nothing does."""
+    users = user_factory(name="Ada", nickname=factory.Faker("name"))
+    rows = {row.name: row for row in users.explain()}
+    assert rows["name"][1:] == ("declared", "", "'Ada'")
+    assert rows["email"].origin == "chosen"
+    assert rows["email"].source.startswith("factory.Sequence(")
+    assert rows["company"].source == "factory.SubFactory(CompanyFactory)"
+    reasons = {name: row.rule for name, row in rows.items() if row.origin == "left out"}
+    assert reasons == {
+        "id": "made by the store",
+        "age": "takes None",
+        "language": "has a default",
+        "company_id": "the key of company",
+        "boss_id": "the key of boss",
+        "boss": "an optional relation",
+    }
+    assert rows["nickname"][1:] == ("declared", "not a field of the model", "Faker")
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[0].split() == ["field", "by", "declaration"]
+    assert "factory.SubFactory(CompanyFactory)" in printed
+
+
+# What is wrong, and what the error says.
+
+
+@pytest.mark.parametrize("value", [1, "email", None, (1,), {"email"}])
+def test_a_wrong_option(value: object) -> None:
+    """Another value for the option is refused when the class is made."""
+    with pytest.raises(ConfigurationError, match=r'takes True .*, "all" .*, or a tuple of names'):
+        user_factory(meta={"auto_declarations": value})
+
+
+def test_unknown_names() -> None:
+    """A name that the model does not have is refused when the factory is used."""
+    users = user_factory(meta={"auto_declarations": ("emial",)})
+    with pytest.raises(ConfigurationError) as caught:
+        users.build()
+    assert str(caught.value).startswith(
+        "UserFactory.Meta.auto_declarations names 'emial', which is not a field of User. "
+        "Did you mean 'email'?"
+    )
+
+
+class Silent(PersistenceAdapter[Any]):
+    """An adapter that tells nothing of fields."""
+
+    async def save(self, instance: Any) -> Any:
+        return instance
+
+
+def test_an_adapter_that_tells_nothing() -> None:
+    """An adapter without fields() is named, with what to do."""
+
+    class ThingFactory(AsyncFactory[Any]):
+        class Meta:
+            model = dict
+            adapter = Silent()
+            auto_declarations = True
+
+    with pytest.raises(AdapterError, match=r"Silent has no fields\(\) method"):
+        ThingFactory.build()
+
+
+def test_an_adapter_that_tells_something_else() -> None:
+    """What fields() returns is checked."""
+
+    class Chatty(Silent):
+        def fields(self, model: Any) -> Any:
+            return ["name"]
+
+    class ThingFactory(AsyncFactory[Any]):
+        class Meta:
+            model = dict
+            adapter = Chatty()
+            auto_declarations = True
+
+    with pytest.raises(AdapterError, match=r"Chatty.fields\(\) returned"):
+        ThingFactory.build()
+
+
+def test_no_adapter_at_all() -> None:
+    """Where no adapter is known for the model, the error says to set one."""
+
+    class ThingFactory(AsyncFactory[Any]):
+        class Meta:
+            model = dict
+            auto_declarations = True
+
+    with pytest.raises(AdapterError, match="needs an adapter that can tell what dict is made of"):
+        ThingFactory.build()
