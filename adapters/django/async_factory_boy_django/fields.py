@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 from uuid import UUID
 
 from django.conf import settings
@@ -269,7 +270,7 @@ def _read(validator: object, limits: Limits) -> bool:
     if isinstance(validator, validators.RegexValidator):
         if validator.inverse_match or isinstance(validator, validators.URLValidator):
             return False
-        narrow(limits, pattern=pattern_of(validator.regex))
+        narrow(limits, pattern=pattern_of(cast("re.Pattern[str]", validator.regex)))
     elif isinstance(validator, validators.DecimalValidator):
         narrow(limits, precision=validator.max_digits, scale=validator.decimal_places)
     elif isinstance(validator, validators.BaseValidator):
@@ -328,7 +329,7 @@ def _uniques(model: type[Model], relations: Mapping[str, str]) -> list[frozenset
 def _named_by(expressions: Iterable[Any]) -> Iterator[str]:
     for expression in expressions:
         if isinstance(expression, models.F):
-            yield expression.name
+            yield cast("Any", expression).name
         else:
             yield from _named_by(expression.get_source_expressions())
 

@@ -25,6 +25,7 @@ from piccolo.columns.combination import And, Where
 from piccolo.columns.defaults.base import Default
 from piccolo.columns.m2m import M2M
 from piccolo.columns.operators import comparison
+from piccolo.querystring import QueryString
 from piccolo.table import Table
 
 from async_factory_boy import AdapterError
@@ -214,9 +215,9 @@ def _checks(table: type[Table]) -> dict[str, dict[str, Any]]:
         for part in _all_of(getattr(constraint, "condition", None)):
             limits = found.setdefault(part.column._meta.name, {})
             word = _OPERATORS.get(part.operator)
-            if part.operator is comparison.In:
+            if part.operator is comparison.In and isinstance(part.values, list | tuple):
                 narrow(limits, choices=tuple(part.values))
-            elif word is not None and not isinstance(part.value, Column):
+            elif word is not None and not isinstance(part.value, Column | QueryString):
                 narrow(limits, **{word: part.value})
     return found
 
