@@ -1071,7 +1071,7 @@ async def test_not_initialised() -> None:
     with pytest.raises(MissingOptionError, match="not initialised here") as caught:
         await CompanyFactory.create_async()
     text = str(caught.value)
-    assert f'await Tortoise.init(db_url=..., modules={{"models": ["{__name__}"]}})' in text
+    assert f'await Tortoise.init(db_url=..., modules={{"own": ["{__name__}"]}})' in text
     assert "Asked for by CompanyFactory" in text
     CompanyFactory.build()
 

@@ -23,7 +23,8 @@ class Relation:
     """How a field refers to objects of another model.
 
     Args:
-        target: The other model: what `Meta.model` of its factory is.
+        target: The other model: what `Meta.model` of its factory is. ``None`` where objects of any
+            model will do, as for a generic foreign key of Django: a person has to choose one.
         keys: The fields of this model that hold the key of the related object, each with the
             attribute of that object that it is equal to: ``{"company_id": "id"}``. Empty where
             the field holds the reference itself.

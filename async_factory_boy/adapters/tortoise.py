@@ -9,9 +9,10 @@ from typing import Any, ClassVar, TypeVar
 
 from async_factory_boy.adapters.base import PersistenceAdapter
 from async_factory_boy.adapters.configuration import check_names, fields_option
+from async_factory_boy.adapters.fields import Field
 from async_factory_boy.adapters.matching import answered, matched, only_one
 from async_factory_boy.adapters.paging import paged
-from async_factory_boy.exceptions import AdapterError, ConfigurationError
+from async_factory_boy.exceptions import ConfigurationError
 from async_factory_boy.options import CallOption
 from async_factory_boy.stores import missing
 
@@ -27,10 +28,13 @@ from async_factory_boy.adapters._tortoise.checks import (
     check_ambient,
     check_connection,
     check_initialised,
+    check_model,
     check_relation,
+    check_resolved,
     check_usable,
 )
 from async_factory_boy.adapters._tortoise.connections import outermost_transaction
+from async_factory_boy.adapters._tortoise.fields import fields_of
 from async_factory_boy.adapters._tortoise.inserts import (
     insert_many,
     insert_one,
@@ -115,17 +119,7 @@ class TortoiseAdapter(PersistenceAdapter[M]):
         return self.tortoise_using_db or model._choose_db(for_write=True)
 
     def check(self, model: type[M]) -> None:
-        name = getattr(model, "__name__", repr(model))
-        if not self.handles(model):
-            raise AdapterError(
-                f"{name} is not a model of Tortoise ORM, so it cannot be stored; set Meta.model "
-                "to a class that derives from tortoise.models.Model."
-            )
-        if model._meta.abstract:
-            raise AdapterError(
-                f"{name} is an abstract model, which has no table; set Meta.model to a model "
-                "that derives from it."
-            )
+        check_model(model)
         connection = self.tortoise_using_db
         check_initialised(model, connection)
         if connection is not None:
@@ -138,7 +132,7 @@ class TortoiseAdapter(PersistenceAdapter[M]):
                 raise ConfigurationError(
                     "get_or_create",
                     f"names {field!r}, a many-to-many relation, which identifies no object; name "
-                    f"fields of {name} that do.",
+                    f"fields of {model.__name__} that do.",
                     owner=owner,
                 )
         fields = model._meta.fields
@@ -158,6 +152,11 @@ class TortoiseAdapter(PersistenceAdapter[M]):
             name: {f"{name}_id": getattr(meta.fields_map[name], "to_field", None) or "pk"}
             for name in meta.fk_fields | meta.o2o_fields
         }
+
+    def fields(self, model: type[M]) -> Sequence[Field]:
+        check_model(model)
+        check_resolved(model)
+        return fields_of(model, self.keys_of(model))
 
     def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
         if not self.handles(model):

@@ -26,11 +26,13 @@ from django.db.models.query import QuerySet
 from django.dispatch import Signal
 
 from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.adapters import fields as told
 from async_factory_boy.adapters.configuration import check_names, fields_option
 from async_factory_boy.adapters.matching import ASK, are_hashable, matched, only_one
 from async_factory_boy.exceptions import AdapterError, ConfigurationError, OptionError, closest
 from async_factory_boy.options import CallOption
 from async_factory_boy_django import inserts, relations
+from async_factory_boy_django.fields import check_resolved, fields_of
 from async_factory_boy_django.signals import mute_signals, muted_signals
 
 __all__ = ["DjangoAdapter"]
@@ -67,6 +69,26 @@ def _check_signals(value: object) -> None:
     if not isinstance(value, Collection) or not all(isinstance(one, Signal) for one in value):
         raise OptionError(
             f"django_muted_signals takes signals of Django, such as [post_save]; got {value!r}."
+        )
+
+
+def _check_model(model: type[Model]) -> None:
+    """Refuse what is no model, or has no table of its own."""
+    name = getattr(model, "__name__", repr(model))
+    if not (isinstance(model, type) and issubclass(model, Model)):
+        raise AdapterError(
+            f"{name} is not a model of Django, so it cannot be stored; set Meta.model to a "
+            'class that derives from django.db.models.Model, or to its "app_label.ModelName".'
+        )
+    if model._meta.abstract:
+        raise AdapterError(
+            f"{name} is an abstract model, which has no table; set Meta.model to a model "
+            "that derives from it."
+        )
+    if model._meta.swapped:
+        raise AdapterError(
+            f"{name} has been swapped for {model._meta.swapped} by "
+            f"settings.{model._meta.swappable}; set Meta.model to that one."
         )
 
 
@@ -138,22 +160,7 @@ class DjangoAdapter(PersistenceAdapter[M]):
         return manager
 
     def check(self, model: type[M]) -> None:
-        name = getattr(model, "__name__", repr(model))
-        if not self.handles(model):
-            raise AdapterError(
-                f"{name} is not a model of Django, so it cannot be stored; set Meta.model to a "
-                'class that derives from django.db.models.Model, or to its "app_label.ModelName".'
-            )
-        if model._meta.abstract:
-            raise AdapterError(
-                f"{name} is an abstract model, which has no table; set Meta.model to a model "
-                "that derives from it."
-            )
-        if model._meta.swapped:
-            raise AdapterError(
-                f"{name} has been swapped for {model._meta.swapped} by "
-                f"settings.{model._meta.swappable}; set Meta.model to that one."
-            )
+        _check_model(model)
         owner = type(self).__name__
         if self.database is not None:
             problem = _unknown_alias(self.database)
@@ -174,6 +181,11 @@ class DjangoAdapter(PersistenceAdapter[M]):
                 if isinstance(field, ForeignKey)
             }
         return keys
+
+    def fields(self, model: type[M]) -> Sequence[told.Field]:
+        _check_model(model)
+        check_resolved(model)
+        return fields_of(model, self.keys_of(model))
 
     def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
         values, given = relations.split(model, kwargs)

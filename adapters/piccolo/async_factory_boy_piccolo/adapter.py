@@ -36,9 +36,11 @@ from async_factory_boy import (
 )
 from async_factory_boy.adapters import CallOption, ForEachUse, PersistenceAdapter
 from async_factory_boy.adapters.configuration import check_names, fields_option
+from async_factory_boy.adapters.fields import Field
 from async_factory_boy.adapters.matching import answered, are_hashable, matched, only_one
 from async_factory_boy.adapters.paging import paged
 from async_factory_boy_piccolo import relations
+from async_factory_boy_piccolo.fields import fields_of
 
 try:
     from asyncpg.exceptions import UniqueViolationError  # type: ignore[import-untyped]
@@ -135,12 +137,7 @@ class PiccoloAdapter(PersistenceAdapter[M]):
         return transaction
 
     def check(self, model: type[M]) -> None:
-        name = getattr(model, "__name__", repr(model))
-        if not self.handles(model):
-            raise AdapterError(
-                f"{name} is not a table of Piccolo, so it cannot be stored; set Meta.model to a "
-                "class that derives from piccolo.table.Table."
-            )
+        self._check_table(model)
         owner = type(self).__name__
         columns = {column._meta.name for column in model._meta.columns}
         check_names(
@@ -153,6 +150,10 @@ class PiccoloAdapter(PersistenceAdapter[M]):
             _check_pool(_engine(model))
         else:
             _check_usable(transaction, model)
+
+    def fields(self, model: type[M]) -> Sequence[Field]:
+        self._check_table(model)
+        return fields_of(model)
 
     def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
         values, given = relations.split(model, kwargs)
@@ -241,6 +242,14 @@ class PiccoloAdapter(PersistenceAdapter[M]):
         finally:
             await savepoint.rollback_to()
             await savepoint.release()
+
+    def _check_table(self, model: type[M]) -> None:
+        if not self.handles(model):
+            name = getattr(model, "__name__", repr(model))
+            raise AdapterError(
+                f"{name} is not a table of Piccolo, so it cannot be stored; set Meta.model to a "
+                "class that derives from piccolo.table.Table."
+            )
 
     async def _fetch(self, rows: Sequence[Table], path: Sequence[str]) -> None:
         """Put the rows that `rows` refer to in the place of their keys."""

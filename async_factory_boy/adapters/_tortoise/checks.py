@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, cast
 
 from tortoise.backends.base.client import (
@@ -15,6 +16,7 @@ from tortoise.models import Model
 
 from async_factory_boy.adapters._tortoise.connections import is_initialised, outermost_transaction
 from async_factory_boy.exceptions import (
+    AdapterError,
     ConfigurationError,
     MissingOptionError,
     OptionError,
@@ -27,6 +29,31 @@ _HOW_TO_GET_ONE = (
     "await UserFactory.create_async(tortoise_using_db=connection); "
     'or a connection by its name, tortoise.connection.get_connection("default").'
 )
+
+
+def check_model(model: type[Model]) -> None:
+    """Refuse what is no model, or has no table."""
+    name = getattr(model, "__name__", repr(model))
+    if not (isinstance(model, type) and issubclass(model, Model)):
+        raise AdapterError(
+            f"{name} is not a model of Tortoise ORM, so it cannot be stored; set Meta.model "
+            "to a class that derives from tortoise.models.Model."
+        )
+    if model._meta.abstract:
+        raise AdapterError(
+            f"{name} is an abstract model, which has no table; set Meta.model to a model "
+            "that derives from it."
+        )
+
+
+def check_resolved(model: type[Model]) -> None:
+    """Refuse a model whose relations are names still, and not models."""
+    if not model._meta._inited:
+        raise AdapterError(
+            f"What the fields of {model.__name__} are is known when Tortoise ORM has been "
+            "initialised with it; call Tortoise.init(...) first. In a fixture that the test uses, "
+            f"write {_how_to_initialise(model)}"
+        )
 
 
 def check_connection(value: object) -> None:
@@ -61,11 +88,30 @@ def check_initialised(model: type[Model], connection: BaseDBAsyncClient | None) 
 
 
 def _how_to_initialise(model: type[Model]) -> str:
-    module = model.__module__
+    module, app = model.__module__, _app_of(model)
+    label = "" if app == _USUAL_APP else f', app_label="{app}"'
     return (
-        f'await Tortoise.init(db_url=..., modules={{"models": ["{module}"]}}), or '
-        f'async with tortoise_test_context(["{module}"]): ...'
+        f'await Tortoise.init(db_url=..., modules={{"{app}": ["{module}"]}}), or '
+        f'async with tortoise_test_context(["{module}"]{label}): ...'
     )
+
+
+# What tortoise_test_context() calls an app.
+_USUAL_APP = "models"
+
+
+def _app_of(model: type[Model]) -> str:
+    """Return the app that a model is of, as the models of its module refer to each other."""
+    if model._meta.app is not None:
+        return model._meta.app
+    names = vars(sys.modules.get(model.__module__, sys))
+    for other in list(names.values()):
+        if isinstance(other, type) and issubclass(other, Model):
+            for field in other._meta.fields_map.values():
+                app, _, name = str(getattr(field, "model_name", "")).partition(".")
+                if name in names:
+                    return app
+    return _USUAL_APP
 
 
 def _is_registered(model: type[Model], context: TortoiseContext | None) -> bool:
