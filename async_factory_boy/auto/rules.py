@@ -127,12 +127,12 @@ _AFTER = (
 )
 
 
-def _is_declaration(value: object) -> bool:
+def _has_value(value: object) -> bool:
     return isinstance(value, BaseDeclaration) and not isinstance(value, _AFTER)
 
 
 def _check(for_: Any, value: Any) -> None:
-    if _is_declaration(value) or (callable(value) and not isinstance(value, type)):
+    if _has_value(value) or (callable(value) and not isinstance(value, type)):
         return
     raise _error(
         for_,
@@ -220,9 +220,9 @@ def _is_known(kind: Any) -> bool:
 
 
 def _of_user(words: str, for_: Any, value: Any, field: Field, model: Any = None) -> Choice:
-    if not _is_declaration(value):
+    if not _has_value(value):
         returned = value(field)
-        if not _is_declaration(returned):
+        if not _has_value(returned):
             raise _error(
                 for_, f"returned {returned!r} for {field.name!r}: no declaration. For a plain "
                 "value return factory.LazyFunction(lambda: ...).",

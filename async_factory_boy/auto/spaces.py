@@ -36,6 +36,9 @@ __all__ = [
 # From this size on, a space counts as one that no test exhausts, not even many workers.
 LARGE = 10**9
 
+# How many unique values are to follow one another, where the bounds allow so many.
+ROOM = 100_000
+
 # What databases hold in an INTEGER. Smaller columns have bounds.
 INTEGER = 2**31 - 1
 
@@ -83,7 +86,7 @@ class Range(NamedTuple):
         source: Callable[[int], str],
         imports: tuple[str, ...] = (),
     ) -> Space:
-        """Return the space of these multiples, the first of which is `start`, if that is allowed.
+        """Return the space of these multiples, the first of which is `start`, if it can be.
 
         Values go up from there to the last, and on from the first.
 
@@ -94,7 +97,9 @@ class Range(NamedTuple):
             imports: What that needs.
         """
         first, last, size = self.first, self.last, self.last - self.first + 1
-        start = min(max(start, first), last)
+        if start > last - ROOM:  # a bound leaves few values above
+            start = last - ROOM
+        start = max(start, first)
         unit = self.unit
 
         def at(number: int) -> Any:
