@@ -158,8 +158,8 @@ def _place(for_: Any) -> tuple[dict[Any, Any], Any]:
             (meta, "table", "name"),
         ):  # fmt: skip
             owner, key = getattr(holder, model, None), getattr(holder, name, None)
-            if owner is not None and type(key) is str:
-                return _by_field, (owner, key)
+            if owner is not None and isinstance(key, str):
+                return _by_field, (owner, str(key))
     raise _error(
         for_,
         "is for none of a type, a pattern of names, and a field. Write a class, a text such as "

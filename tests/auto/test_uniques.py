@@ -327,7 +327,8 @@ def test_the_plugin_begins_anew(pytester: pytest.Pytester) -> None:
     )
     result = pytester.runpytest(
         *("-p", "async_factory_boy.pytest_plugin", "-p", "no:async_factory_boy"),
-        *("-p", "no:randomly", "-p", "no:cov", "-o", "factory_reset_sequences=true"),
+        *("-p", "no:randomly", "-o", "asyncio_default_fixture_loop_scope=function"),
+        *("-o", "factory_reset_sequences=true"),
     )
     result.assert_outcomes(passed=2)
 
