@@ -12,7 +12,7 @@ A type that none of these knows is an error, and never a guess.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sized
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -254,7 +254,7 @@ class Checked(BaseDeclaration):
         self.pattern = pattern
 
     def evaluate(self, instance: Any, step: Any, extra: dict[str, Any]) -> Any:
-        value = self.declaration.evaluate_pre(instance=instance, step=step, overrides=extra)
+        value: Any = self.declaration.evaluate_pre(instance=instance, step=step, overrides=extra)
         problem = self._problem(value)
         if problem:
             field, model = self.field, name_of(self.model)
@@ -278,6 +278,6 @@ class Checked(BaseDeclaration):
             if not fits and value not in field.choices:
                 return f"takes {wanted.__name__}, and was given {value!r}"
         longest = field.max_length
-        if longest is not None and hasattr(kind, "__len__") and len(value) > longest:
+        if longest is not None and isinstance(value, Sized) and len(value) > longest:
             return f"is at most {longest} long, and was given {value!r}"
         return ""
