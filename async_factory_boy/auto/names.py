@@ -140,21 +140,21 @@ _ENGLISH: Mapping[str, Any] = {"locale": "en_US"}
 
 TEXTS: list[Text] = [
     Text(
-        ("email", "email_address", "mail", "e_mail"), "email", 60, shortest=6,
+        ("email", "email_address", "mail", "e_mail"), "email", 50, shortest=6,
         fit=fit_email, fits_from=7,
         shapes=(("user", "@example.com"), ("u", "@example.org"), ("", "@ab.co")),
     ),
     Text(("first_name", "firstname", "given_name", "forename"), "first_name", 30, **_NAMED),
     Text(("middle_name",), "first_name", 30, **_NAMED),
     Text(("last_name", "lastname", "surname", "family_name"), "last_name", 50, **_NAMED),
-    Text(("name", "full_name", "fullname", "display_name", "author"), "name", 60, **_NAMED),
+    Text(("name", "full_name", "fullname", "display_name", "author"), "name", 50, **_NAMED),
     Text(
         ("username", "user_name", "login", "nickname", "nick", "handle", "screen_name"),
         "user_name", 40, fit=fit_slug, fits_from=2, shapes=(("user", ""), ("u", ""), ("", "")),
     ),
     Text(
         ("url", "website", "homepage", "link", "uri", "site", "web_site", "href", "web_url"),
-        "url", 60, shortest=12, fit=fit_url, fits_from=12,
+        "url", 50, shortest=12, fit=fit_url, fits_from=12,
         shapes=(("https://example.com/", ""), ("http://a.co/", "")),
     ),
     Text(("image_url", "avatar_url", "avatar", "picture_url", "photo_url", "logo_url"),
