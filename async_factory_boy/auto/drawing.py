@@ -56,7 +56,9 @@ class Fitted:
     def __init__(
         self, provider: str, parameters: Mapping[str, Any], fit: Callable[[str], str]
     ) -> None:
-        self._provider, self._parameters, self._fit = provider, parameters, fit
+        self._parameters = dict(parameters)
+        self._locale = self._parameters.pop("locale", None)
+        self._provider, self._fit = provider, fit
 
     def __call__(self) -> str:
-        return self._fit(_value_of(self._provider, None, self._parameters))
+        return self._fit(_value_of(self._provider, self._locale, self._parameters))

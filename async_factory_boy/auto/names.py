@@ -20,9 +20,8 @@ class Text:
 
     Args:
         words: The names that they fit.
-        provider: The provider.
-        longest: The greatest length of its values, in any of Faker's locales. (The one that is
-            odd, az_AZ, has currencies of eight letters.)
+        faker: The provider.
+        longest: The greatest length of its values, in any of Faker's locales.
         keywords: The provider's keywords.
         shortest: The least length.
         fit: Returns a value fitted to a least and a greatest length, still a valid one.
@@ -33,7 +32,7 @@ class Text:
     """
 
     words: tuple[str, ...]
-    provider: str
+    faker: str
     longest: int = 0
     keywords: Mapping[str, Any] = field(default_factory=dict)
     shortest: int = 1
@@ -136,23 +135,26 @@ _PHONE = (
 
 _NAMED: Mapping[str, Any] = {"fit": fit_text, "fits_from": 2}
 
+# Many locales have no states, and one has names of currencies in place of codes.
+_ENGLISH: Mapping[str, Any] = {"locale": "en_US"}
+
 TEXTS: list[Text] = [
     Text(
-        ("email", "email_address", "mail", "e_mail"), "email", 60, shortest=6,
+        ("email", "email_address", "mail", "e_mail"), "email", 50, shortest=6,
         fit=fit_email, fits_from=7,
         shapes=(("user", "@example.com"), ("u", "@example.org"), ("", "@ab.co")),
     ),
     Text(("first_name", "firstname", "given_name", "forename"), "first_name", 30, **_NAMED),
     Text(("middle_name",), "first_name", 30, **_NAMED),
     Text(("last_name", "lastname", "surname", "family_name"), "last_name", 50, **_NAMED),
-    Text(("name", "full_name", "fullname", "display_name", "author"), "name", 60, **_NAMED),
+    Text(("name", "full_name", "fullname", "display_name", "author"), "name", 50, **_NAMED),
     Text(
         ("username", "user_name", "login", "nickname", "nick", "handle", "screen_name"),
-        "user_name", 40, fit=fit_slug, fits_from=2, shapes=(("user", ""), ("u", "")),
+        "user_name", 40, fit=fit_slug, fits_from=2, shapes=(("user", ""), ("u", ""), ("", "")),
     ),
     Text(
         ("url", "website", "homepage", "link", "uri", "site", "web_site", "href", "web_url"),
-        "url", 60, shortest=12, fit=fit_url, fits_from=12,
+        "url", 50, shortest=12, fit=fit_url, fits_from=12,
         shapes=(("https://example.com/", ""), ("http://a.co/", "")),
     ),
     Text(("image_url", "avatar_url", "avatar", "picture_url", "photo_url", "logo_url"),
@@ -168,7 +170,7 @@ TEXTS: list[Text] = [
         ("country_code", "iso_code"), "country_code", 2, shortest=2,
         shorter=(Text((), "country_code", 3, {"representation": "alpha-3"}, 3),),
     ),
-    Text(("state", "province", "region"), "state", 40, **_NAMED),
+    Text(("state", "province", "region"), "state", 40, _ENGLISH, **_NAMED),
     Text(("address", "postal_address"), "address", 128, **_NAMED),
     Text(
         ("street", "street_address", "address_line", "address_line_1", "address_1"),
@@ -196,7 +198,7 @@ TEXTS: list[Text] = [
         ("body", "text", "content", "contents"), "text", 200, {"max_nb_chars": 200}, **_NAMED
     ),
     Text(("word", "keyword", "tag", "label"), "word", 24, **_NAMED),
-    Text(("slug",), "slug", 32, fit=fit_slug, shapes=(("slug-", ""), ("s", ""))),
+    Text(("slug",), "slug", 32, fit=fit_slug, shapes=(("slug-", ""), ("s", ""), ("", ""))),
     Text(("color", "colour", "hex_color", "hex_colour"), "hex_color", 7, shortest=7),
     Text(("color_name", "colour_name"), "color_name", 32, **_NAMED),
     Text(
@@ -217,7 +219,7 @@ TEXTS: list[Text] = [
         ("language", "lang", "language_code"), "language_code", 3, shortest=2,
         shorter=(Text((), "random_element", 2, {"elements": ("de", "en", "es", "fr", "it")}, 2),),
     ),
-    Text(("currency", "currency_code"), "currency_code", 3, shortest=3),
+    Text(("currency", "currency_code"), "currency_code", 3, _ENGLISH, shortest=3),
     Text(("timezone", "time_zone", "tz"), "timezone", 48),
     Text(
         ("filename", "file_name", "file"), "file_name", 40, fit=fit_file, fits_from=3,

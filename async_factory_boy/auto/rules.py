@@ -12,7 +12,7 @@ A type that none of these knows is an error, and never a guess.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sized
 from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -127,12 +127,12 @@ _AFTER = (
 )
 
 
-def _is_declaration(value: object) -> bool:
+def _has_value(value: object) -> bool:
     return isinstance(value, BaseDeclaration) and not isinstance(value, _AFTER)
 
 
 def _check(for_: Any, value: Any) -> None:
-    if _is_declaration(value) or (callable(value) and not isinstance(value, type)):
+    if _has_value(value) or (callable(value) and not isinstance(value, type)):
         return
     raise _error(
         for_,
@@ -158,8 +158,8 @@ def _place(for_: Any) -> tuple[dict[Any, Any], Any]:
             (meta, "table", "name"),
         ):  # fmt: skip
             owner, key = getattr(holder, model, None), getattr(holder, name, None)
-            if owner is not None and type(key) is str:
-                return _by_field, (owner, key)
+            if owner is not None and isinstance(key, str):
+                return _by_field, (owner, str(key))
     raise _error(
         for_,
         "is for none of a type, a pattern of names, and a field. Write a class, a text such as "
@@ -221,9 +221,9 @@ def _is_known(kind: Any) -> bool:
 
 
 def _of_user(words: str, for_: Any, value: Any, field: Field, model: Any = None) -> Choice:
-    if not _is_declaration(value):
+    if not _has_value(value):
         returned = value(field)
-        if not _is_declaration(returned):
+        if not _has_value(returned):
             raise _error(
                 for_, f"returned {returned!r} for {field.name!r}: no declaration. For a plain "
                 "value return factory.LazyFunction(lambda: ...).",
@@ -255,7 +255,7 @@ class Checked(BaseDeclaration):
         self.pattern = pattern
 
     def evaluate(self, instance: Any, step: Any, extra: dict[str, Any]) -> Any:
-        value = self.declaration.evaluate_pre(instance=instance, step=step, overrides=extra)
+        value: Any = self.declaration.evaluate_pre(instance=instance, step=step, overrides=extra)
         problem = self._problem(value)
         if problem:
             field, model = self.field, name_of(self.model)
@@ -279,6 +279,6 @@ class Checked(BaseDeclaration):
             if not fits and value not in field.choices:
                 return f"takes {wanted.__name__}, and was given {value!r}"
         longest = field.max_length
-        if longest is not None and hasattr(kind, "__len__") and len(value) > longest:
+        if longest is not None and isinstance(value, Sized) and len(value) > longest:
             return f"is at most {longest} long, and was given {value!r}"
         return ""

@@ -36,6 +36,9 @@ __all__ = [
 # From this size on, a space counts as one that no test exhausts, not even many workers.
 LARGE = 10**9
 
+# How many unique values are to follow one another, where the bounds allow so many.
+ROOM = 100_000
+
 # What databases hold in an INTEGER. Smaller columns have bounds.
 INTEGER = 2**31 - 1
 
@@ -83,23 +86,24 @@ class Range(NamedTuple):
         source: Callable[[int], str],
         imports: tuple[str, ...] = (),
     ) -> Space:
-        """Return the space of these multiples, the first of which is `start`, if that is allowed.
+        """Return the space of these multiples, the first of which is `start`, if it can be.
 
         Values go up from there to the last, and on from the first.
 
         Args:
-            make: Returns the value for a multiple of the unit.
+            make: Returns the value for a multiple, given divided by the unit.
             start: The multiple to start from, divided by the unit.
             source: Returns the source of a value, given where values start.
             imports: What that needs.
         """
         first, last, size = self.first, self.last, self.last - self.first + 1
-        start = min(max(start, first), last)
-        unit = self.unit
+        if start > last - ROOM:  # a bound leaves few values above
+            start = last - ROOM
+        start = max(start, first)
 
         def at(number: int) -> Any:
             place = start + number
-            return make((place if place <= last else place - size) * unit)
+            return make(place if place <= last else place - size)
 
         return Space(size, at, (self.begin - start, self.end - start), source(start), imports)
 
@@ -212,17 +216,19 @@ def numbers(field: Field, low: Any = 0, high: Any = 100, *, unique: bool = False
     return found
 
 
-def maker(field: Field, unit: Fraction) -> Callable[[Fraction], Any]:
-    """Return what turns a multiple of `unit` into a value of the field's type."""
-    if field.type is not Decimal:
-        kind: Callable[[Fraction], Any] = field.type
-        return kind
+def maker(field: Field, unit: Fraction) -> Callable[[int], Any]:
+    """Return what turns so many units into a value of the field's type."""
+    above, below = unit.numerator, unit.denominator
+    if field.type is int:
+        return lambda count: count * above
+    if field.type is float:
+        return lambda count: count * above / below
     scale = _scale(unit)
+    step = int(unit * 10**scale)
 
-    def decimal(number: Fraction) -> Decimal:
+    def decimal(count: int) -> Decimal:
         # Not by a division, which rounds to 28 digits.
-        digits = tuple(map(int, str(abs(int(number * 10**scale)))))
-        return Decimal((int(number < 0), digits, -scale))
+        return Decimal(f"{count * step}e-{scale}")
 
     return decimal
 

@@ -242,21 +242,21 @@ def _by_text(field: Field, model: Any, unique: bool, name: str) -> Choice | None
             length = length if most is None else min(length, most)
             key, pattern = one.sized
             if length >= one.shortest:
-                return _drawn(one.provider, {key: pattern * length or length}, rule)
+                return _drawn(one.faker, {key: pattern * length or length}, rule)
         elif least <= one.shortest and (most is None or one.longest <= most):
-            return _drawn(one.provider, one.keywords, rule)
+            return _drawn(one.faker, one.keywords, rule)
     fit = entry.fit
     if fit is None or (most is not None and most < entry.fits_from) or least > 60:
         return None
     room = most if most is not None else max(least, entry.longest)
-    fitted = Fitted(entry.provider, entry.keywords, lambda value: fit(value, least, room))
+    fitted = Fitted(entry.faker, entry.keywords, lambda value: fit(value, least, room))
     shape = _shaped(entry.shapes, least, most)
     if shape is not None:
         source = f"factory.Sequence(lambda n: {shape.source})"
     elif least > 1:
         source = _call("pystr", {"min_chars": least, "max_chars": room})
     else:
-        call = _call(entry.provider, entry.keywords)
+        call = _call(entry.faker, entry.keywords)
         source = f"factory.Transformer({call}, transform=lambda value: value[:{room}])"
     return Choice(declarations.LazyFunction(fitted), rule, source)
 
@@ -298,7 +298,7 @@ def _shaped(
 
 def _exact_space(entry: names.Text, least: int, most: int | None) -> Space | None:
     """Return the texts of a kind that has a form of its own, if they fit."""
-    found = _EXACT.get(entry.provider)
+    found = _EXACT.get(entry.faker)
     if found is None or least > entry.shortest or (most is not None and most < entry.longest):
         return None
     return found

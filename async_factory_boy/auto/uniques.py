@@ -72,8 +72,9 @@ class _Counted:
 
     def _keys(self) -> tuple[_Key, _Key]:
         """Return the key of what is given now, and that of the rest."""
-        keys = self._of_test, self._of_shared
-        return keys[::-1] if sequences.offset else keys
+        if sequences.offset:
+            return self._of_shared, self._of_test
+        return self._of_test, self._of_shared
 
 
 class Unique(_Counted):
@@ -91,7 +92,7 @@ class Unique(_Counted):
         self._space, self._limits = space, limits
 
     def __call__(self) -> Any:
-        key = self._of_shared if sequences.offset else self._of_test
+        key, _ = self._keys()
         with _lock:
             number = _counts.get(key, 0)
             _counts[key] = number + 1
