@@ -70,7 +70,7 @@ class Reader:
         """
         metadata = [one for one in metadata if one is not None]
         field = self._read(name, annotation, metadata, frozenset())
-        return dataclasses.replace(field, annotation=_annotated(annotation, metadata))
+        return dataclasses.replace(field, annotation=_annotated(self.plain(annotation), metadata))
 
     def _read(
         self, name: str, annotation: Any, outer: Sequence[Any], within: frozenset[Any]
@@ -98,7 +98,7 @@ class Reader:
             return Field(name=name, **made)
         many: Relation | None = None
         element: Field | None = None
-        if issubclass(kind, tuple) and arguments and arguments[-1] is not ...:
+        if issubclass(kind, tuple) and arguments[-1:] != (...,):
             items = [one for one in arguments if one != ()]  # tuple[()] on Python 3.10
             made["min_length"] = made["max_length"] = len(items)
             if items and all(one == items[0] for one in items):
@@ -176,7 +176,7 @@ class Reader:
     def unresolved_error(self, model: Any, field: str, missing: str) -> AdapterError:
         """Return the error for an annotation that names a class which is not known."""
         return AdapterError(
-            f"{model.__name__}.{field} is annotated with {missing!r}, which is not defined yet. "
+            f"{model.__name__}.{field} is annotated with {missing}, which is not defined yet. "
             f"Call {model.__name__}.model_rebuild() before the factory is used, once all classes "
             "are defined."
         )
@@ -296,6 +296,7 @@ def _pydantic_field(model: type[BaseModel], name: str, info: FieldInfo, reader: 
             discriminator = sys.modules["pydantic"].Discriminator(discriminator)
         metadata.append(discriminator)
     field = reader.field(keyword_of(model, name), info.annotation, metadata)
+    field = _configured(field, config_of(model))
     default = NO_DEFAULT if info.is_required() or info.default_factory else info.default
     return dataclasses.replace(
         field,
@@ -305,12 +306,29 @@ def _pydantic_field(model: type[BaseModel], name: str, info: FieldInfo, reader: 
     )
 
 
+def config_of(model: Any) -> Mapping[str, Any]:
+    """Return what a pydantic model or dataclass is configured with; nothing for other models."""
+    config: Any = getattr(model, "model_config", None) or getattr(model, "__pydantic_config__", {})
+    return config  # type: ignore[no-any-return]
+
+
+def _configured(field: Field, config: Mapping[str, Any]) -> Field:
+    """Return a field with the lengths that a model has for all strings."""
+    if field.element is not None:
+        return dataclasses.replace(field, element=_configured(field.element, config))
+    if field.type is not str or field.choices:
+        return field
+    least, most = config.get("str_min_length"), config.get("str_max_length")
+    return dataclasses.replace(
+        field,
+        min_length=(least or None) if field.min_length is None else field.min_length,
+        max_length=most if field.max_length is None else field.max_length,
+    )
+
+
 def keyword_of(model: Any, name: str) -> str:
     """Return the keyword by which the constructor of a pydantic model takes a field."""
-    info = infos_of(model)[name]
-    config: Mapping[str, Any] = getattr(model, "model_config", None) or getattr(
-        model, "__pydantic_config__", {}
-    )
+    info, config = infos_of(model)[name], config_of(model)
     alias: Any = info.validation_alias
     if alias is None or config.get("populate_by_name") or config.get("validate_by_name"):
         return name
@@ -395,7 +413,7 @@ def _hints(model: Any, reader: Reader) -> Mapping[str, Any]:
 
 def _unfound(model: Any, field: str, missing: str) -> AdapterError:
     return AdapterError(
-        f"{model.__name__}.{field} is annotated with {missing!r}, which cannot be found from "
+        f"{model.__name__}.{field} is annotated with {missing}, which cannot be found from "
         f"{model.__module__}. Import or define it at the top level of that module, not in a "
         "function and not under TYPE_CHECKING."
     )

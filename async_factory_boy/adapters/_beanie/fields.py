@@ -14,7 +14,7 @@ from beanie import BackLink, Document, Link
 from beanie.odm.registry import DocsRegistry
 from beanie.odm.utils.typing import get_index_attributes
 
-from async_factory_boy.adapters._annotations import Reader, is_union, keyword_of, pydantic_fields
+from async_factory_boy.adapters._annotations import Reader, keyword_of, pydantic_fields
 from async_factory_boy.adapters.fields import Field, Relation
 from async_factory_boy.exceptions import AdapterError
 
@@ -25,6 +25,7 @@ def document_fields(document: type[Document]) -> Sequence[Field]:
     Raises:
         AdapterError: When an annotation names a class that is not known yet.
     """
+    told = pydantic_fields(document, _DocumentReader())
     back_links = {
         keyword_of(document, name)
         for name, info in document.model_fields.items()
@@ -32,7 +33,7 @@ def document_fields(document: type[Document]) -> Sequence[Field]:
     }
     unique = _unique(document)
     fields = []
-    for field in pydantic_fields(document, _DocumentReader()):
+    for field in told:
         if field.name in back_links:
             continue
         generated = field.name == "revision_id" or (field.name == "id" and field.has_default)
@@ -48,12 +49,8 @@ class _DocumentReader(Reader):
         return annotation.__bases__[0] if indexed else annotation
 
     def relation(self, annotation: Any) -> Relation | None:
-        if typing.get_origin(annotation) is not Link:
-            return None
-        target = _target(annotation)
-        while is_union(target):
-            target = typing.get_args(target)[0]
-        return Relation(target=target)
+        is_link = typing.get_origin(annotation) is Link
+        return Relation(target=_target(annotation)) if is_link else None
 
     def unresolved(self, annotation: Any) -> Iterator[str]:
         if typing.get_origin(annotation) is Link:
@@ -64,7 +61,7 @@ class _DocumentReader(Reader):
 
     def unresolved_error(self, model: Any, field: str, missing: str) -> AdapterError:
         return AdapterError(
-            f"{model.__name__}.{field} is annotated with {missing!r}, which is not known yet. "
+            f"{model.__name__}.{field} is annotated with {missing}, which is not known yet. "
             "Before the factory is used, write await init_beanie(database=..., "
             f"document_models=[{model.__name__}, ...]); or call "
             f"{model.__name__}.model_rebuild() once all classes are defined."

@@ -1,0 +1,1 @@
+"""Declarations that are taken from what a model says of its fields."""
