@@ -7,6 +7,7 @@ are made here.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import datetime
 import functools
 import math
@@ -23,14 +24,19 @@ from factory.random import randgen
 from faker import Faker
 from polyfactory.exceptions import FactoryException, ParameterException
 from polyfactory.factories import DataclassFactory, TypedDictFactory
-from polyfactory.factories.pydantic_factory import ModelFactory
+from polyfactory.factories.pydantic_factory import ModelFactory, PydanticFieldMeta
 from polyfactory.field_meta import FieldMeta
 from polyfactory.utils.helpers import get_collection_type
 from polyfactory.value_generators.regex import RegexFactory
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 
-from async_factory_boy.adapters._annotations import config_of
+from async_factory_boy.adapters._annotations import (
+    config_of,
+    dataclass_fields,
+    typed_dict_fields,
+)
 from async_factory_boy.adapters.fields import Field
 from async_factory_boy.exceptions import ConfigurationError
 
@@ -110,11 +116,14 @@ def _annotation(field: Field) -> Any:
 @functools.lru_cache(maxsize=512)
 def _factory_for(model: Any) -> Any:
     """Return a factory of polyfactory's, which is registered nowhere, for a model or dataclass."""
-    for kind in (ModelFactory, DataclassFactory, TypedDictFactory):
+    if ModelFactory.is_supported_type(model):
+        # By the names of the fields, whatever aliases they have.
+        return cast("Any", ModelFactory).create_factory(
+            model, bases=(_Constrained,), __by_name__=True
+        )
+    for kind in (DataclassFactory, TypedDictFactory):
         if kind.is_supported_type(model):
-            # A class attribute of some models has the name of one of polyfactory's.
-            own = {"__by_name__": True} if kind is ModelFactory else {}
-            return cast("Any", kind).create_factory(model, bases=(_Constrained,), **own)
+            return cast("Any", kind).create_factory(model, bases=(_Unvalidated, _Constrained))
     raise ParameterException(f"{model!r} is no model that polyfactory knows")
 
 
@@ -126,6 +135,18 @@ class _Constrained:
     __use_defaults__ = True
     __allow_none_optionals__ = False
     __check_model__ = False
+
+    @classmethod
+    def get_provider_map(cls) -> dict[Any, Callable[[], Any]]:
+        providers = super().get_provider_map()  # type: ignore[misc]
+        # Faker has dates until now, which the seed does not decide.
+        moments = {
+            kind: functools.partial(make, {})
+            for kinds, make in _MAKERS
+            if make not in (_boolean, _integer, _float, _decimal, _string, _bytes)
+            for kind in kinds
+        }
+        return {**providers, **moments, str: functools.partial(_string, _string_lengths(cls))}
 
     @classmethod
     def _get_or_create_factory(cls, model: Any) -> Any:
@@ -146,8 +167,12 @@ class _Constrained:
             inner.constraints = cast("Any", constraints) or None
             value = factory.get_field_value(inner, build_context=build_context)
             return to_json(value).decode()
+        if "url" in constraints:
+            return _url(constraints["url"])
+        if annotation is str:
+            constraints = {**_string_lengths(factory), **constraints}
         make = _maker(annotation)
-        if make is not None and "url" not in constraints:
+        if make is not None:
             try:
                 return make(constraints)
             except TypeError as error:  # a bound with a time zone, where none is taken
@@ -168,6 +193,37 @@ class _Constrained:
             if provider is None:
                 raise
             return provider()
+
+
+class _Unvalidated:
+    """What is changed of the factories of models that do not validate what they are given."""
+
+    @classmethod
+    def get_model_fields(cls) -> list[FieldMeta]:
+        model = cast("Any", cls).__model__
+        read = dataclass_fields if dataclasses.is_dataclass(model) else typed_dict_fields
+        return [
+            # As for a pydantic model, so that pydantic's constraints are seen.
+            PydanticFieldMeta.from_field_info(
+                field_name=one.name,
+                field_info=FieldInfo.from_annotation(one.annotation),
+                use_alias=False,
+            )
+            for one in read(model)
+            if one.required
+        ]
+
+
+def _string_lengths(factory: Any) -> dict[str, Any]:
+    """Return the lengths that a model is configured with for all strings."""
+    config = config_of(factory.__model__)
+    lengths = {name: config.get(f"str_{name}") for name in ("min_length", "max_length")}
+    return {name: length for name, length in lengths.items() if length is not None}
+
+
+def _url(constraints: Mapping[str, Any]) -> str:
+    scheme = (constraints.get("allowed_schemes") or ["https"])[0]
+    return f"{scheme}://{_faker.domain_name()}{constraints.get('default_path') or '/'}"
 
 
 def _is_fixed(collection: Any, field_meta: FieldMeta) -> bool:
@@ -430,4 +486,10 @@ _MAKERS: Sequence[tuple[tuple[type, ...], Callable[[Mapping[str, Any]], Any]]] =
 def _maker(annotation: Any) -> Callable[[Mapping[str, Any]], Any] | None:
     if not isinstance(annotation, type):
         return None
-    return next((make for kinds, make in _MAKERS if issubclass(annotation, kinds)), None)
+    # Of a number of a payment card, say, polyfactory knows more than that it is a string.
+    return next((make for kinds, make in _MAKERS if _derives(annotation, kinds)), None)
+
+
+def _derives(annotation: type, kinds: tuple[type, ...]) -> bool:
+    special = annotation.__module__.startswith("pydantic")
+    return annotation in kinds if special else issubclass(annotation, kinds)
