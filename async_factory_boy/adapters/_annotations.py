@@ -94,7 +94,7 @@ class Reader:
                 made["aware"] = aware
             return Field(name=name, type=kind, **made)
         kind = _CONCRETE.get(origin, origin)
-        if not isinstance(kind, type):
+        if not isinstance(kind, type) or kind is collections.abc.Callable:
             return Field(name=name, **made)
         many: Relation | None = None
         element: Field | None = None

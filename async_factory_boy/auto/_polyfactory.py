@@ -77,7 +77,10 @@ class Maker:
             try:
                 value = self._factory.process_kwargs()["value"]
                 holder: Any = self._holder(value=value)
-            except (FactoryException, ValidationError, KeyError) as error:
+            except FactoryException as error:  # which no other attempt would change
+                problem = error
+                break
+            except ValidationError as error:
                 problem = error
             else:
                 return holder.value if self._validated else value
@@ -138,9 +141,15 @@ class _Constrained:
 
     @classmethod
     def get_provider_map(cls) -> dict[Any, Callable[[], Any]]:
-        providers = super().get_provider_map()  # type: ignore[misc]
+        known: dict[Any, Callable[[], Any]] = _providers(cast("Any", cls))
+        return known
+
+    @classmethod
+    def own_provider_map(cls) -> dict[Any, Callable[[], Any]]:
+        parent: Any = super()
+        providers = parent.get_provider_map()
         # Faker has dates until now, which the seed does not decide.
-        moments = {
+        moments: dict[Any, Any] = {
             kind: functools.partial(make, {})
             for kinds, make in _MAKERS
             if make not in (_boolean, _integer, _float, _decimal, _string, _bytes)
@@ -185,7 +194,8 @@ class _Constrained:
             return _collection(factory, collection, field_meta, constraints, build_context)
         try:
             # As it is for a type that takes no constraints.
-            return super().get_constrained_field_value(  # type: ignore[misc]
+            parent: Any = super()
+            return parent.get_constrained_field_value(
                 annotation, field_meta, field_build_parameters, build_context
             )
         except ParameterException:
@@ -193,6 +203,12 @@ class _Constrained:
             if provider is None:
                 raise
             return provider()
+
+
+@functools.lru_cache(maxsize=512)
+def _providers(factory: Any) -> Any:
+    # polyfactory asks for it once for each value.
+    return factory.own_provider_map()
 
 
 class _Unvalidated:
@@ -242,7 +258,7 @@ def _collection(
     least = constraints.get("min_length") or 0
     size = min(max(least, 1), constraints.get("max_length", math.inf))
     children = [one for one in field_meta.children or [] if one.annotation is not ...]
-    made: list[Any] = []
+    made: Any = []
     for _ in range(_ATTEMPTS * max(least, 1)):
         if len(made) >= size:
             break
@@ -252,7 +268,8 @@ def _collection(
                 made.append(tuple(parts))
         elif not issubclass(kind, set | frozenset) or parts[0] not in made:
             made.append(parts[0])
-    return kind(made)
+    make: Callable[[Any], Any] = kind
+    return make(made)
 
 
 def _number(
@@ -463,7 +480,7 @@ def _limited(
 _today = cast("Callable[[Any], Any]", lambda zone: datetime.date.today())
 
 # The first that the class derives from.
-_MAKERS: Sequence[tuple[tuple[type, ...], Callable[[Mapping[str, Any]], Any]]] = (
+_MAKERS: Sequence[tuple[tuple[Any, ...], Callable[[Mapping[str, Any]], Any]]] = (
     ((bool,), _boolean),
     ((int,), _integer),
     ((float,), _float),
@@ -490,6 +507,6 @@ def _maker(annotation: Any) -> Callable[[Mapping[str, Any]], Any] | None:
     return next((make for kinds, make in _MAKERS if _derives(annotation, kinds)), None)
 
 
-def _derives(annotation: type, kinds: tuple[type, ...]) -> bool:
+def _derives(annotation: type, kinds: tuple[Any, ...]) -> bool:
     special = annotation.__module__.startswith("pydantic")
     return annotation in kinds if special else issubclass(annotation, kinds)

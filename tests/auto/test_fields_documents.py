@@ -10,7 +10,7 @@ import enum
 import importlib
 import uuid
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -199,8 +199,11 @@ def test_annotations(annotation: Any, expected: dict[str, Any]) -> None:
         (Annotated[datetime.datetime, annotated_types.Timezone(None)], {"aware": False}),
         (Annotated[datetime.datetime, annotated_types.Timezone(...)], {"aware": True}),
         (Tree, {"type": dict}),
+        (Union[Literal["a"], Literal["b"]], {"type": str, "choices": ("a", "b")}),  # noqa: PYI030
         (tuple[int, str], {"type": tuple, "min_length": 2, "max_length": 2}),
         (tuple[()], {"type": tuple, "min_length": 0, "max_length": 0}),
+        (Annotated[int | str, None] | Literal["a"], {"type": int}),
+        (Callable[[], int], {}),
         ("Missing", {}),
         (Annotated["Missing", None], {}),  # type: ignore[name-defined]  # noqa: F821
         (list["Missing"], {"type": list}),  # type: ignore[name-defined]  # noqa: F821
