@@ -89,11 +89,11 @@ class Reader:
             return _literal(name, arguments)
         made = _constraints(metadata)
         if origin is None:
-            kind, aware = _class(annotation)
+            single, aware = _class(annotation)
             if aware is not None:
                 made["aware"] = aware
-            return Field(name=name, type=kind, **made)
-        kind = _CONCRETE.get(origin, origin)
+            return Field(name=name, type=single, **made)
+        kind: Any = _CONCRETE.get(origin, origin)
         if not isinstance(kind, type) or kind is collections.abc.Callable:
             return Field(name=name, **made)
         many: Relation | None = None

@@ -258,6 +258,7 @@ def _collection(
     least = constraints.get("min_length") or 0
     size = min(max(least, 1), constraints.get("max_length", math.inf))
     children = [one for one in field_meta.children or [] if one.annotation is not ...]
+    make: Callable[[Any], Any] = kind
     made: Any = []
     for _ in range(_ATTEMPTS * max(least, 1)):
         if len(made) >= size:
@@ -268,7 +269,6 @@ def _collection(
                 made.append(tuple(parts))
         elif not issubclass(kind, set | frozenset) or parts[0] not in made:
             made.append(parts[0])
-    make: Callable[[Any], Any] = kind
     return make(made)
 
 

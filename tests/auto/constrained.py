@@ -123,7 +123,7 @@ def _first(*values: Any) -> Any:
 
 def _grid(field: Field, step: Fraction) -> tuple[int, int]:
     """Return which multiples of a step are within the bounds of a field."""
-    low, high = -(10**6), 10**6
+    low, high = -(10**9), 10**9
     if field.ge is not None:
         low = math.ceil(Fraction(field.ge) / step)
     if field.gt is not None:
