@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeVar, cast
 from uuid import UUID, uuid4
 
 from async_factory_boy.adapters.configuration import check_names, fields_option
+from async_factory_boy.adapters.fields import Field
 from async_factory_boy.adapters.matching import ASK, answered, only_one
 from async_factory_boy.exceptions import (
     AdapterError,
@@ -34,6 +35,7 @@ try:
 except ModuleNotFoundError as error:  # pragma: no cover (tested where it is not installed)
     raise ImportError(missing("Beanie", "beanie")) from error
 
+from async_factory_boy.adapters._beanie.fields import document_fields
 from async_factory_boy.adapters._mongo.sessions import (
     AsyncCollection,
     AsyncSession,
@@ -126,12 +128,7 @@ class BeanieAdapter(ClientSessionAdapter[M]):
         return _collection(cast("type[Document]", model))
 
     def check(self, model: type[M]) -> None:
-        if not self.handles(model):
-            raise AdapterError(
-                f"{getattr(model, '__name__', repr(model))} is not a Beanie document, so it cannot "
-                "be stored; set Meta.model to a class that derives from beanie.Document."
-            )
-        document = cast("type[Document]", model)
+        document = _document(model)
         self.check_usable(_collection(document), f"the document {document.__name__}")
         aliases = _names(document)
         by_name = [aliases.get(name, name) for name in self.get_or_create]
@@ -139,6 +136,9 @@ class BeanieAdapter(ClientSessionAdapter[M]):
         check_names("get_or_create", by_name, document.model_fields, **about)
         if isinstance(self.fetch_links, tuple):
             check_names("fetch_links", self.fetch_links, _links(document), what="link", **about)
+
+    def fields(self, model: type[M]) -> Sequence[Field]:
+        return document_fields(_document(model))
 
     def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
         try:
@@ -284,6 +284,15 @@ class BeanieAdapter(ClientSessionAdapter[M]):
                     value = _fetched(current, value)
                 if value is not current:
                     setattr(instance, name, value)
+
+
+def _document(model: object) -> type[Document]:
+    if not (isinstance(model, type) and issubclass(model, Document)):
+        raise AdapterError(
+            f"{getattr(model, '__name__', repr(model))} is not a Beanie document, so it cannot "
+            "be stored; set Meta.model to a class that derives from beanie.Document."
+        )
+    return model
 
 
 def _collection(document: type[Document]) -> AsyncCollection:

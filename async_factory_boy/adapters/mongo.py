@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard, TypeVar, cast
 
 from async_factory_boy.adapters.configuration import check_names, configured, fields_option
+from async_factory_boy.adapters.fields import Field
 from async_factory_boy.adapters.matching import ASK, answered
 from async_factory_boy.exceptions import ConfigurationError, OptionError
 from async_factory_boy.options import CallOption
@@ -165,6 +166,10 @@ class MongoAdapter(ClientSessionAdapter[M]):
             owner = type(self).__name__
             check_names("get_or_create", self.get_or_create, fields, owner=owner, model=model)
         self.check_usable(self.current_collection(), "mongo_collection")
+
+    def fields(self, model: type[M]) -> Sequence[Field]:
+        of_class = class_of(model)
+        return kind_of(of_class).described(of_class)
 
     async def save(self, data: M) -> M:
         document = document_of(data)

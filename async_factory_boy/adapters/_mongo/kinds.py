@@ -12,6 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
 
+from async_factory_boy.adapters._annotations import (
+    dataclass_fields,
+    keyword_of,
+    pydantic_fields,
+    typed_dict_fields,
+)
+from async_factory_boy.adapters.fields import Field
 from async_factory_boy.exceptions import AdapterError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -27,6 +34,14 @@ class _Kind(ABC):
     @abstractmethod
     def fields(self, model: Any) -> Collection[str] | None:
         """Return the names that `model` can be constructed with; ``None`` for any."""
+
+    @abstractmethod
+    def described(self, model: Any) -> Sequence[Field]:
+        """Return what the fields of `model` are.
+
+        Raises:
+            AdapterError: When that cannot be told.
+        """
 
     @abstractmethod
     def document(self, instance: Any) -> dict[str, Any]:
@@ -52,6 +67,19 @@ class _Dicts(_Kind):
         names: frozenset[str] = model.__required_keys__ | model.__optional_keys__
         return names
 
+    def described(self, model: Any) -> Sequence[Field]:
+        if not hasattr(model, "__required_keys__"):
+            raise AdapterError(
+                f"Meta.model is {model.__name__}, which has no fields to tell, so nothing can be "
+                "declared for it. Set Meta.model to a TypedDict, a dataclass or a pydantic model; "
+                "or write the declarations in the factory."
+            )
+        return [
+            # A dict may lack the key, and is given one.
+            _as_key(one, filled=_takes_object_id(one)) if one.name == "_id" else one
+            for one in typed_dict_fields(model)
+        ]
+
     def document(self, instance: Any) -> dict[str, Any]:
         return {k: v for k, v in instance.items() if not (k == "_id" and v is None)}
 
@@ -68,6 +96,13 @@ class _Dicts(_Kind):
 class _Dataclasses(_Kind):
     def fields(self, model: Any) -> Collection[str]:
         return {field.name for field in dataclasses.fields(model)}
+
+    def described(self, model: Any) -> Sequence[Field]:
+        key = _id_field(self.fields(model))
+        return [
+            _as_key(one, filled=one.has_default) if one.name == key else one
+            for one in dataclass_fields(model)
+        ]
 
     def document(self, instance: Any) -> dict[str, Any]:
         document: dict[str, Any] = dataclasses.asdict(instance, dict_factory=_with_id)
@@ -158,6 +193,14 @@ class _PydanticModels(_Kind):
         aliases = (field.validation_alias for field in model.model_fields.values())
         return {*model.model_fields, *(alias for alias in aliases if isinstance(alias, str))}
 
+    def described(self, model: type[BaseModel]) -> Sequence[Field]:
+        name = self._id_field(model)
+        key = None if name is None else keyword_of(model, name)
+        return [
+            _as_key(one, filled=one.has_default) if one.name == key else one
+            for one in pydantic_fields(model)
+        ]
+
     def document(self, instance: BaseModel) -> dict[str, Any]:
         document = self._dump(instance)
         if document.get("_id", ...) is None:
@@ -221,6 +264,21 @@ class _PydanticModels(_Kind):
             if "_id" in (field.serialization_alias, field.validation_alias):
                 return name
         return None
+
+
+def _as_key(field: Field, *, filled: bool) -> Field:
+    """Return the field of a document's ``_id``, which may be filled where none is given."""
+    return dataclasses.replace(
+        field,
+        required=field.required and not filled,
+        generated=filled,
+        unique=(frozenset({field.name}),),
+    )
+
+
+def _takes_object_id(field: Field) -> bool:
+    kind = field.type
+    return isinstance(kind, type) and (issubclass(ObjectId, kind) or issubclass(kind, ObjectId))
 
 
 def _without_computed(hint: Any, value: Any) -> Any:

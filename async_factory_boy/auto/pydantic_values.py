@@ -1,0 +1,103 @@
+"""Values for fields whose constraints factory_boy's own declarations cannot express.
+
+They are made by polyfactory, which the extra ``auto`` installs.
+"""
+
+from __future__ import annotations
+
+import sys
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from async_factory_boy.adapters._annotations import flattened, is_nested_model
+from async_factory_boy.adapters.fields import Field
+from async_factory_boy.exceptions import ConfigurationError
+
+__all__ = ["can_express", "maker_for", "value_for"]
+
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
+
+def can_express(field: Field) -> bool:
+    """Return whether what `Field` says of a field is all that its values have to meet.
+
+    Then a declaration of factory_boy's own can make them. It is not so for a pattern, for a nested
+    model, for a type of pydantic's own, nor where an annotation has a validator.
+    """
+    kind = field.type
+    if field.pattern is not None or is_nested_model(kind) or _is_of_pydantic(kind):
+        return False
+    if field.annotation is not None and any(map(_validates, _metadata(field.annotation))):
+        return False
+    return field.element is None or can_express(field.element)
+
+
+def value_for(field: Field, model: Any) -> Any:
+    """Return a value for a field, drawn from ``factory.random.randgen``. Never ``None``.
+
+    Args:
+        field: The field, as an adapter tells it.
+        model: The model that it belongs to. If that is a pydantic model, the value is what its
+            constructor takes; or else, which validates nothing, what pydantic makes of that.
+
+    Raises:
+        ConfigurationError: When no value is found, or when polyfactory is not installed.
+    """
+    return maker_for(field, model)()
+
+
+def maker_for(field: Field, model: Any) -> Callable[[], Any]:
+    """Return what makes values as `value_for` does, for many of one field.
+
+    Raises:
+        ConfigurationError: When polyfactory is not installed.
+    """
+    try:
+        from async_factory_boy.auto._polyfactory import Maker
+    except ImportError:
+        raise ConfigurationError(
+            field.name,
+            "has constraints that factory_boy's declarations cannot express, and polyfactory, "
+            "which makes values for those, is not installed. Install it with: "
+            "pip install 'async-factory-boy[auto]'; or declare the field in the factory.",
+            owner=model.__name__,
+        ) from None
+    return Maker(field, model)
+
+
+def _is_of_pydantic(kind: Any) -> bool:
+    return isinstance(kind, type) and kind.__module__.partition(".")[0].startswith("pydantic")
+
+
+def _metadata(annotation: Any) -> list[Any]:
+    """Return all metadata of an annotation, also of what it consists of."""
+    found: list[Any] = list(flattened(getattr(annotation, "__metadata__", ())))
+    if hasattr(annotation, "__metadata__"):
+        found += _metadata(annotation.__origin__)
+    elif hasattr(annotation, "__supertype__"):
+        found += _metadata(annotation.__supertype__)
+    elif typing.get_origin(annotation) is not typing.Literal:
+        for one in typing.get_args(annotation):
+            found += _metadata(one)
+    return found
+
+
+# Of what pydantic calls when it validates, that which `Field` has words for, or which takes
+# nothing away.
+_HARMLESS = (
+    "AllowInfNan", "FieldInfo", "IndexedAnnotation", "PlainSerializer", "SkipValidation", "Strict",
+    "WithJsonSchema", "WrapSerializer", "_PydanticGeneralMetadata",
+)  # fmt: skip
+
+
+def _validates(metadata: Any) -> bool:
+    """Tell whether a part of an annotation may refuse values that `Field` allows."""
+    if type(metadata).__name__ in _HARMLESS:
+        return False
+    if type(metadata).__name__ == "UuidVersion":
+        return bool(metadata.uuid_version != 4)  # uuid.uuid4() is what is made of a UUID
+    # annotated_types has Predicate, and pydantic a method for all that is its own.
+    own = hasattr(metadata, "func") or hasattr(metadata, "__get_pydantic_core_schema__")
+    return own or metadata is getattr(sys.modules.get("pydantic"), "Json", None)
