@@ -170,7 +170,7 @@ class AsyncFactory(Factory[T], metaclass=AsyncFactoryMetaclass):
                 nothing has been evaluated or stored then.
             Exception: What a declaration, a hook, the model or the database raises, untouched.
         """
-        return cast("T", await _one(cls, CREATE_STRATEGY, kwargs))
+        return cast("T", (await batches.generate(cls, CREATE_STRATEGY, 1, kwargs))[0])
 
     @classmethod
     async def create_batch_async(cls, size: int, **kwargs: Any) -> list[T]:
@@ -216,7 +216,7 @@ class AsyncFactory(Factory[T], metaclass=AsyncFactoryMetaclass):
         Raises:
             Exception: What a declaration, a hook or the model raises, untouched.
         """
-        return cast("T", await _one(cls, BUILD_STRATEGY, kwargs))
+        return cast("T", (await batches.generate(cls, BUILD_STRATEGY, 1, kwargs))[0])
 
     @classmethod
     async def build_batch_async(cls, size: int, **kwargs: Any) -> list[T]:
@@ -258,7 +258,7 @@ class AsyncFactory(Factory[T], metaclass=AsyncFactoryMetaclass):
             UnknownStrategyError: When the strategy is none of the three.
             Exception: As for `create_async`.
         """
-        return await _one(cls, _strategy(cls, strategy), kwargs)
+        return (await batches.generate(cls, _strategy(cls, strategy), 1, kwargs))[0]
 
     @classmethod
     async def generate_batch_async(cls, strategy: str, size: int, **kwargs: Any) -> list[Any]:
@@ -359,10 +359,6 @@ _HOOKS = (
 )  # fmt: skip
 note_own_hooks(Factory, _HOOKS)
 note_own_hooks(AsyncFactory, _HOOKS)
-
-
-async def _one(cls: type[AsyncFactory[Any]], strategy: str, keywords: dict[str, Any]) -> Any:
-    return (await batches.generate(cls, strategy, 1, keywords))[0]
 
 
 def _size(cls: type, size: int) -> int:

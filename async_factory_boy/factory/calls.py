@@ -126,6 +126,11 @@ class Call:
         # and its objects with it.
         return self if self._root is None else self._root
 
+    @property
+    def is_first_to_store(self) -> bool:
+        """Whether nothing was stored so far, neither by it nor by a call that it is part of."""
+        return not self._uses and _not_over(self.within) is None
+
     def check_once(self, subject: object, check: Callable[[], object]) -> None:
         """Check something unless this call has, with the same options in force."""
         in_force = options.in_force()
@@ -284,7 +289,8 @@ async def using(
             using = already
         else:
             turns = root.turns
-            await turns.use(key, in_use=bool(already))
+            if not turns.use_now(key):
+                await turns.use(key, in_use=bool(already))
             using = (*already, key)
         token = _place.set(Place(call, step, using))
         try:

@@ -6,6 +6,7 @@ import sys
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from math import inf
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
 
@@ -203,6 +204,32 @@ class Settle(engine.Request[None]):
     async def perform(cls, requests: Sequence[Settle]) -> Sequence[None]:
         await settle(requests[0].call)
         return [None] * len(requests)
+
+
+async def finish(call: Call) -> None:
+    """Store what a call has postponed, and have all that it has stored made whole."""
+    if len(call.postponed) == 1 and call.is_first_to_store and observing.observer is None:
+        # As nearly always: all of it in one turn. What was just stored, nobody has changed since.
+        save = call.postponed.pop()
+        target = save.target
+        work = partial(_save_and_refresh, save)
+        await using(call, target.connection, target.in_force, work, save.steps[0])
+        return
+    if call.postponed:
+        await settle(call)
+    await call.finish()
+
+
+async def _save_and_refresh(save: Save[Any]) -> None:
+    adapter = save.target.adapter
+    try:
+        instances = await saved_by(adapter, save.instances)
+    except Exception as error:
+        noted(error, "storing", save.steps)
+        raise
+    if adapter.refreshes:
+        await adapter.refresh(instances)
+    await adapter.commit()
 
 
 async def settle(call: Call) -> None:
