@@ -258,7 +258,7 @@ class AsyncFactory(Factory[T], metaclass=AsyncFactoryMetaclass):
             UnknownStrategyError: When the strategy is none of the three.
             Exception: As for `create_async`.
         """
-        return (await batches.generate(cls, _strategy(cls, strategy), 1, kwargs))[0]
+        return await _one(cls, _strategy(cls, strategy), kwargs)
 
     @classmethod
     async def generate_batch_async(cls, strategy: str, size: int, **kwargs: Any) -> list[Any]:
@@ -359,6 +359,10 @@ _HOOKS = (
 )  # fmt: skip
 note_own_hooks(Factory, _HOOKS)
 note_own_hooks(AsyncFactory, _HOOKS)
+
+
+async def _one(cls: type[AsyncFactory[Any]], strategy: str, keywords: dict[str, Any]) -> Any:
+    return (await batches.generate(cls, strategy, 1, keywords))[0]
 
 
 def _size(cls: type, size: int) -> int:

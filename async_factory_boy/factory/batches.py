@@ -34,6 +34,9 @@ async def generate(factory: Any, strategy: str, size: int, keywords: dict[str, A
     with Call(None if place is None else place.call) as call:
         made = await engine.run(_generated(factory, strategy, size, keywords, call, above))
         await finish(call)
+        if call.last is not None:
+            stored = call.last.instances
+            made[-len(stored) :] = stored
     return made
 
 

@@ -192,9 +192,7 @@ def _stored(
         arguments = _each(scope, _arguments, steps)
         return (yield from stored_with(scope, steps, arguments))
     postpones = plan.postpones(scope)
-    return (
-        yield from _saved(scope, steps, _made, steps, postpones=postpones, is_last=is_last)
-    )
+    return (yield from _saved(scope, steps, _made, steps, postpones=postpones, is_last=is_last))
 
 
 def stored_with(
@@ -253,6 +251,8 @@ def _saved(
     if postpones and (call.postponed or not is_last):
         enter(steps[0])
         scope.adapter.add(instances)
+    if is_last:
+        call.last = save
     if postpones or is_last:
         call.postponed.append(save)
         return instances

@@ -113,6 +113,8 @@ class Call:
         self._root: Call | None = None if within is None else within.root
         self.postponed: list[Save[Any]] = []
         """What is to be stored when somebody could tell, or the call ends."""
+        self.last: Save[Any] | None = None
+        """That of it which comes last, so that nobody looks at it before the call ends."""
         self.progress: Callable[[int, int], object] | None = None
         self._uses: list[_Use] = []
         self._checked: dict[object, options.InForce] = {}
@@ -182,6 +184,7 @@ class Call:
         self._before.__exit__()
         options.take_back(_place, self._token)
         self.is_over = True
+        self.last = None  # it refers to the call
         root = self.root
         root._under_way -= 1
         # A call in a task that outlives the outermost one goes on in its turn, and ends it.

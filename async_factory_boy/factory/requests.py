@@ -167,13 +167,15 @@ class Save(_OfSteps[M]):
         adapter = requests[0].target.adapter
         if len(requests) == 1:
             (request,) = requests
-            return [request._note(await saved_by(adapter, request.instances))]
+            request.instances = request._note(await saved_by(adapter, request.instances))
+            return [request.instances]
         instances = [instance for request in requests for instance in request.instances]
         saved = await saved_by(adapter, instances)
         results, start = [], 0
         for request in requests:
             end = start + len(request.instances)
-            results.append(request._note(saved[start:end]))
+            request.instances = request._note(saved[start:end])
+            results.append(request.instances)
             start = end
         return results
 
@@ -223,7 +225,7 @@ async def finish(call: Call) -> None:
 async def _save_and_refresh(save: Save[Any]) -> None:
     adapter = save.target.adapter
     try:
-        instances = await saved_by(adapter, save.instances)
+        save.instances = instances = await saved_by(adapter, save.instances)
     except Exception as error:
         noted(error, "storing", save.steps)
         raise
