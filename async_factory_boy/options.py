@@ -369,13 +369,13 @@ def take(keywords: dict[str, Any], *, inherited_only: bool = False) -> dict[str,
     Raises:
         OptionError: When a value is not what the option's adapter needs.
     """
-    names = [
-        name
-        for name in keywords
-        if name in _known and name not in _of_bind and not (inherited_only and name in _own)
-    ]
-    taken = {name: keywords.pop(name) for name in names}
-    return _checked({name: value for name, value in taken.items() if value is not None})
+    taken = {}
+    for name in [*keywords]:
+        if name in _known and name not in _of_bind and not (inherited_only and name in _own):
+            value = keywords.pop(name)
+            if value is not None:
+                taken[name] = value
+    return _checked(taken)
 
 
 def check_for_part(name: str, value: object) -> None:

@@ -206,16 +206,12 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
     def check(self, model: type[M]) -> None:
         mapper = _mapper_of(model)
         owner = type(self).__name__
-        unmapped = [name for name in self.get_or_create if not hasattr(model, name)]
-        check_names("get_or_create", unmapped, mapper.attrs.keys(), owner=owner, model=model)
-        check_names(
-            "load",
-            self.load or (),
-            mapper.relationships.keys(),
-            owner=owner,
-            model=model,
-            what="relationship",
-        )
+        if self.get_or_create:
+            unmapped = [name for name in self.get_or_create if not hasattr(model, name)]
+            check_names("get_or_create", unmapped, mapper.attrs.keys(), owner=owner, model=model)
+        if self.load:
+            names = mapper.relationships.keys()
+            check_names("load", self.load, names, owner=owner, model=model, what="relationship")
         if _is_closed_for_good(self.session()):
             raise OptionError(
                 "sqlalchemy_session is an AsyncSession that has been closed for good "

@@ -67,6 +67,8 @@ class Execution(Generic[T]):
         while self._ready:
             self._step(self._ready.pop())
         asking = self._asking
+        if not asking:
+            return []
         if len(asking) > 1:
             rank = max(request.rank for _, request in asking)
             self._asking = [one for one in asking if one[1].rank != rank]

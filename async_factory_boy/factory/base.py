@@ -171,7 +171,7 @@ class AsyncFactory(Factory[T], metaclass=AsyncFactoryMetaclass):
                 nothing has been evaluated or stored then.
             Exception: What a declaration, a hook, the model or the database raises, untouched.
         """
-        return cast("T", await _one(cls, CREATE_STRATEGY, kwargs))
+        return cast("T", (await batches.generate(cls, CREATE_STRATEGY, 1, kwargs))[0])
 
     @classmethod
     async def create_batch_async(cls, size: int, **kwargs: Any) -> list[T]:
@@ -217,7 +217,7 @@ class AsyncFactory(Factory[T], metaclass=AsyncFactoryMetaclass):
         Raises:
             Exception: What a declaration, a hook or the model raises, untouched.
         """
-        return cast("T", await _one(cls, BUILD_STRATEGY, kwargs))
+        return cast("T", (await batches.generate(cls, BUILD_STRATEGY, 1, kwargs))[0])
 
     @classmethod
     async def build_batch_async(cls, size: int, **kwargs: Any) -> list[T]:

@@ -13,7 +13,7 @@ from async_factory_boy import engine, options
 from async_factory_boy.engine.programs import Program
 from async_factory_boy.factory import building, plan
 from async_factory_boy.factory.calls import Call, current_place
-from async_factory_boy.factory.requests import Settle, settle
+from async_factory_boy.factory.requests import Settle, finish
 from async_factory_boy.factory.step import Scope, Step
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
@@ -33,9 +33,10 @@ async def generate(factory: Any, strategy: str, size: int, keywords: dict[str, A
     above = None if place is None else place.step
     with Call(None if place is None else place.call) as call:
         made = await engine.run(_generated(factory, strategy, size, keywords, call, above))
-        if call.postponed:
-            await settle(call)
-        await call.finish()
+        await finish(call)
+        if call.last is not None:
+            stored = call.last.instances
+            made[-len(stored) :] = stored
     return made
 
 
@@ -99,9 +100,11 @@ def _generated(
         if above is not None or call.within is not None:
             building.take_turn(scope)
     made: list[Any] = []
+    stores = strategy == CREATE_STRATEGY
+    is_outermost = stores and above is None and call.within is None
     while len(made) < size:
         indices = range(len(made), min(size, len(made) + page))
-        stores = strategy == CREATE_STRATEGY
+        ends_call = is_outermost and indices.stop == size
         if scope is None and stores:
             made += engine.each(partial(_by_method, factory, strategy, keywords), indices)
         elif scope is None:
@@ -111,10 +114,10 @@ def _generated(
         elif size == 1 or (scope.plan.may_share_counters and not stores):
             # One by one, so that each object has the sequence numbers that it has in a loop.
             for index in indices:
-                made += yield from building.build([_begun(scope, index)])
+                made += yield from building.build([_begun(scope, index)], ends_call=ends_call)
         else:
             steps = engine.each(partial(_begun, scope), indices)
-            made += yield from building.build(steps)
+            made += yield from building.build(steps, ends_call=ends_call)
         if call.postponed and (progress is not None or len(made) < size):
             yield Settle(call)
         if progress is not None:

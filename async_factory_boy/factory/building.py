@@ -87,8 +87,12 @@ def build_here(step: Step) -> Any:
     return instance
 
 
-def build(steps: Sequence[Step]) -> Program[list[Any]]:
+def build(steps: Sequence[Step], *, ends_call: bool = False) -> Program[list[Any]]:
     """Build objects of one scope side by side, and store them if the strategy says so.
+
+    Args:
+        steps: What they are built by.
+        ends_call: Whether nothing of the call comes after, but that it stores what is postponed.
 
     Returns:
         The objects, in order.
@@ -107,7 +111,8 @@ def build(steps: Sequence[Step]) -> Program[list[Any]]:
                 yield Settle(call)
             instances = _each(scope, _created, steps)
         else:
-            instances = yield from _stored(scope, steps)
+            is_last = ends_call and not (plan.posts or plan.has_after)
+            instances = yield from _stored(scope, steps, is_last=is_last)
     else:
         instances = _each(scope, _instantiated, steps)
     if plan.posts or plan.has_after:
@@ -175,7 +180,9 @@ def _constructed(one: tuple[Step, tuple[Any, ...], dict[str, Any]]) -> Any:
         raise
 
 
-def _stored(scope: Scope, steps: Sequence[Step]) -> Program[Sequence[Any]]:
+def _stored(
+    scope: Scope, steps: Sequence[Step], *, is_last: bool = False
+) -> Program[Sequence[Any]]:
     """Construct and store objects by the adapter."""
     plan = scope.plan
     if not plan.is_simple or scope.adapter.get_or_create:
@@ -185,7 +192,7 @@ def _stored(scope: Scope, steps: Sequence[Step]) -> Program[Sequence[Any]]:
         arguments = _each(scope, _arguments, steps)
         return (yield from stored_with(scope, steps, arguments))
     postpones = plan.postpones(scope)
-    return (yield from _saved(scope, steps, _made, steps, postpones=postpones))
+    return (yield from _saved(scope, steps, _made, steps, postpones=postpones, is_last=is_last))
 
 
 def stored_with(
@@ -219,8 +226,18 @@ def _saved(
     items: Sequence[Any],
     *,
     postpones: bool = False,
+    is_last: bool = False,
 ) -> Program[Sequence[Any]]:
-    """Construct objects of some items in the turn of the call, and save them, now or later."""
+    """Construct objects of some items in the turn of the call, and save them, now or later.
+
+    Args:
+        scope: What they have in common.
+        steps: What they are built by.
+        construct: Makes an object of an item.
+        items: The items.
+        postpones: Whether the adapter can store them later.
+        is_last: Whether nobody looks at them before the call ends, which then stores them.
+    """
     call = scope.call
     if call.postponed and not postpones:
         yield Settle(call)
@@ -231,9 +248,12 @@ def _saved(
         enter(steps[0])
     instances = _each(scope, construct, items)
     save: Save[Any] = Save(target, steps, instances)
-    if postpones:
+    if postpones and (call.postponed or not is_last):
         enter(steps[0])
         scope.adapter.add(instances)
+    if is_last:
+        call.last = save
+    if postpones or is_last:
         call.postponed.append(save)
         return instances
     saved: Sequence[Any] = yield save

@@ -113,6 +113,8 @@ class Call:
         self._root: Call | None = None if within is None else within.root
         self.postponed: list[Save[Any]] = []
         """What is to be stored when somebody could tell, or the call ends."""
+        self.last: Save[Any] | None = None
+        """That of it which comes last, so that nobody looks at it before the call ends."""
         self.progress: Callable[[int, int], object] | None = None
         self._uses: list[_Use] = []
         self._checked: dict[object, options.InForce] = {}
@@ -125,6 +127,11 @@ class Call:
         # Not an attribute: a call that refers to itself would be left to the garbage collector,
         # and its objects with it.
         return self if self._root is None else self._root
+
+    @property
+    def is_first_to_store(self) -> bool:
+        """Whether nothing was stored so far, neither by it nor by a call that it is part of."""
+        return not self._uses and _not_over(self.within) is None
 
     def check_once(self, subject: object, check: Callable[[], object]) -> None:
         """Check something unless this call has, with the same options in force."""
@@ -177,6 +184,7 @@ class Call:
         self._before.__exit__()
         options.take_back(_place, self._token)
         self.is_over = True
+        self.last = None  # it refers to the call
         root = self.root
         root._under_way -= 1
         # A call in a task that outlives the outermost one goes on in its turn, and ends it.
@@ -284,7 +292,8 @@ async def using(
             using = already
         else:
             turns = root.turns
-            await turns.use(key, in_use=bool(already))
+            if not turns.use_now(key):
+                await turns.use(key, in_use=bool(already))
             using = (*already, key)
         token = _place.set(Place(call, step, using))
         try:

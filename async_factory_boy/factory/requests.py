@@ -6,6 +6,7 @@ import sys
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from math import inf
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast
 
@@ -166,13 +167,15 @@ class Save(_OfSteps[M]):
         adapter = requests[0].target.adapter
         if len(requests) == 1:
             (request,) = requests
-            return [request._note(await saved_by(adapter, request.instances))]
+            request.instances = request._note(await saved_by(adapter, request.instances))
+            return [request.instances]
         instances = [instance for request in requests for instance in request.instances]
         saved = await saved_by(adapter, instances)
         results, start = [], 0
         for request in requests:
             end = start + len(request.instances)
-            results.append(request._note(saved[start:end]))
+            request.instances = request._note(saved[start:end])
+            results.append(request.instances)
             start = end
         return results
 
@@ -203,6 +206,32 @@ class Settle(engine.Request[None]):
     async def perform(cls, requests: Sequence[Settle]) -> Sequence[None]:
         await settle(requests[0].call)
         return [None] * len(requests)
+
+
+async def finish(call: Call) -> None:
+    """Store what a call has postponed, and have all that it has stored made whole."""
+    if len(call.postponed) == 1 and call.is_first_to_store and observing.observer is None:
+        # As nearly always: all of it in one turn. What was just stored, nobody has changed since.
+        save = call.postponed.pop()
+        target = save.target
+        work = partial(_save_and_refresh, save)
+        await using(call, target.connection, target.in_force, work, save.steps[0])
+        return
+    if call.postponed:
+        await settle(call)
+    await call.finish()
+
+
+async def _save_and_refresh(save: Save[Any]) -> None:
+    adapter = save.target.adapter
+    try:
+        save.instances = instances = await saved_by(adapter, save.instances)
+    except Exception as error:
+        noted(error, "storing", save.steps)
+        raise
+    if adapter.refreshes:
+        await adapter.refresh(instances)
+    await adapter.commit()
 
 
 async def settle(call: Call) -> None:

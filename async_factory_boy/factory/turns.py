@@ -70,6 +70,13 @@ class Turns:
         self._held[key] = self._table[key] = _Lock()
         return True
 
+    def use_now(self, key: Hashable) -> bool:
+        """Begin to use a connection if nobody has to be waited for; return whether it has begun."""
+        if not self.take_now(key):
+            return False
+        self._held[key].busy = True
+        return True
+
     async def use(self, key: Hashable, *, in_use: bool) -> None:
         """Begin to use a connection, when it is the turn of the call, and of the running task.
 
@@ -78,12 +85,11 @@ class Turns:
             in_use: Whether the running task is in the middle of using another one, which it
                 therefore cannot let go of while it waits.
         """
-        while not self.take_now(key):
+        while not self.use_now(key):
             if key in self._held:
                 await _end_of_use(self._held[key])
             else:
                 await self._take(key, in_use=in_use)
-        self._held[key].busy = True
 
     def end_use(self, key: Hashable) -> None:
         """Let another task of the call use a connection."""

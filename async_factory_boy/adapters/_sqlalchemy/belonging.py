@@ -37,9 +37,10 @@ class Belonging:
     def note_new(self, session: AsyncSession, states: Iterable[InstanceState[Any]]) -> None:
         """Note objects that are about to be added to the session."""
         for state in states:
-            empty = layout_of(state.mapper).empty_at_first
-            if empty and state.transient:
-                self._empty[state] = set(empty)
+            if state.key is None and state.session_id is None:
+                empty = layout_of(state.mapper).empty_at_first
+                if empty:
+                    self._empty[state] = set(empty)
         if self._empty and not self._listens:
             event.listen(session.sync_session, "after_flush", self._flushed)
             event.listen(session.sync_session, "do_orm_execute", self._executed)
@@ -71,6 +72,8 @@ class Belonging:
 
     def take_stale(self) -> list[tuple[InstanceState[Any], set[str]]]:
         """Return the collections that are out of date, with their objects, and forget them."""
+        if not self._stale:
+            return []
         taken = list(self._stale.items())
         self._stale.clear()
         return taken
@@ -139,12 +142,14 @@ def _is_extended(state: InstanceState[Any], name: str, member: object) -> bool:
     return value is None
 
 
-_of_sessions: WeakKeyDictionary[AsyncSession, Belonging] = WeakKeyDictionary()
+# What is known of a session is kept with it, in `Session.info`. This is its name there.
+_BELONGING = "async_factory_boy"
 
 
 def belonging(session: AsyncSession) -> Belonging:
     """Return what is known of the objects of a session."""
-    known = _of_sessions.get(session)
+    info = session.sync_session.info
+    known: Belonging | None = info.get(_BELONGING)
     if known is None:
-        known = _of_sessions[session] = Belonging()
+        known = info[_BELONGING] = Belonging()
     return known

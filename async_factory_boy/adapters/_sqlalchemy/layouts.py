@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from operator import eq
 from typing import Any, NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import WeakSet
 
 from sqlalchemy import BinaryExpression, Boolean, Column, Date, Integer, Table, Uuid, event
 from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty
@@ -144,25 +144,29 @@ def _may_change_key(mapper: Mapper[Any]) -> bool:
     )
 
 
-# Weak, since a mapper lives as long as its class, which may be made by a test.
-_layouts: WeakKeyDictionary[Mapper[Any], Layout] = WeakKeyDictionary()
+# A layout is kept with its class, in the `info` of what SQLAlchemy knows of that: it lives as long
+# as the class, which may be made by a test. This is its name there.
+_LAYOUT = "async_factory_boy"
+
+_layouts: WeakSet[Layout] = WeakSet()
 
 
 def layout_of(mapper: Mapper[Any]) -> Layout:
     """Return what is known of a mapped class."""
-    layout = _layouts.get(mapper)
+    layout: Layout | None = mapper.class_manager.info.get(_LAYOUT)
     if layout is None:
-        layout = _layouts[mapper] = Layout(mapper)
+        layout = mapper.class_manager.info[_LAYOUT] = Layout(mapper)
+        _layouts.add(layout)
     return layout
 
 
 def is_known(mapper: Mapper[Any]) -> bool:
     """Return whether factories have stored or found objects of a mapped class."""
-    return mapper in _layouts
+    return _LAYOUT in mapper.class_manager.info
 
 
 @event.listens_for(Mapper, "after_configured")
 def _forget_owners() -> None:
     """Have owners looked up again: classes were mapped that may refer to those before."""
-    for layout in list(_layouts.values()):
+    for layout in list(_layouts):
         vars(layout).pop("owners", None)
