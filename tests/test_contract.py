@@ -53,7 +53,10 @@ def test_c1_imports() -> None:
     ours = {name for name in names if name.startswith("async_factory_boy.adapters")}
     assert ours == {
         "async_factory_boy.adapters",
+        "async_factory_boy.adapters._annotations",
         "async_factory_boy.adapters.base",
+        "async_factory_boy.adapters.configuration",
+        "async_factory_boy.adapters.fields",
         "async_factory_boy.adapters.matching",
         "async_factory_boy.adapters.registry",
         "async_factory_boy.adapters.validation",

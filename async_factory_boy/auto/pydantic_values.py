@@ -29,9 +29,19 @@ def can_express(field: Field) -> bool:
     kind = field.type
     if field.pattern is not None or is_nested_model(kind) or _is_of_pydantic(kind):
         return False
-    if field.annotation is not None and any(map(_validates, _metadata(field.annotation))):
+    if has_validators(field):
         return False
     return field.element is None or can_express(field.element)
+
+
+def has_validators(field: Field) -> bool:
+    """Return whether a field's annotation may refuse values that `Field` allows."""
+    return field.annotation is not None and any(map(_validates, _metadata(field.annotation)))
+
+
+def is_described(kind: Any) -> bool:
+    """Return whether pydantic knows what the values of a type are, be it pydantic's own or not."""
+    return _is_of_pydantic(kind) or hasattr(kind, "__get_pydantic_core_schema__")
 
 
 def value_for(field: Field, model: Any) -> Any:

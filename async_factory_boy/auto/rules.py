@@ -3,7 +3,7 @@
 1. A rule of the user's for the field of the model, for its name, for its type; of two for the
    same, the newer.
 2. The values that are allowed: choices, the members of an enum.
-3. A pattern: what `types.draw_by` was given.
+3. A pattern, or a validator in an annotation: what polyfactory makes of it.
 4. The name, where the table has it for the type: `names`.
 5. The type and its constraints: `types`.
 
@@ -27,6 +27,7 @@ from factory.declarations import BaseDeclaration
 from async_factory_boy.adapters.fields import Field
 from async_factory_boy.auto import types
 from async_factory_boy.auto.chosen import Choice, name_of
+from async_factory_boy.auto.pydantic_values import has_validators
 from async_factory_boy.exceptions import ConfigurationError
 
 __all__ = ["choose", "on_change", "rule", "rules_kept"]
@@ -184,10 +185,8 @@ def choose(field: Field, model: Any, *, unique: bool | None = None) -> Choice:
     if of_user is not None:
         return of_user
     found = types.by_members(field, model, unique)
-    if found is None and field.pattern is not None:
-        found = types.by_source(field, model, unique)
-        if found is None:
-            raise types.of_pattern(field, model)
+    if found is None and (field.pattern is not None or has_validators(field)):
+        found = types.by_annotation(field, model, unique)
     if found is None:
         found = types.by_name(field, model, unique)
     if found is None:

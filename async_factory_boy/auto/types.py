@@ -18,34 +18,18 @@ from async_factory_boy.adapters.fields import Field
 from async_factory_boy.auto import names, spaces
 from async_factory_boy.auto.chosen import Choice, Nested, name_of, needs_rule
 from async_factory_boy.auto.drawing import Drawn, Fitted, SeveralDrawn
+from async_factory_boy.auto.pydantic_values import is_described, maker_for
 from async_factory_boy.auto.spaces import Space
 from async_factory_boy.auto.uniques import Distinct, Unique
 
 __all__ = [
+    "by_annotation",
     "by_members",
     "by_name",
-    "by_source",
     "by_type",
-    "draw_by",
     "is_nested",
     "limits",
-    "of_pattern",
 ]
-
-Draw = Callable[[], Any]
-
-_sources: list[Callable[[Field, Any], Draw | None]] = []
-
-
-def draw_by(source: Callable[[Field, Any], Draw | None]) -> None:
-    """Ask for values that no declaration of factory_boy's expresses: of a pattern, of other types.
-
-    Args:
-        source: Takes a field and its model. Returns a function that draws a value, or ``None``
-            where it cannot.
-    """
-    _sources.append(source)
-
 
 # Words.
 
@@ -168,16 +152,11 @@ _IMPORTS: dict[type, str] = {
 # Sources of others.
 
 
-def by_source(field: Field, model: Any, unique: bool) -> Choice | None:
-    """Choose what one of those draws that were given to `draw_by`."""
-    for source in _sources:
-        draw = source(field, model)
-        if draw is not None:
-            function = Distinct(field, model, draw) if unique else draw
-            return Choice(
-                declarations.LazyFunction(function), _rule("by constraint", field, unique)
-            )
-    return None
+def by_annotation(field: Field, model: Any, unique: bool) -> Choice:
+    """Choose what polyfactory makes of an annotation: for what no declaration expresses."""
+    draw = maker_for(field, model)
+    function = Distinct(field, model, draw) if unique else draw
+    return Choice(declarations.LazyFunction(function), _rule("by constraint", field, unique))
 
 
 # Names.
@@ -376,10 +355,9 @@ def by_type(field: Field, model: Any, unique: bool, choose: Choose) -> Choice:
     container = _CONTAINERS.get(kind) if isinstance(kind, type) else None
     if container is not None:
         return _collection(field, model, rule, container, choose)
-    found = by_source(field, model, False)
-    if found is None:
+    if not is_described(kind):
         raise _unknown(field, model)
-    return found
+    return by_annotation(field, model, unique)
 
 
 def _unknown(field: Field, model: Any) -> Exception:
@@ -393,14 +371,6 @@ def _unknown(field: Field, model: Any) -> Exception:
     return needs_rule(field, model, f"is {of}, which no rule knows a value for.{also}")
 
 
-def of_pattern(field: Field, model: Any) -> Exception:
-    """Return the error for a field with a pattern, which nothing draws values of."""
-    return needs_rule(
-        field, model, f"takes values of the pattern {field.pattern!r}, which factory_boy cannot "
-        "draw; polyfactory can, if it is installed.",
-    )  # fmt: skip
-
-
 def _by_unique_type(field: Field, model: Any, rule: str) -> Choice:
     space = _unique_text(field) if field.type is str else spaces.space_of(field)
     if space is not None:
@@ -410,10 +380,9 @@ def _by_unique_type(field: Field, model: Any, rule: str) -> Choice:
     if is_nested(field.type) or field.type in _CONTAINERS:
         problem = f"is unique, and values of {_type_name(field.type)} cannot be numbered."
         raise needs_rule(field, model, problem)
-    found = by_source(field, model, True)
-    if found is None:
+    if not is_described(field.type):
         raise _unknown(field, model)
-    return found
+    return by_annotation(field, model, True)
 
 
 def _unique_text(field: Field) -> Space | None:

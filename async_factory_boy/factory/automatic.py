@@ -19,12 +19,13 @@ from factory.helpers import make_factory
 
 from async_factory_boy.adapters import Field
 from async_factory_boy.adapters.configuration import check_names
-from async_factory_boy.auto import Choice, Nested, choose
+from async_factory_boy.auto import Choice, Nested, choose, drawing
 from async_factory_boy.auto.chosen import name_of
 from async_factory_boy.auto.rules import on_change, ruled
 from async_factory_boy.auto.uniques import carriers
 from async_factory_boy.exceptions import ConfigurationError, shown
 from async_factory_boy.factory import upstream
+from async_factory_boy.factory.faking import value_of
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
@@ -132,6 +133,9 @@ def _defined_for(model: Any, factory: Any) -> list[Any]:
 
 
 on_change(_chosen.clear)
+
+# What is cut to fit is drawn as fast as what is not.
+drawing.use(value_of)
 
 
 def chosen(meta: Any, path: tuple[tuple[Any, str], ...] = ()) -> Chosen:

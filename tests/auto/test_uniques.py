@@ -14,7 +14,7 @@ from uuid import UUID
 
 import factory
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from async_factory_boy import ConfigurationError, sequences
@@ -67,7 +67,10 @@ def test_other_types_in_a_large_batch(kind: type) -> None:
 def test_constraints(field: Field) -> None:
     """Unique values satisfy the constraints of the field, and so do those of the source."""
     choice = chosen(field)
-    values = values_of(choice.declaration, 20)
+    try:
+        values = values_of(choice.declaration, 20)
+    except ConfigurationError:
+        reject()  # there are fewer
     assert len({*values}) == 20
     written = values_of(declared(choice), 5)
     assert len({*written}) == 5
