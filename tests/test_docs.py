@@ -176,6 +176,7 @@ def test_readme_is_a_page() -> None:
 
 
 @pytest.mark.unmeasured
+@pytest.mark.versionless
 @pytest.mark.parametrize(
     ("markdown", "expected"),
     [

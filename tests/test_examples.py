@@ -36,6 +36,7 @@ def cases() -> list[object]:
 
 
 @pytest.mark.unmeasured
+@pytest.mark.versionless  # an example says in its requirements.txt what it needs
 @pytest.mark.parametrize(("folder", "variable"), cases())
 def test_example(
     folder: Path, variable: str | None, servers: Servers, tmp_path: Path, forks: Forks

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from tests.forks import Forks
 from tests.servers import Servers
 
-pytestmark = pytest.mark.unmeasured
+pytestmark = [pytest.mark.unmeasured, pytest.mark.versionless]
 
 SCRIPT = Path(__file__).parent.parent / "examples" / "quickstart.py"
 
