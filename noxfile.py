@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nox
@@ -24,6 +27,18 @@ PYTEST = ("pytest", "-n", "auto", "--dist", "worksteal")
 # Many tests start Python anew, which compiles what it imports each time if it may not keep that.
 CACHED = {"PYTHONDONTWRITEBYTECODE": None}
 COMPILED = {"UV_COMPILE_BYTECODE": "1"}
+
+
+@contextmanager
+def in_memory() -> Iterator[dict[str, str]]:
+    """Give an environment whose temporary files are in memory, if there is room.
+
+    Nothing there is synced: most of the time of a small database goes into waiting for disks.
+    """
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > 4 * 2**30
+    with tempfile.TemporaryDirectory(prefix="afb-", dir=memory if roomy else None) as folder:
+        yield {"TMPDIR": folder}
 
 
 @nox.session
@@ -111,7 +126,8 @@ def adapters(session: nox.Session, folder: str) -> None:
     session.install("-e", ".", "-e", f"adapters/{folder}")
     session.chdir(f"adapters/{folder}")
     session.install("--group", "test")
-    session.run("pytest", *session.posargs)
+    with in_memory() as environment:
+        session.run("pytest", *session.posargs, env=environment)
 
 
 @nox.session
