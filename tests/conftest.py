@@ -15,6 +15,7 @@ from greenlet import getcurrent, greenlet
 from greenlet._greenlet import enable_optional_cleanup
 
 from async_factory_boy import bind
+from tests.forks import Forks
 from tests.servers import Servers
 from tests.stores.base import Store
 
@@ -63,6 +64,16 @@ def servers() -> Generator[Servers]:
     """The database servers, each started when it is first asked for."""
     with ExitStack() as stack:
         yield Servers(stack)
+
+
+@pytest.fixture(scope="session")
+def forks() -> Generator[Forks]:
+    """Runs Python in processes of their own, which need not import everything anew."""
+    if not hasattr(os, "fork"):
+        pytest.skip("there is no fork")
+    forks = Forks()
+    yield forks
+    forks.close()
 
 
 @pytest.fixture
