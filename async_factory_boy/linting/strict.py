@@ -215,6 +215,7 @@ class Strict:
         size = min(max(OBJECTS, self.coverage.most_values(self._models[factory])), MOST_OBJECTS)
         instances: list[Any] = []
         found: list[ModelMismatchError] = []
+        failed = None
         with contextlib.suppress(_BuiltError):
             async with undone:
                 with counted_apart():

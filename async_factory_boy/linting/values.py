@@ -37,12 +37,10 @@ def broken(field: Field, value: Any) -> Iterator[str]:
     among = allowed(field)
     if among and not isinstance(value, list | tuple | set | frozenset):
         if not is_one_of(value, among) and not _is_default(value, field):
-            is_enum = not field.choices
-            yield (
-                f"a member of {field.type.__name__}"
-                if is_enum
-                else f"one of {listed([*map(word_for, among)])}"
-            )
+            if field.choices:
+                yield f"one of {listed([word_for(one) for one in among])}"
+            else:
+                yield f"a member of {field.type.__name__}"
         return  # of a string that is stored for an enum, the length is that of the store
     if _is_comparable(value, field):
         for name, exceeds in _LIMITS.items():

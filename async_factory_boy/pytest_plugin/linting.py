@@ -1,4 +1,4 @@
-"""Has each lint of a test run be strict, and shows what is not covered: ``--factory-lint-strict``."""
+"""Has each lint of a run be strict, and shows what is not covered: ``--factory-lint-strict``."""
 
 from __future__ import annotations
 
