@@ -64,8 +64,8 @@ async def linted(factories: ModuleType) -> None:
     assert_type(await lint(factories, strict=True), LintReport)
     await lint(UserFactory, traits=False, strategy="build")
     await lint([UserFactory, EventFactory, factories], rollback=False, sqlalchemy_session=session())
-    await lint([UserFactory], strategy="stub")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
-    await lint(["UserFactory"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await lint([UserFactory], strategy="stub")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    await lint(["UserFactory"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
 
 
 def failed(error: LintError) -> None:

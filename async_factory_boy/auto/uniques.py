@@ -47,18 +47,18 @@ def counted_apart() -> Generator[None]:
 
     For objects that are not stored: of a small space, they would take the values that others need.
     """
-    tables: tuple[dict[_Key, Any], ...] = (_counts, _given)
     with _lock:
-        before = [dict(table) for table in tables]
-        for table in tables:
-            table.clear()
+        counts, given = dict(_counts), dict(_given)
+        _counts.clear()
+        _given.clear()
     try:
         yield
     finally:
         with _lock:
-            for table, values in zip(tables, before, strict=True):
-                table.clear()
-                table.update(values)
+            _counts.clear()
+            _counts.update(counts)
+            _given.clear()
+            _given.update(given)
 
 
 def owner_of(model: Any, name: str) -> Hashable:

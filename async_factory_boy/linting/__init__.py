@@ -61,8 +61,11 @@ class LintCase:
     trait: str | None = None
 
     def __str__(self) -> str:
-        trait = "" if self.trait is None else f"({self.trait}=True)"
-        return f"{self.factory.__qualname__}{trait}"
+        return f"{self.factory.__qualname__}{self._keywords}"
+
+    @property
+    def _keywords(self) -> str:
+        return "" if self.trait is None else f"({self.trait}=True)"
 
     async def run(
         self,
@@ -106,6 +109,7 @@ class LintCase:
         self, strategy: Strategy, rollback: bool, strict: Strict | None
     ) -> list[Exception]:
         given = {} if self.trait is None else {self.trait: True}
+        name = f"{self.factory.__name__}{self._keywords}"
         undoes = rollback and strategy == "create"
         found: list[Exception] = []
         if strict is not None:
@@ -120,13 +124,13 @@ class LintCase:
                 else:
                     made = await self.factory.create_async(**given)
                     if strict is not None:
-                        found += strict.made(self.factory, self, [made], stored=True)
+                        found += strict.made(self.factory, name, [made], stored=True)
         except Exception as caught:
             error = caught
         if strict is not None:
             undone = await undoing(self.factory) if undoes else AsyncExitStack()
             works = error is None
-            found += await strict.sampled(self.factory, given, self, undone, works=works)
+            found += await strict.sampled(self.factory, given, name, undone, works=works)
         return found if error is None else [*found, error]
 
 

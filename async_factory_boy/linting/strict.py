@@ -163,13 +163,13 @@ class Strict:
     # What is made.
 
     def made(
-        self, factory: Any, case: object, instances: Sequence[Any], *, stored: bool
+        self, factory: Any, name: str, instances: Sequence[Any], *, stored: bool
     ) -> Iterator[ModelMismatchError]:
         """Note what objects have, and yield what is wrong with it.
 
         Args:
             factory: The factory.
-            case: What an error calls it.
+            name: What an error calls it, with its trait.
             instances: The objects.
             stored: Whether they are stored.
         """
@@ -179,16 +179,16 @@ class Strict:
         note = self.coverage.note_stored if stored else self.coverage.note_built
         for instance in instances:
             note(model, instance)
-            for name, field in self._fields[factory].items():
+            for field in self._fields[factory].values():
                 if field.relation is not None or field.key_of is not None:
                     continue
-                value = read(instance, name)
+                value = read(instance, field.name)
                 for limit in () if value is UNKNOWN else broken(field, value):
-                    if (factory, f"{name} {limit}") in self._told:
+                    if (factory, f"{field.name} {limit}") in self._told:
                         continue
-                    self._told.add((factory, f"{name} {limit}"))
+                    self._told.add((factory, f"{field.name} {limit}"))
                     yield ModelMismatchError(
-                        f"{name_of(model)}.{name} has to be {limit}; {case} has given it "
+                        f"{name_of(model)}.{field.name} has to be {limit}; {name} has given it "
                         f"{described(value)}. Change what the factory declares for it."
                     )
 
@@ -196,7 +196,7 @@ class Strict:
         self,
         factory: Any,
         given: Mapping[str, Any],
-        case: object,
+        name: str,
         undone: AbstractAsyncContextManager[object],
         *,
         works: bool,
@@ -206,7 +206,7 @@ class Strict:
         Args:
             factory: The factory.
             given: What it is called with.
-            case: What an error calls it.
+            name: What an error calls it, with its trait.
             undone: Undoes what hooks may store.
             works: Whether one object could be made.
         """
@@ -220,11 +220,11 @@ class Strict:
             async with undone:
                 with counted_apart():
                     failed = await _build(factory, given, size, instances)
-                found += self.made(factory, case, instances, stored=False)
+                found += self.made(factory, name, instances, stored=False)
                 raise _BuiltError
         if failed is not None and works:
             self.notes.append(
-                f"{case} in {factory.__module__}: only {len(instances)} of {size} objects could "
+                f"{name} in {factory.__module__}: only {len(instances)} of {size} objects could "
                 f"be built to look at: {type(failed).__name__}: {failed}"
             )
         return found
