@@ -582,6 +582,7 @@ async def test_none_in_place_of_a_default() -> None:
     fields = [
         Field(name="a", type=str, nullable=True),
         Field(name="b", type=str, nullable=True, has_default=True),
+        Field(name="c", type=bool, has_default=True, default=True),
         Field(name="id", type=int, nullable=True, generated=True),
         Field(name="owner_id", type=int, nullable=True, key_of="owner"),
         Field(name="tags", relation=Relation(target=User, many=True), nullable=True),
@@ -590,6 +591,7 @@ async def test_none_in_place_of_a_default() -> None:
     assert report.not_covered == (
         NotCovered(dict, "a", (A_VALUE,)),
         NotCovered(dict, "b", (A_VALUE, None)),
+        NotCovered(dict, "c", (False,)),
     )
 
 

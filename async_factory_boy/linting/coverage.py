@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from async_factory_boy.adapters import Field
+from async_factory_boy.adapters.fields import NO_DEFAULT
 from async_factory_boy.auto.chosen import name_of
 from async_factory_boy.linting.values import allowed, is_one_of, listed, word_for
 
@@ -157,8 +158,8 @@ class Coverage:
                 relation = field.relation
                 if relation is None or relation.attribute is not None:
                     value = read(instance, field.name)
-                    if value is UNKNOWN and field.nullable and not field.has_default:
-                        value = None  # the store has no other
+                    if value is UNKNOWN:
+                        value = _without_value(field)
                     self._note(model, field, value)
                     continue
                 value = _related(instance, field.name)
@@ -201,6 +202,13 @@ class Coverage:
             for (model, name), values in self._values.items()
             if values.possible
         ]
+
+
+def _without_value(field: Field) -> Any:
+    """Return what an object has that was given no value, once it is stored."""
+    if field.default is not NO_DEFAULT:
+        return field.default
+    return None if field.nullable and not field.has_default else UNKNOWN
 
 
 def _full_name(model: Any) -> str:

@@ -104,10 +104,10 @@ class Strict:
                 names = upstream.declared_outright(meta) | automatic.keys()
                 yield from self._missing(factory, names)
                 given = upstream.outright(meta)
-                yield from self._unknown(factory, given, f"{factory.__name__} declares")
+                yield from self._unknown(factory, given, factory.__name__)
             else:
                 given = upstream.overrides(upstream.traits(meta)[trait])
-                subject = f"The trait {trait!r} of {factory.__name__} declares"
+                subject = f"The trait {trait!r} of {factory.__name__}"
                 yield from self._unknown(factory, given, subject)
 
     def _missing(self, factory: Any, names: Iterable[str]) -> Iterator[ModelMismatchError]:
@@ -155,7 +155,7 @@ class Strict:
                 continue
             suggestion = similar(target, {*known, *fields} - {target})
             yield ModelMismatchError(
-                f"{subject} {name!r}, which {name_of(model)} does not have."
+                f"{subject} declares {name!r}, which {name_of(model)} does not have."
                 f"{suggestion} Correct the name; or declare it in Params, if only other "
                 "declarations need it."
             )
