@@ -24,6 +24,7 @@ HOLE = "…"
 RAISED = {
     *exceptions.__all__,
     "BrokenUndoError",  # an AdapterError
+    "ModelMismatchError",  # what a strict lint finds
     *("ArgumentTypeError", "UsageError"),  # pytest's, for its command line
     *("OperationalError", "RuntimeError"),  # Tortoise's, and Python's, in words of ours
 }

@@ -7,7 +7,8 @@ does so, before each test, where the sequences of factories begin anew as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
+from contextlib import contextmanager
 from math import isqrt
 from threading import Lock
 from typing import Any, cast
@@ -17,7 +18,7 @@ from async_factory_boy.adapters.fields import NO_DEFAULT, Field
 from async_factory_boy.auto.chosen import needs_rule
 from async_factory_boy.auto.spaces import LARGE, Space
 
-__all__ = ["Distinct", "Unique", "begin_anew", "carriers"]
+__all__ = ["Distinct", "Unique", "begin_anew", "carriers", "counted_apart"]
 
 _Key = tuple[Hashable, str, bool]
 """A model, a field of it, and whether it is for objects that several tests use."""
@@ -38,6 +39,26 @@ def begin_anew() -> None:
         for table in tables:
             for key in [key for key in table if not key[2]]:
                 del table[key]
+
+
+@contextmanager
+def counted_apart() -> Generator[None]:
+    """Count from 0 in the ``with`` block, and go on from where it began after it.
+
+    For objects that are not stored: of a small space, they would take the values that others need.
+    """
+    with _lock:
+        counts, given = dict(_counts), dict(_given)
+        _counts.clear()
+        _given.clear()
+    try:
+        yield
+    finally:
+        with _lock:
+            _counts.clear()
+            _counts.update(counts)
+            _given.clear()
+            _given.update(given)
 
 
 def owner_of(model: Any, name: str) -> Hashable:
