@@ -53,14 +53,13 @@ def rule(for_: Any, declaration_or_function: Any = None) -> Any:
     """Say what is declared for fields, in place of what would be chosen.
 
     ```python
-    rule(Money, factory.LazyFunction(lambda: Money(5, "EUR")))
-    rule("*_iban", factory.Faker("iban"))
-    rule((User, "email"), factory.Sequence(lambda n: f"{n}@example.org"))
+    with rules_kept():
+        rule("*_iban", factory.Faker("iban"))
+        rule((User, "email"), factory.Sequence(lambda n: f"{n}@example.org"))
 
-
-    @rule(Code)
-    def code(field):
-        return factory.Faker("pystr", max_chars=field.max_length)
+        @rule(bytes)
+        def picture(field):
+            return factory.LazyFunction(lambda: b"PNG"[: field.max_length])
     ```
 
     Args:
@@ -255,7 +254,7 @@ class Checked(BaseDeclaration):
 
     def evaluate(self, instance: Any, step: Any, extra: dict[str, Any]) -> Any:
         value: Any = self.declaration.evaluate_pre(instance=instance, step=step, overrides=extra)
-        problem = self._problem(value)
+        problem = self._misfit(value)
         if problem:
             field, model = self.field, name_of(self.model)
             raise ConfigurationError(
@@ -266,7 +265,7 @@ class Checked(BaseDeclaration):
             )  # fmt: skip
         return value
 
-    def _problem(self, value: Any) -> str:
+    def _misfit(self, value: Any) -> str:
         field, kind = self.field, type(value)
         if value is None and field.nullable:
             return ""
@@ -276,8 +275,8 @@ class Checked(BaseDeclaration):
             if kind is bool or kind is datetime:  # which are an int and a date as well
                 fits = wanted is kind
             if not fits and value not in field.choices:
-                return f"takes {wanted.__name__}, and was given {value!r}"
+                return f"takes {wanted.__name__}, and was given {kind.__name__}"
         longest = field.max_length
         if longest is not None and isinstance(value, Sized) and len(value) > longest:
-            return f"is at most {longest} long, and was given {value!r}"
+            return f"is at most {longest} long, and was given a value of {len(value)}"
         return ""

@@ -26,7 +26,6 @@ __all__ = [
     "moment_space",
     "moments",
     "multiple_source",
-    "number_imports",
     "number_space",
     "numbers",
     "space_of",
