@@ -21,7 +21,7 @@ from async_factory_boy.adapters import Field
 from async_factory_boy.adapters.configuration import check_names
 from async_factory_boy.auto import Choice, Nested, choose, drawing
 from async_factory_boy.auto.chosen import name_of
-from async_factory_boy.auto.rules import on_change, ruled
+from async_factory_boy.auto.rules import on_change, ruled, ruled_alone
 from async_factory_boy.auto.uniques import carriers
 from async_factory_boy.exceptions import ConfigurationError, shown
 from async_factory_boy.factory import upstream
@@ -236,6 +236,8 @@ class _Choosing:
             return "" if name in option else "not in Meta.auto_declarations"
         if field.key_of is not None:
             return f"the key of {field.key_of}"
+        if ruled_alone(field, self.model):
+            return ""
         if field.generated:
             return "made by the store"
         if relation is not None:
