@@ -68,10 +68,10 @@ def rule(for_: Any, declaration_or_function: Any = None) -> Any:
 
     Args:
         for_: One of a type, which stands for those derived from it as well, and may be the store's
-            own, as a ``TypeDecorator`` is, or a class of fields; a name, or a pattern of names, ``"*_slug"``; a model and
-            the name of its field, ``(User, "email")``, or the field as ORMs have it,
-            ``User.email``: what has a model in ``class_``, ``table`` or ``field.model``, and a
-            name beside it.
+            own, as a ``TypeDecorator`` is, or a class of fields; a name, or a pattern of names,
+            ``"*_slug"``; a model and the name of its field, ``(User, "email")``, or the field as
+            ORMs have it, ``User.email``: what has a model in ``class_``, ``table`` or
+            ``field.model``, and a name beside it.
         declaration_or_function: The declaration; or a function, which is called with the `Field`
             and returns one. If not given, a function is decorated.
     """
