@@ -7,7 +7,8 @@ factory for the related model, which is made where there is none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from itertools import count
 from operator import itemgetter
@@ -280,7 +281,7 @@ class _Choosing:
             return parts
         return declarations.Transformer(parts, transform=nested.container)
 
-    def _related(self, field: Field, filled: Set[str]) -> Choice:
+    def _related(self, field: Field, filled: AbstractSet[str]) -> Choice:
         relation = field.relation
         assert relation is not None
         target = relation.target
@@ -301,7 +302,7 @@ class _Choosing:
             f"factory.SubFactory({name}{source})",
         )  # fmt: skip
 
-    def _shared(self, field: Field, found: Any, filled: Set[str]) -> dict[str, str]:
+    def _shared(self, field: Field, found: Any, filled: AbstractSet[str]) -> dict[str, str]:
         """Return what the object of a relation has in common with the rest, and where that is.
 
         Relations may share a key: the tenant of a post is that of its author. Where each had an
