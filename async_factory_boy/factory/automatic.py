@@ -292,6 +292,7 @@ class _Choosing:
             chosen(found._meta, (*self.path, here))
         name = found.__name__
         if relation.attribute is not None:
+            self._refuse_several(field, name)
             source = f'KeyOf({name}, "{relation.attribute}")'
             return Choice(KeyOf(found, relation.attribute), rule, source)
         shared = self._shared(field, found, filled)
@@ -301,6 +302,26 @@ class _Choosing:
             declarations.SubFactory(found, **attributes), rule,
             f"factory.SubFactory({name}{source})",
         )  # fmt: skip
+
+    def _refuse_several(self, field: Field, factory: str) -> None:
+        """Raise ConfigurationError for one of several keys: each would be of another object."""
+        relation = field.relation
+        assert relation is not None
+        if len(relation.keys) < 2:
+            return
+        target = name_of(relation.target)
+        keys = " and ".join(sorted(relation.keys))
+        values = ", ".join(
+            f'{key} = factory.SelfAttribute("related.{attribute}")'
+            for key, attribute in sorted(relation.keys.items())
+        )
+        raise ConfigurationError(
+            field.name,
+            f"refers to {target} by {keys} together, and {name_of(self.model)} has no relation for "
+            f"them. Declare all: {values}; with related = factory.SubFactory({factory}) in the "
+            "factory's Params.",
+            owner=self.factory.__name__,
+        )
 
     def _shared(self, field: Field, found: Any, filled: AbstractSet[str]) -> dict[str, str]:
         """Return what the object of a relation has in common with the rest, and where that is.
@@ -367,7 +388,7 @@ class _Choosing:
         if made is None:
             options: dict[str, Any] = {"model": target, "auto_declarations": True}
             # A class that brings options of a store has none of them itself.
-            usual = {one.name: one.value for one in meta._build_default_options()}
+            usual = meta.further_options()
             for name in ("adapter", *meta.adapter_options):
                 value = getattr(meta, name)
                 # Names of fields are those of this model.

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from async_factory_boy import bind
+from async_factory_boy.exceptions import ConfigurationError
 from async_factory_boy.factory.sqlalchemy import AsyncSQLAlchemyModelFactory
 from tests.servers import Servers
 
@@ -59,6 +60,19 @@ class Post(Base):
     author: Mapped[Author] = relationship(overlaps="tenant,shelf")
     shelf: Mapped[Shelf] = relationship(overlaps="tenant,author")
     tenant: Mapped[Tenant] = relationship(overlaps="author,shelf")
+
+
+class Note(Base):
+    """It has no relation for the keys of its author."""
+
+    __tablename__ = "note"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant_id", "author_no"], [Author.tenant_id, Author.number]),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[int]
+    author_no: Mapped[int]
 
 
 class PostFactory(AsyncSQLAlchemyModelFactory[Any]):
@@ -119,6 +133,39 @@ def test_explained() -> None:
     tenant = 'factory.SelfAttribute("..tenant'
     assert sources["author"] == f'factory.SubFactory(AuthorFactory, tenant={tenant}"))'
     assert sources["shelf"] == f'factory.SubFactory(ShelfFactory, tenant_id={tenant}.id"))'
+
+
+async def test_keys_without_a_relation(session: AsyncSession) -> None:
+    """Several keys that no relation goes with are refused, with what to declare."""
+
+    class AuthorFactory(AsyncSQLAlchemyModelFactory[Any]):
+        class Meta:
+            model = Author
+            auto_declarations = True
+
+    class NoteFactory(AsyncSQLAlchemyModelFactory[Any]):
+        class Meta:
+            model = Note
+            auto_declarations = True
+
+    with pytest.raises(ConfigurationError) as caught:
+        await NoteFactory.create_async()
+    assert str(caught.value) == (
+        "NoteFactory.tenant_id refers to Author by author_no and tenant_id together, and Note has "
+        'no relation for them. Declare all: author_no = factory.SelfAttribute("related.number"), '
+        'tenant_id = factory.SelfAttribute("related.tenant_id"); with related = '
+        "factory.SubFactory(AuthorFactory) in the factory's Params."
+    )
+
+    class Declared(NoteFactory):
+        class Params:
+            related = factory.SubFactory(AuthorFactory)
+
+        author_no = factory.SelfAttribute("related.number")
+        tenant_id = factory.SelfAttribute("related.tenant_id")
+
+    notes = await Declared.create_batch_async(3)
+    assert len({(note.tenant_id, note.author_no) for note in notes}) == 3
 
 
 async def test_names_of_declarations(session: AsyncSession) -> None:
