@@ -62,12 +62,15 @@ def rule(for_: Any, declaration_or_function: Any = None) -> Any:
             return factory.LazyFunction(lambda: b"PNG"[: field.max_length])
     ```
 
+    A rule for a field itself has it filled though it has a default, or takes None: as a declaration
+    in each factory of the model would. Rules for names and types are for what is filled anyway.
+
     Args:
         for_: One of a type, which stands for those derived from it as well, and may be the store's
-            own, as a ``TypeDecorator`` is; a name, or a pattern of names, ``"*_slug"``; a model and
-            the name of its field, ``(User, "email")``, or the field as ORMs have it,
-            ``User.email``: what has a model in ``class_``, ``table`` or ``field.model``, and a
-            name beside it.
+            own, as a ``TypeDecorator`` is, or a class of fields; a name, or a pattern of names,
+            ``"*_slug"``; a model and the name of its field, ``(User, "email")``, or the field as
+            ORMs have it, ``User.email``: what has a model in ``class_``, ``table`` or
+            ``field.model``, and a name beside it.
         declaration_or_function: The declaration; or a function, which is called with the `Field`
             and returns one. If not given, a function is decorated.
     """
@@ -198,10 +201,10 @@ def choose(field: Field, model: Any, *, unique: bool | None = None) -> Choice:
 
 def ruled(field: Field, model: Any) -> Choice | None:
     """Return what a rule of the user's says for a field, if there is one."""
-    for owner in getattr(model, "__mro__", (model,)):
-        for (of, name), value in _by_field.items():
-            if name == field.name and of is owner:
-                return _of_user(f"your rule for {name_of(of)}.{name}", (of, name), value, field)
+    alone = _of_field(field, model)
+    if alone is not None:
+        for_, value = alone
+        return _of_user(f"your rule for {name_of(for_[0])}.{for_[1]}", for_, value, field)
     for pattern, value in reversed(_by_name.items()):
         if fnmatchcase(field.name, pattern):
             words = f"your rule for the name {pattern}"
@@ -211,6 +214,19 @@ def ruled(field: Field, model: Any) -> Choice | None:
         for base in getattr(kind, "__mro__", (kind,)):
             if _is_known(base):
                 return _of_user(f"your rule for {_shown(base)}", base, _by_type[base], field)
+    return None
+
+
+def ruled_alone(field: Field, model: Any) -> bool:
+    """Tell whether there is a rule of the user's for this very field, and not only for its kind."""
+    return _of_field(field, model) is not None
+
+
+def _of_field(field: Field, model: Any) -> tuple[tuple[Any, str], Any] | None:
+    for owner in getattr(model, "__mro__", (model,)):
+        for (of, name), value in _by_field.items():
+            if name == field.name and of is owner:
+                return (of, name), value
     return None
 
 

@@ -243,6 +243,8 @@ def _by_text(field: Field, model: Any, unique: bool, name: str) -> Choice | None
 def _numbered_text(
     before: str, after: str, write: Callable[[int], str], pad: int
 ) -> Callable[[int], str]:
+    if not pad:
+        return lambda number: f"{before}{write(number)}{after}"
     return lambda number: f"{before}{write(number).zfill(pad)}{after}"
 
 

@@ -110,20 +110,20 @@ class Unique(_Counted):
 
     def __init__(self, field: Field, model: Any, space: Space, limits: str = "") -> None:
         super().__init__(field, model)
-        self._space, self._limits = space, limits
+        self._size, self._at, self._limits = space.size, space.at, limits
 
     def __call__(self) -> Any:
-        key, _ = self._keys()
+        key = self._of_shared if sequences.offset else self._of_test
         with _lock:
             number = _counts.get(key, 0)
             _counts[key] = number + 1
-        size, at = self._space[:2]
+        size = self._size
         if size < LARGE:
-            return at(self._place(number, size))
+            return self._at(self._place(number, size))
         place = sequences.actual(number)
         if place >= size:
             raise needs_rule(self._field, self._model, self._exhausted(size, number))
-        return at(place)
+        return self._at(place)
 
     def _place(self, number: int, size: int) -> int:
         """Return the place of a value in a space that may be exhausted.

@@ -8,6 +8,7 @@ factory for the related model, which is made where there is none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from itertools import count
 from operator import itemgetter
@@ -21,7 +22,7 @@ from async_factory_boy.adapters import Field
 from async_factory_boy.adapters.configuration import check_names
 from async_factory_boy.auto import Choice, Nested, choose, drawing
 from async_factory_boy.auto.chosen import name_of
-from async_factory_boy.auto.rules import on_change, ruled
+from async_factory_boy.auto.rules import on_change, ruled, ruled_alone
 from async_factory_boy.auto.uniques import carriers
 from async_factory_boy.exceptions import ConfigurationError, shown
 from async_factory_boy.factory import upstream
@@ -217,7 +218,7 @@ class _Choosing:
                 rows.append(Row(name, "left out", left_out[name], ""))
                 continue
             if field.relation is not None:
-                choice = ruled(field, self.model) or self._related(field)
+                choice = ruled(field, self.model) or self._related(field, filled)
                 parts[self.spelt.get(name, name)] = choice.declaration
             else:
                 choice = self._value(field, name in differing)
@@ -236,6 +237,8 @@ class _Choosing:
             return "" if name in option else "not in Meta.auto_declarations"
         if field.key_of is not None:
             return f"the key of {field.key_of}"
+        if ruled_alone(field, self.model):
+            return ""
         if field.generated:
             return "made by the store"
         if relation is not None:
@@ -278,7 +281,7 @@ class _Choosing:
             return parts
         return declarations.Transformer(parts, transform=nested.container)
 
-    def _related(self, field: Field) -> Choice:
+    def _related(self, field: Field, filled: AbstractSet[str]) -> Choice:
         relation = field.relation
         assert relation is not None
         target = relation.target
@@ -289,9 +292,63 @@ class _Choosing:
             chosen(found._meta, (*self.path, here))
         name = found.__name__
         if relation.attribute is not None:
+            self._refuse_several(field, name)
             source = f'KeyOf({name}, "{relation.attribute}")'
             return Choice(KeyOf(found, relation.attribute), rule, source)
-        return Choice(declarations.SubFactory(found), rule, f"factory.SubFactory({name})")
+        shared = self._shared(field, found, filled)
+        source = "".join(f', {key}=factory.SelfAttribute("{path}")' for key, path in shared.items())
+        attributes = {key: declarations.SelfAttribute(path) for key, path in shared.items()}
+        return Choice(
+            declarations.SubFactory(found, **attributes), rule,
+            f"factory.SubFactory({name}{source})",
+        )  # fmt: skip
+
+    def _refuse_several(self, field: Field, factory: str) -> None:
+        """Raise ConfigurationError for one of several keys: each would be of another object."""
+        relation = field.relation
+        assert relation is not None
+        if len(relation.keys) < 2:
+            return
+        target = name_of(relation.target)
+        keys = " and ".join(sorted(relation.keys))
+        values = ", ".join(
+            f'{key} = factory.SelfAttribute("related.{attribute}")'
+            for key, attribute in sorted(relation.keys.items())
+        )
+        raise ConfigurationError(
+            field.name,
+            f"refers to {target} by {keys} together, and {name_of(self.model)} has no relation for "
+            f"them. Declare all: {values}; with related = factory.SubFactory({factory}) in the "
+            "factory's Params.",
+            owner=self.factory.__name__,
+        )
+
+    def _shared(self, field: Field, found: Any, filled: AbstractSet[str]) -> dict[str, str]:
+        """Return what the object of a relation has in common with the rest, and where that is.
+
+        Relations may share a key: the tenant of a post is that of its author. Where each had an
+        object of its own, only one of them could be what the key says.
+        """
+        relation = field.relation
+        assert relation is not None
+        shared: dict[str, str] = {}
+        for key, attribute in relation.keys.items():
+            holder = self.fields[key].key_of if key in self.fields else None
+            if holder is None or holder == field.name:
+                continue
+            theirs = {one.name: one for one in found._meta.fields(relation.target)}
+            spelt = {new: old for old, new in found._meta.rename.items()}
+            if key in self.declared:
+                shared[spelt.get(attribute, attribute)] = f"..{self.spelt.get(key, key)}"
+            elif holder in filled | self.declared and attribute in theirs:
+                other, inner = self.fields[holder].relation, theirs[attribute].key_of
+                assert other is not None
+                path = f"..{self.spelt.get(holder, holder)}"
+                if inner is None:
+                    shared[spelt.get(attribute, attribute)] = f"{path}.{other.keys[key]}"
+                elif theirs[inner].relation == replace(other, keys={attribute: other.keys[key]}):
+                    shared[spelt.get(inner, inner)] = path
+        return shared
 
     def _factory_for(self, field: Field, target: Any) -> tuple[Any, str]:
         """Return the factory of a related model, and how it was found."""
@@ -330,10 +387,13 @@ class _Choosing:
         made = _made.get(key)
         if made is None:
             options: dict[str, Any] = {"model": target, "auto_declarations": True}
+            # A class that brings options of a store has none of them itself.
+            usual = meta.further_options()
             for name in ("adapter", *meta.adapter_options):
                 value = getattr(meta, name)
                 # Names of fields are those of this model.
-                if value is not getattr(base._meta, name) and not isinstance(value, list | tuple):
+                inherited = getattr(base._meta, name, usual[name])
+                if value is not inherited and not isinstance(value, list | tuple):
                     options[name] = value
             name = f"{name_of(target)}Factory"
             attributes = {

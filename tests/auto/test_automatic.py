@@ -324,6 +324,20 @@ async def test_rules_hold_from_now_on() -> None:
     assert users.build().name != "by the rule" != before
 
 
+async def test_a_rule_for_what_is_filled_anyway(session: AsyncSession) -> None:
+    """A rule for a field itself holds though the field has a default, one for its name does not."""
+    with auto.rules_kept():
+        auto.rule("language", factory.LazyFunction(lambda: "fr"))
+        assert user_factory().build().language is None
+        auto.rule((User, "language"), factory.LazyFunction(lambda: "de"))
+        assert user_factory().build().language == "de"
+        assert user_factory(language="it").build().language == "it"
+        assert user_factory(meta={"exclude": ("language",)}).build().language is None
+        boss = await user_factory().create_async()
+        auto.rule((User, "boss"), factory.LazyFunction(lambda: boss))
+        assert (await user_factory().create_async()).boss is boss
+
+
 async def test_a_rule_for_a_relation(session: AsyncSession) -> None:
     """A rule for the field of a model is for relations as well."""
     company = Company(name="shared", plan=Plan.FREE)
