@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from enum import EnumMeta
+from enum import Enum, EnumMeta
 from fractions import Fraction
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -19,6 +19,7 @@ __all__ = [
     "LARGE",
     "Range",
     "Space",
+    "allowed_of",
     "base36",
     "literal",
     "maker",
@@ -450,11 +451,33 @@ SPACES: dict[type, Callable[[Field], Space | None]] = {
 
 def space_of(field: Field) -> Space | None:
     """Return the space of a field whose type has one."""
-    allowed = field.choices or members(field.type)
+    allowed = allowed_of(field)
     if allowed:
         return Space(len(allowed), allowed.__getitem__, (0, len(allowed) - 1))
     of_type = SPACES.get(field.type) if isinstance(field.type, type) else None
     return of_type(field) if of_type is not None else None
+
+
+def allowed_of(field: Field) -> tuple[Any, ...]:
+    """Return the values that a field lists, without those that its own limits refuse; or members.
+
+    Limits and choices may come from different places: a column's length, and a check of it.
+    """
+    if not field.choices:
+        return members(field.type)
+    return tuple(one for one in field.choices if _is_within(one, field))
+
+
+def _is_within(value: Any, field: Field) -> bool:
+    least, most = field.min_length, field.max_length
+    if isinstance(value, str | bytes) and not isinstance(value, Enum):
+        return (least or 0) <= len(value) and (most is None or len(value) <= most)
+    return (
+        (field.ge is None or value >= field.ge)
+        and (field.gt is None or value > field.gt)
+        and (field.le is None or value <= field.le)
+        and (field.lt is None or value < field.lt)
+    )
 
 
 def members(kind: Any) -> tuple[Any, ...]:
