@@ -170,13 +170,27 @@ def _scale(number: Fraction) -> int:
     return scale
 
 
+# How many steps a column of single precision tells apart, between 0 and any number.
+_SINGLE = 2**23
+
+
+def _is_single(field: Field) -> bool:
+    """Return whether floats are stored with fewer digits than they have."""
+    return field.type is float and field.scale is None and field.precision is not None
+
+
 def _units(field: Field, unique: bool) -> list[Fraction]:
     """Return the units that values may be multiples of, the preferred first."""
     if field.type is int:
         units = [Fraction(1)]
     elif field.type is float:
-        # A column of single precision tells 16 million whole numbers apart.
         units = [Fraction(1, 10**digits) for digits in ((0, 2, 4, 8) if unique else (2, 4, 8))]
+        if unique and _is_single(field):
+            given = [one for one in (field.ge, field.gt, field.le, field.lt) if _finite(one)]
+            greatest = max([Fraction(1), *(abs(exact(one)) for one in given)])
+            finest = greatest / _SINGLE
+            units = [Fraction(1), *(Fraction(1, 10**digits) for digits in (2, 4, 6))]
+            units = [unit for unit in units if unit >= finest] or [Fraction(1)]
     elif field.scale is not None:
         units = [Fraction(1, 10**field.scale)]
     elif field.precision is not None:
@@ -202,7 +216,7 @@ def numbers(field: Field, low: Any = 0, high: Any = 100, *, unique: bool = False
     """
     found = None
     for unit in _units(field, unique):
-        if field.precision is not None:
+        if field.precision is not None and not _is_single(field):
             digits = _scale(unit) if field.scale is None else field.scale
             limit = Fraction(10**field.precision - 1, 10**digits)
         else:
