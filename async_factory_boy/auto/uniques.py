@@ -8,6 +8,7 @@ does so, before each test, where the sequences of factories begin anew as well.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from datetime import date, datetime, time
 from math import isqrt
 from threading import Lock
 from typing import Any, cast
@@ -60,6 +61,9 @@ def _annotated(base: type) -> Mapping[str, Any]:
         return base.__annotations__
     except (AttributeError, NameError):  # NameError: of a class that is only imported for types
         return {}
+
+
+_MOMENTS = (date, datetime, time)
 
 
 class _Counted:
@@ -185,8 +189,9 @@ def carriers(
             is_reference = one.relation is not None or one.key_of is not None
             return is_reference or frozenset({one.name}) in one.unique
         if one.has_default and one.default is NO_DEFAULT:
-            # Only the store knows it. What is unique alone has no constant there.
-            return frozenset({one.name}) in one.unique
+            # Only the store knows it. What is unique alone has no constant there; but a moment may
+            # be that of all objects of a transaction, or of a day.
+            return frozenset({one.name}) in one.unique and one.type not in _MOMENTS
         return nulls_differ and one.nullable and not one.has_default
 
     found: set[str] = set()
