@@ -108,17 +108,39 @@ class Unique(_Counted):
             raise needs_rule(self._field, self._model, self._exhausted(size, number))
         return at(place)
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether a test may use up all values that there are."""
+        return self._space.size < LARGE
+
+    @property
+    def shared_by(self) -> Hashable:
+        """What is equal for all that give values of the same field."""
+        return self._of_test
+
+    def refuse_beyond(self, count: int) -> None:
+        """Raise the error of one that is exhausted, if fewer values than so many are left."""
+        share, given = self._share()[2], sum(_counts.get(key, 0) for key in self._keys())
+        if given + count > share:
+            raise needs_rule(self._field, self._model, self._exhausted(self._space.size, share))
+
+    def _share(self) -> tuple[int, int, int]:
+        """Return which part of a limited space this process has, of how many, and its size.
+
+        Each process that shares the database has a part of the space: of few parts, so that each
+        has many values, and of more than there are workers, as a rule.
+        """
+        size, worker, parts = self._space.size, sequences.worker or 0, 1
+        if sequences.worker is not None:
+            parts = min(97, isqrt(size))
+        return worker, parts, len(range(worker, size, parts)) if worker < parts else 0
+
     def _place(self, number: int, size: int) -> int:
         """Return the place of a value in a space that may be exhausted.
 
-        Each process that shares the database has a part of the space: of few parts, so that each
-        has many values, and of more than there are workers, as a rule. Objects that several tests
-        use have their values from the end of that part.
+        Objects that several tests use have their values from the end of the process's part.
         """
-        worker, parts = sequences.worker or 0, 1
-        if sequences.worker is not None:
-            parts = min(97, isqrt(size))
-        share = len(range(worker, size, parts)) if worker < parts else 0
+        worker, parts, share = self._share()
         if number + _counts.get(self._keys()[1], 0) >= share:
             raise needs_rule(self._field, self._model, self._exhausted(size, share))
         return worker + parts * (share - 1 - number if sequences.offset else number)
