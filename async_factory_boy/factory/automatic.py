@@ -18,6 +18,7 @@ from factory import declarations
 from factory.helpers import make_factory
 
 from async_factory_boy.adapters import Field
+from async_factory_boy.adapters._annotations import part_fields
 from async_factory_boy.adapters.configuration import check_names
 from async_factory_boy.auto import Choice, Nested, choose, drawing
 from async_factory_boy.auto.chosen import name_of
@@ -323,7 +324,7 @@ class _Choosing:
     def _nested(self, nested: Nested) -> Any:
         """Return what declares objects that are stored within the object."""
         own: dict[str, Any] = {}
-        for field in self.meta.fields(nested.model):
+        for field in part_fields(nested.model):
             if field.required:
                 choice = choose(field, nested.model)
                 if isinstance(choice.declaration, Nested):
