@@ -78,11 +78,12 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def nightly(session: nox.Session) -> None:
-    """Compare with loops, with factory_boy and with Faker: 500 cases of each, and all values."""
+    """Compare with loops, with factory_boy and with Faker, and store random models: 500 of each."""
     session.install(*PROJECT, "--group", "test")
-    more = {"GRAPHS": "500", "FIDELITY": "500", "FAKER_LOCALES": "all", **CACHED}
+    more = {"GRAPHS": "500", "FIDELITY": "500", "MODELS": "500", "FAKER_LOCALES": "all", **CACHED}
     files = [
         "tests/test_equality.py", "tests/factory/test_fidelity.py", "tests/factory/test_faking.py",
+        "tests/auto/test_random_models.py", "tests/auto/test_random_documents.py",
     ]  # fmt: skip
     session.run(*PYTEST, *files, *session.posargs, env=more)
 

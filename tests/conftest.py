@@ -102,6 +102,7 @@ DOCUMENTED_SKIPS = re.compile(
     r"|the adapter is never told to commit"
     r"|writes nothing that hooks change"
     r"|no key is given by the caller"
+    r"|the adapter does not tell what the model is made of"
     r"|the factories of parents and of children have an adapter each"
     r"|a conflict ends a transaction of this store"
     r"|on SQLite a cancelled statement goes on, and the connection is lost"

@@ -186,6 +186,7 @@ def choose(field: Field, model: Any, *, unique: bool | None = None) -> Choice:
     of_user = ruled(field, model)
     if of_user is not None:
         return of_user
+    types.refuse_contradictions(field, model)
     found = types.by_members(field, model, unique)
     if found is None and (field.pattern is not None or has_validators(field)):
         found = types.by_annotation(field, model, unique)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
 from contextlib import contextmanager
+from datetime import date, datetime, time
 from math import isqrt
 from threading import Lock
 from typing import Any, cast
@@ -83,6 +84,9 @@ def _annotated(base: type) -> Mapping[str, Any]:
         return {}
 
 
+_MOMENTS = (date, datetime, time)
+
+
 class _Counted:
     """Numbers the values of a field."""
 
@@ -125,17 +129,39 @@ class Unique(_Counted):
             raise needs_rule(self._field, self._model, self._exhausted(size, number))
         return self._at(place)
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether a test may use up all values that there are."""
+        return self._space.size < LARGE
+
+    @property
+    def shared_by(self) -> Hashable:
+        """What is equal for all that give values of the same field."""
+        return self._of_test
+
+    def refuse_beyond(self, count: int) -> None:
+        """Raise the error of one that is exhausted, if fewer values than so many are left."""
+        share, given = self._share()[2], sum(_counts.get(key, 0) for key in self._keys())
+        if given + count > share:
+            raise needs_rule(self._field, self._model, self._exhausted(self._space.size, share))
+
+    def _share(self) -> tuple[int, int, int]:
+        """Return which part of a limited space this process has, of how many, and its size.
+
+        Each process that shares the database has a part of the space: of few parts, so that each
+        has many values, and of more than there are workers, as a rule.
+        """
+        size, worker, parts = self._space.size, sequences.worker or 0, 1
+        if sequences.worker is not None:
+            parts = min(97, isqrt(size))
+        return worker, parts, len(range(worker, size, parts)) if worker < parts else 0
+
     def _place(self, number: int, size: int) -> int:
         """Return the place of a value in a space that may be exhausted.
 
-        Each process that shares the database has a part of the space: of few parts, so that each
-        has many values, and of more than there are workers, as a rule. Objects that several tests
-        use have their values from the end of that part.
+        Objects that several tests use have their values from the end of the process's part.
         """
-        worker, parts = sequences.worker or 0, 1
-        if sequences.worker is not None:
-            parts = min(97, isqrt(size))
-        share = len(range(worker, size, parts)) if worker < parts else 0
+        worker, parts, share = self._share()
         if number + _counts.get(self._keys()[1], 0) >= share:
             raise needs_rule(self._field, self._model, self._exhausted(size, share))
         return worker + parts * (share - 1 - number if sequences.offset else number)
@@ -206,8 +232,9 @@ def carriers(
             is_reference = one.relation is not None or one.key_of is not None
             return is_reference or frozenset({one.name}) in one.unique
         if one.has_default and one.default is NO_DEFAULT:
-            # Only the store knows it. What is unique alone has no constant there.
-            return frozenset({one.name}) in one.unique
+            # Only the store knows it. What is unique alone has no constant there; but a moment may
+            # be that of all objects of a transaction, or of a day.
+            return frozenset({one.name}) in one.unique and one.type not in _MOMENTS
         return nulls_differ and one.nullable and not one.has_default
 
     found: set[str] = set()

@@ -7,7 +7,7 @@ factory for the related model, which is made where there is none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from itertools import count
@@ -19,11 +19,12 @@ from factory import declarations
 from factory.helpers import make_factory
 
 from async_factory_boy.adapters import Field
+from async_factory_boy.adapters._annotations import part_fields
 from async_factory_boy.adapters.configuration import check_names
 from async_factory_boy.auto import Choice, Nested, choose, drawing
 from async_factory_boy.auto.chosen import name_of
 from async_factory_boy.auto.rules import on_change, ruled, ruled_alone
-from async_factory_boy.auto.uniques import carriers
+from async_factory_boy.auto.uniques import Unique, carriers
 from async_factory_boy.exceptions import ConfigurationError, shown
 from async_factory_boy.factory import upstream
 from async_factory_boy.factory.faking import value_of
@@ -55,6 +56,14 @@ class Chosen(NamedTuple):
     rows: Sequence[Row]
 
 
+class Limited(NamedTuple):
+    """A field of an object, or of a part of it, that may run out of values."""
+
+    unique: Unique
+    given_by: frozenset[str]
+    """The names with which none of them is drawn, as keywords of a call."""
+
+
 class KeyOf(declarations.SubFactory):
     """Builds a related object, and evaluates to its key.
 
@@ -82,6 +91,12 @@ _numbers = count()
 _made: WeakValueDictionary[tuple[Any, ...], Any] = WeakValueDictionary()
 
 _chosen: WeakKeyDictionary[Any, Chosen] = WeakKeyDictionary()
+_limited: WeakKeyDictionary[Any, Sequence[Limited]] = WeakKeyDictionary()
+
+
+def _forget() -> None:
+    _chosen.clear()
+    _limited.clear()
 
 
 def checked(option: Any, *, owner: str) -> Option:
@@ -110,7 +125,7 @@ def note_factory(factory: Any) -> None:
     meta = factory._meta
     if meta.model is not None and not meta.abstract and factory.__module__ != upstream.__name__:
         _defined[factory] = next(_numbers)
-        _chosen.clear()  # a relation may be to its model
+        _forget()  # a relation may be to its model
 
 
 def _defined_for(model: Any, factory: Any) -> list[Any]:
@@ -133,7 +148,7 @@ def _defined_for(model: Any, factory: Any) -> list[Any]:
     return list(found.values())
 
 
-on_change(_chosen.clear)
+on_change(_forget)
 
 # What is cut to fit is drawn as fast as what is not.
 drawing.use(value_of)
@@ -156,6 +171,52 @@ def chosen(meta: Any, path: tuple[tuple[Any, str], ...] = ()) -> Chosen:
         _refuse_cycle(meta, path)
         found = _chosen[meta] = _Choosing(meta, path).run()
     return found
+
+
+def refuse_too_many(meta: Any, size: int, given: Iterable[str]) -> None:
+    """Raise the error of a field that has no value left, before objects are made without it.
+
+    Each such error is raised when the values are drawn, too: but some objects may be stored then.
+
+    Args:
+        meta: The ``_meta`` of a factory.
+        size: How many objects are to be made.
+        given: The keywords of the call.
+    """
+    if meta.auto_declarations is False:
+        return
+    limited = _limited.get(meta)
+    if limited is None:
+        limited = _limited[meta] = tuple(_limited_of(meta, ()))
+    if not limited:
+        return
+    asked: dict[Hashable, int] = {}
+    for unique, given_by in limited:
+        if given_by.isdisjoint(given):
+            asked[unique.shared_by] = asked.get(unique.shared_by, 0) + size
+            unique.refuse_beyond(asked[unique.shared_by])
+
+
+def _limited_of(meta: Any, above: tuple[Any, ...]) -> Iterator[Limited]:
+    """Yield the fields that may run out of values, where nothing but what is chosen fills them."""
+    if meta in above or meta.adapter_for_storing().get_or_create:
+        return
+    declared = meta.pre_declarations.as_dict().keys()  # by traits, too, and for parts
+    keys = meta.relations()
+    for name, declaration in chosen(meta).by_name.items():
+        found: list[Limited] = []
+        if isinstance(declaration, declarations.LazyFunction):
+            function = declaration.function
+            if isinstance(function, Unique) and function.is_limited:
+                found.append(Limited(function, frozenset({name})))
+        elif isinstance(declaration, declarations.SubFactory):
+            below = declaration.get_factory()._meta
+            if getattr(below, "auto_declarations", False) is not False:
+                own = {name, *keys.get(name, ())}
+                for unique, given_by in _limited_of(below, (*above, meta)):
+                    inner = {f"{name}__{one}" for one in given_by}
+                    found.append(Limited(unique, frozenset(own | inner)))
+        yield from (one for one in found if one.given_by.isdisjoint(declared))
 
 
 def _refuse_cycle(meta: Any, path: Sequence[tuple[Any, str]]) -> None:
@@ -266,7 +327,7 @@ class _Choosing:
     def _nested(self, nested: Nested) -> Any:
         """Return what declares objects that are stored within the object."""
         own: dict[str, Any] = {}
-        for field in self.meta.fields(nested.model):
+        for field in part_fields(nested.model):
             if field.required:
                 choice = choose(field, nested.model)
                 if isinstance(choice.declaration, Nested):

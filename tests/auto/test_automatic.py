@@ -79,6 +79,24 @@ class Egg(Base):
     chicken: Mapped[Chicken] = relationship(foreign_keys=chicken_id)
 
 
+class Shelf(Base):
+    """There are few of them."""
+
+    __tablename__ = "shelf"
+
+    mark: Mapped[str] = mapped_column(String(1), primary_key=True)
+
+
+class Badge(Base):
+    """Its user is stored before it, and its shelf too."""
+
+    __tablename__ = "badge"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey(User.id))
+    shelf_mark: Mapped[str] = mapped_column(ForeignKey(Shelf.mark))
+
+
 class Automatic(AsyncSQLAlchemyModelFactory[Any]):
     """What a suite would derive its factories from."""
 
@@ -312,6 +330,24 @@ async def test_a_required_cycle(session: AsyncSession, statements: list[str]) ->
     assert "Chicken.egg → Egg.chicken → Chicken" in str(caught.value)
     assert "each of these relations is required" in str(caught.value)
     assert statements == []
+
+
+async def test_too_few_values(session: AsyncSession, statements: list[str]) -> None:
+    """A batch for which a part has too few values is refused before anything is stored."""
+    badges = make_factory(Badge, FACTORY_CLASS=AsyncSQLAlchemyModelFactory, auto_declarations=True)
+    with pytest.raises(ConfigurationError) as caught:
+        await badges.create_batch_async(37)
+    assert str(caught.value).startswith(
+        "Shelf.mark is unique and at most 1 characters long: after 36 values there is no other. "
+    )
+    assert statements == []
+    shelf = await create_async(
+        Shelf, FACTORY_CLASS=AsyncSQLAlchemyModelFactory, auto_declarations=True, mark="?"
+    )
+    await badges.create_batch_async(37, shelf_mark=shelf.mark)
+    await badges.create_batch_async(36)
+    with pytest.raises(ConfigurationError, match="after 36 values"):
+        await badges.create_async()
 
 
 async def test_rules_hold_from_now_on() -> None:
