@@ -132,7 +132,7 @@ class Unique(_Counted):
     @property
     def is_limited(self) -> bool:
         """Whether a test may use up all values that there are."""
-        return self._space.size < LARGE
+        return self._size < LARGE
 
     @property
     def shared_by(self) -> Hashable:
@@ -143,7 +143,7 @@ class Unique(_Counted):
         """Raise the error of one that is exhausted, if fewer values than so many are left."""
         share, given = self._share()[2], sum(_counts.get(key, 0) for key in self._keys())
         if given + count > share:
-            raise needs_rule(self._field, self._model, self._exhausted(self._space.size, share))
+            raise needs_rule(self._field, self._model, self._exhausted(self._size, share))
 
     def _share(self) -> tuple[int, int, int]:
         """Return which part of a limited space this process has, of how many, and its size.
@@ -151,7 +151,7 @@ class Unique(_Counted):
         Each process that shares the database has a part of the space: of few parts, so that each
         has many values, and of more than there are workers, as a rule.
         """
-        size, worker, parts = self._space.size, sequences.worker or 0, 1
+        size, worker, parts = self._size, sequences.worker or 0, 1
         if sequences.worker is not None:
             parts = min(97, isqrt(size))
         return worker, parts, len(range(worker, size, parts)) if worker < parts else 0
