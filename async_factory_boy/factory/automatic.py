@@ -278,7 +278,10 @@ class _Choosing:
                 rows.append(Row(name, "left out", left_out[name], ""))
                 continue
             if field.relation is not None:
-                choice = ruled(field, self.model) or self._related(field)
+                choice = ruled(field, self.model)
+                if choice is None:
+                    self._refuse_several(field, filled)
+                    choice = self._related(field)
                 parts[self.spelt.get(name, name)] = choice.declaration
             else:
                 choice = self._value(field, name in differing)
@@ -338,6 +341,33 @@ class _Choosing:
         if nested.container is list:
             return parts
         return declarations.Transformer(parts, transform=nested.container)
+
+    def _refuse_several(self, field: Field, filled: set[str]) -> None:
+        """Refuse a key of several fields that no relation goes with.
+
+        Each would be taken from an object of its own, and no object has all of them.
+        """
+        relation = field.relation
+        assert relation is not None
+        given = [
+            name
+            for name in relation.keys
+            if name in filled | self.declared
+            or (name in self.fields and self.fields[name].key_of in filled)
+        ]
+        if relation.attribute is None or len(given) < 2:
+            return
+        values = ", ".join(
+            f'{name} = factory.SelfAttribute("related.{remote}")'
+            for name, remote in relation.keys.items()
+        )
+        raise ConfigurationError(
+            field.name,
+            f"is part of a foreign key, ({', '.join(relation.keys)}), that no relation of the "
+            "model goes with. Declare what it refers to: related = factory.SubFactory(...), "
+            f'{values}, and Meta.exclude = ("related",).',
+            owner=self.factory.__name__,
+        )
 
     def _related(self, field: Field) -> Choice:
         relation = field.relation
