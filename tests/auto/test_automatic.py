@@ -8,7 +8,7 @@ from typing import Any
 
 import factory
 import pytest
-from sqlalchemy import ForeignKey, String, UniqueConstraint, event, select
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, String, UniqueConstraint, event, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -77,6 +77,24 @@ class Egg(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     chicken_id: Mapped[int] = mapped_column(ForeignKey(Chicken.id))
     chicken: Mapped[Chicken] = relationship(foreign_keys=chicken_id)
+
+
+class Page(Base):
+    __tablename__ = "page"
+
+    book: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+
+
+class Bookmark(Base):
+    """It refers to a page by a foreign key of two columns alone."""
+
+    __tablename__ = "bookmark"
+    __table_args__ = (ForeignKeyConstraint(["book", "page"], ["page.book", "page.number"]),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    book: Mapped[int]
+    page: Mapped[int]
 
 
 class Shelf(Base):
@@ -309,6 +327,40 @@ async def test_a_foreign_key_by_itself(session: AsyncSession) -> None:
     users = {user.id for user in await session.scalars(select(User))}
     assert {visit.user_id for visit in visits} == users
     assert len(users) == 3
+
+
+async def test_a_foreign_key_of_two_columns_by_itself(
+    session: AsyncSession, statements: list[str]
+) -> None:
+    """Its columns are not taken from two objects: it is refused, with what to declare."""
+    bookmarks = make_factory(
+        Bookmark, FACTORY_CLASS=AsyncSQLAlchemyModelFactory, auto_declarations=True
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        await bookmarks.create_async()
+    assert str(caught.value) == (
+        "BookmarkFactory.book is part of a foreign key, (book, page), that no relation of the "
+        "model goes with. Declare what it refers to: related = factory.SubFactory(...), "
+        'book = factory.SelfAttribute("related.book"), '
+        'page = factory.SelfAttribute("related.number"), and Meta.exclude = ("related",).'
+    )
+    assert statements == []
+    page_factory = make_factory(
+        Page, FACTORY_CLASS=AsyncSQLAlchemyModelFactory, auto_declarations=True
+    )
+
+    class BookmarkFactory(Automatic):
+        class Meta:
+            model = Bookmark
+            exclude = ("related",)
+
+        related = factory.SubFactory(page_factory)
+        book = factory.SelfAttribute("related.book")
+        page = factory.SelfAttribute("related.number")
+
+    made = await BookmarkFactory.create_batch_async(3)
+    pages = {(one.book, one.number) for one in await session.scalars(select(Page))}
+    assert {(one.book, one.page) for one in made} == pages
 
 
 async def test_unique_together(session: AsyncSession) -> None:
