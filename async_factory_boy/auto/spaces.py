@@ -29,6 +29,7 @@ __all__ = [
     "number_imports",
     "number_space",
     "numbers",
+    "quoted",
     "space_of",
     "uuid_of",
 ]
@@ -320,6 +321,15 @@ def moment_space(field: Field, one: Range) -> Space:
 def literal(value: Any) -> str:
     """Return the source of a date, or of a date and time."""
     return repr(value).replace("datetime.", "").replace(", 0, 0", "", 1)
+
+
+def quoted(value: Any) -> str:
+    """Return the source of a value, texts within double quotes where that takes no escapes."""
+    text = repr(value)
+    if not isinstance(value, str) or text[0] == '"' or '"' in text:
+        return text
+    inner = text[1:-1]
+    return f'"{inner}"'
 
 
 def _moments(field: Field) -> Space | None:

@@ -7,8 +7,7 @@ factory for the related model, which is made where there is none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from operator import itemgetter
 from typing import Any, NamedTuple, cast
@@ -157,6 +156,64 @@ def chosen(meta: Any, path: tuple[tuple[Any, str], ...] = ()) -> Chosen:
     return found
 
 
+def meta_of_new(base: Any, model: Any, **options: Any) -> Any:
+    """Return the ``_meta`` of a factory that nobody defines: what is asked what it would be.
+
+    Args:
+        base: What it derives from.
+        model: Its model.
+        **options: What else is in its ``Meta``.
+    """
+    options = {"model": model, "auto_declarations": True, **options}
+    attributes = {"Meta": type("Meta", (), options), "__module__": upstream.__name__}
+    return type(base)(f"{name_of(model)}Factory", (base,), attributes)._meta
+
+
+def choices(
+    meta: Any, related: Callable[[Field], Choice], declared: Iterable[str] = ()
+) -> Iterator[tuple[Field, Choice | ConfigurationError]]:
+    """Yield what would be taken from the model for a factory that is yet to be written.
+
+    No factory is made for a related model, nor for objects within the object: where a choice is a
+    `Nested`, its source says what that factory is called.
+
+    Args:
+        meta: The ``_meta`` of a factory without declarations.
+        related: Returns what is chosen for a relation.
+        declared: The fields that it will declare anyway.
+
+    Yields:
+        Each field that has to be filled, with what is chosen for it, or with the error where
+        there is no rule.
+    """
+    choosing = _Choosing(meta, (), declared)
+    for field, left_out, differs in choosing.decided():
+        if not left_out:
+            try:
+                found = choosing.choice(field, differs, related)
+            except ConfigurationError as error:
+                yield field, error
+            else:
+                yield field, found
+
+
+def choices_within(meta: Any, model: Any) -> Iterator[tuple[Field, Choice | ConfigurationError]]:
+    """Yield, as `choices` does, for objects that are stored within those of a factory.
+
+    Args:
+        meta: The ``_meta`` of the factory.
+        model: The class of the objects.
+    """
+    for field in meta.fields(model):
+        if field.required:
+            try:
+                found = choose(field, model)
+            except ConfigurationError as error:
+                yield field, error
+            else:
+                yield field, found
+
+
 def _refuse_cycle(meta: Any, path: Sequence[tuple[Any, str]]) -> None:
     places = [one for one, _ in path]
     if meta not in places:
@@ -178,9 +235,15 @@ class _Choosing:
     Args:
         meta: The ``_meta`` of the factory.
         path: As for `chosen`.
+        also_declared: Fields that count as declared, besides those that are.
     """
 
-    def __init__(self, meta: Any, path: tuple[tuple[Any, str], ...]) -> None:
+    def __init__(
+        self,
+        meta: Any,
+        path: tuple[tuple[Any, str], ...],
+        also_declared: Iterable[str] = (),
+    ) -> None:
         self.meta = meta
         self.path = path
         self.factory = upstream.factory_of(meta)
@@ -189,7 +252,7 @@ class _Choosing:
         self.option: Option = meta.auto_declarations
         renamed = meta.rename
         declared = upstream.declared_outright(meta)
-        self.declared = {renamed.get(name, name) for name in declared}
+        self.declared = {renamed.get(name, name) for name in declared}.union(also_declared)
         self.spelt = {new: old for old, new in renamed.items()}
         """How declarations name what has another name in the model."""
 
@@ -202,28 +265,37 @@ class _Choosing:
                 owner=f"{self.factory.__name__}.Meta",
                 model=self.model,
             )
+        parts: dict[str, Any] = {}
+        values: dict[str, Any] = {}
+        rows = []
+        for field, left_out, differs in self.decided():
+            name = field.name
+            if name in self.declared:
+                rows.append(Row(name, "declared", "", self._declared(name)))
+            elif left_out:
+                rows.append(Row(name, "left out", left_out, ""))
+            else:
+                choice = self.choice(field, differs, self._related)
+                of_kind = values if field.relation is None else parts
+                of_kind[self.spelt.get(name, name)] = self._declaration(choice)
+                rows.append(Row(name, "chosen", choice.rule, choice.source))
+        return Chosen({**parts, **values}, tuple(rows))
+
+    def decided(self) -> Iterator[tuple[Field, str, bool]]:
+        """Yield each field, why it is left out, and whether its value has to differ from others."""
         left_out = {name: self._left_out(one) for name, one in self.fields.items()}
         filled = {name for name, reason in left_out.items() if not reason}
         # As a rule that is given a value, so is one whose value has to differ from that of others.
         differing = carriers(self.fields.values(), filled | self.declared) - self.declared
-        parts: dict[str, Any] = {}
-        values: dict[str, Any] = {}
-        rows = []
         for name, field in self.fields.items():
-            if name in self.declared:
-                rows.append(Row(name, "declared", "", self._declared(name)))
-                continue
-            if name not in filled | differing:
-                rows.append(Row(name, "left out", left_out[name], ""))
-                continue
-            if field.relation is not None:
-                choice = ruled(field, self.model) or self._related(field)
-                parts[self.spelt.get(name, name)] = choice.declaration
-            else:
-                choice = self._value(field, name in differing)
-                values[self.spelt.get(name, name)] = choice.declaration
-            rows.append(Row(name, "chosen", choice.rule, choice.source))
-        return Chosen({**parts, **values}, tuple(rows))
+            differs = name in differing
+            yield field, "" if differs else left_out[name], differs
+
+    def choice(self, field: Field, differs: bool, related: Callable[[Field], Choice]) -> Choice:
+        """Return what is chosen for a field that is not left out."""
+        if field.relation is not None:
+            return ruled(field, self.model) or related(field)
+        return choose(field, self.model, unique=True if differs else None)
 
     def _left_out(self, field: Field) -> str:
         """Return why nothing is chosen for a field; empty where something is."""
@@ -254,11 +326,9 @@ class _Choosing:
             return type(declaration).__name__
         return repr(declaration)
 
-    def _value(self, field: Field, differs: bool) -> Choice:
-        choice = choose(field, self.model, unique=True if differs else None)
-        if not isinstance(choice.declaration, Nested):
-            return choice
-        return replace(choice, declaration=self._nested(choice.declaration))
+    def _declaration(self, choice: Choice) -> Any:
+        declaration = choice.declaration
+        return self._nested(declaration) if isinstance(declaration, Nested) else declaration
 
     def _nested(self, nested: Nested) -> Any:
         """Return what declares objects that are stored within the object."""

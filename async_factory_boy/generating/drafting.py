@@ -1,0 +1,270 @@
+"""Decides what the factories of models are to be: their declarations, and their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import factory
+
+from async_factory_boy.adapters import Field
+from async_factory_boy.auto import Choice, Nested
+from async_factory_boy.auto.chosen import name_of
+from async_factory_boy.exceptions import ConfigurationError
+from async_factory_boy.factory.automatic import choices, choices_within, meta_of_new
+from async_factory_boy.generating.bases import Base, base_for
+from async_factory_boy.generating.finding import Found, Place, adapter_of, place_of
+from async_factory_boy.generating.naming import camel, declared_as
+from async_factory_boy.generating.reading import Written, WrittenFactory
+
+__all__ = ["Declaration", "Draft", "Drafting"]
+
+_PLAIN = Base(factory.Factory, Place("factory", "Factory"), {})
+"""What a factory derives from whose objects are stored within others."""
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """Stands for a declaration that refers to the factory of a model.
+
+    Args:
+        model: The model.
+        attribute: The attribute to take of its object, where it is not the object itself.
+    """
+
+    model: Any
+    attribute: str | None
+
+
+@dataclass
+class Declaration:
+    """A declaration of a draft.
+
+    Args:
+        name: What the factory calls it.
+        field: What the model calls it.
+        source: The expression; ``{}`` in it stands for the factory it refers to. It is empty where
+            there is none.
+        imports: The lines that it needs.
+        target: The model of the factory that it refers to.
+        decide: What a person has to decide, if there is something.
+        is_taken: Whether the factory takes it from the model when it is used, for want of an
+            expression.
+    """
+
+    name: str
+    field: str
+    source: str = ""
+    imports: tuple[str, ...] = ()
+    target: Any = None
+    decide: str = ""
+    is_taken: bool = False
+
+
+@dataclass
+class Draft:
+    """A factory as it is to be, or what one lacks that is written already.
+
+    Args:
+        model: The model.
+        place: Where the model is imported from.
+        name: The name of the factory.
+        base: What it derives from.
+        declarations: Its declarations.
+        written: The factory that there is.
+    """
+
+    model: Any
+    place: Place
+    name: str
+    base: Base
+    declarations: list[Declaration] = field(default_factory=list)
+    written: WrittenFactory | None = None
+
+
+class Drafting:
+    """Drafts the factories of models, and of those that they require.
+
+    Args:
+        models: All models that are known.
+        modules: The names of the modules that were given.
+        adapter: The name of the adapter of all models, if it is not to be inferred from each.
+        written: The module that has factories already.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[Found],
+        modules: Sequence[str],
+        adapter: str | None = None,
+        written: Written | None = None,
+    ) -> None:
+        self._known = {id(one.model): one for one in models}
+        self._modules = modules
+        self._adapter = adapter
+        self._written = written
+        self._path: list[tuple[Any, str]] = []
+        self._names: dict[int, str] = {}
+        self._taken = set(written.taken) if written is not None else set[str]()
+        self.new: list[Draft] = []
+        """The factories that are missing, such that each comes after those it refers to."""
+        self.lacking: list[Draft] = []
+        """What factories lack that there are."""
+        self._visited: dict[int, Any] = {}
+
+    def add(self, models: Iterable[Any]) -> None:
+        """Draft the factories of models."""
+        for model in models:
+            self._visit(model)
+
+    def name(self, model: Any) -> str:
+        """Return the name of the factory of a model."""
+        return self._names[id(model)]
+
+    def _visit(self, model: Any) -> bool:
+        """Draft the factory of a model, unless that was done. Return whether there can be one."""
+        if id(model) in self._visited:
+            return True
+        found = self._known.get(id(model)) or self._elsewhere(model)
+        if found is None:
+            return False
+        self._visited[id(model)] = model
+        existing = [
+            one
+            for one in (self._written.factories if self._written is not None else ())
+            if one.is_of(model, found.place)
+        ]
+        base = base_for(found.adapter)
+        if not existing:
+            draft = Draft(model, found.place, self._new_name(found.place), base)
+            self._names[id(model)] = draft.name
+            self._fill(draft)
+            self.new.append(draft)
+            return True
+        usual = f"{name_of(model)}Factory"
+        preferred = next((one for one in existing if one.name == usual), existing[0])
+        self._names[id(model)] = preferred.name
+        for one in existing:
+            draft = Draft(model, found.place, one.name, base, written=one)
+            if not one.is_automatic:
+                self._fill(draft)
+            if draft.declarations:
+                self.lacking.append(draft)
+        return True
+
+    def _elsewhere(self, model: Any) -> Found | None:
+        """Return a model that is in none of the modules, if it can be imported."""
+        adapter = adapter_of(model, self._adapter)
+        place = place_of(model, self._modules)
+        return None if adapter is None or place is None else Found(model, place, adapter)
+
+    def _new_name(self, place: Place) -> str:
+        stem = camel(place.name)
+        name = f"{stem}Factory"
+        if name in self._taken:
+            name = f"{camel(place.module.rpartition('.')[2])}{name}"
+        number = 2
+        while name in self._taken:
+            name, number = f"{stem}{number}Factory", number + 1
+        self._taken.add(name)
+        return name
+
+    # What a factory declares.
+
+    def _fill(self, draft: Draft) -> None:
+        written = draft.written
+        declared = written.declared if written is not None else set[str]()
+        exclude = written.excluded if written is not None else ()
+        meta = meta_of_new(draft.base.factory, draft.model, exclude=exclude, **draft.base.options)
+        for one, choice in choices(meta, _reference, declared):
+            draft.declarations.append(self._declaration(draft, meta, one, choice))
+
+    def _declaration(
+        self, draft: Draft, meta: Any, field: Field, choice: Choice | ConfigurationError
+    ) -> Declaration:
+        name = declared_as(field.name, draft.base.factory)
+        declaration = partial(Declaration, name, field.name)
+        if isinstance(choice, ConfigurationError):
+            return declaration(decide=f"{name} {_problem(choice)}")
+        decide = f"{name} {choice.decide}" if choice.decide else ""
+        made = choice.declaration
+        if isinstance(made, _Reference):
+            decide = self._problem_of(draft, field, made)
+            if decide:
+                return declaration(decide=f"{name} {decide}")
+            if made.attribute is None:
+                return declaration("factory.SubFactory({})", target=made.model)
+            needed = ("from async_factory_boy.factory import KeyOf",)
+            return declaration(f'KeyOf({{}}, "{made.attribute}")', needed, target=made.model)
+        if isinstance(made, Nested):
+            self._visit_nested(meta, made.model)
+            part = "factory.SubFactory({})"
+            if made.container is not None:
+                part = f"factory.List([{', '.join([part] * made.size)}])"
+                if made.container is not list:
+                    part = f"factory.Transformer({part}, transform={made.container.__name__})"
+            return declaration(part, target=made.model)
+        if choice.source:
+            source = choice.source.replace("{", "{{").replace("}", "}}")
+            return declaration(source, choice.imports, decide=decide)
+        is_taken = draft.written is None and draft.base is not _PLAIN
+        how = "; auto_declarations takes it from the model" if is_taken else ""
+        return declaration(
+            decide=f"{name} is chosen {_by(choice.rule)}, for which there is no expression{how}.",
+            is_taken=is_taken,
+        )
+
+    def _problem_of(self, draft: Draft, field: Field, reference: _Reference) -> str:
+        """Draft the factory that a declaration refers to. Return why it cannot refer to one."""
+        relation = field.relation
+        if relation is not None and reference.attribute is not None and len(relation.keys) > 1:
+            keys = ", ".join(relation.keys)
+            return f"is one of the keys of one {name_of(reference.model)}: {keys}."
+        here = (draft.model, f"{name_of(draft.model)}.{field.name}")
+        path = [*self._path, here]
+        places = [one for one, _ in path]
+        target = reference.model
+        if any(one is target for one in places):
+            first = next(place for place, one in enumerate(places) if one is target)
+            cycle = " → ".join([*(one for _, one in path[first:]), name_of(target)])
+            return f"leads back to {name_of(target)}: {cycle}, each of which is required."
+        self._path.append(here)
+        try:
+            if self._visit(target):
+                return ""
+        finally:
+            self._path.pop()
+        return f"refers to {name_of(target)}, which no factory can be written for."
+
+    def _visit_nested(self, meta: Any, model: type) -> None:
+        """Draft the factory of objects that are stored within others."""
+        if id(model) in self._visited:
+            return
+        self._visited[id(model)] = model
+        place = place_of(model, self._modules) or Place(model.__module__, model.__qualname__)
+        for one in self._written.factories if self._written is not None else ():
+            if one.is_of(model, place):
+                self._names[id(model)] = one.name
+                return
+        draft = Draft(model, place, self._new_name(place), _PLAIN)
+        self._names[id(model)] = draft.name
+        for field, choice in choices_within(meta, model):
+            draft.declarations.append(self._declaration(draft, meta, field, choice))
+        self.new.append(draft)
+
+
+def _reference(field: Field) -> Choice:
+    assert field.relation is not None
+    reference = _Reference(field.relation.target, field.relation.attribute)
+    return Choice(reference, "by relation", "reference")
+
+
+def _by(rule: str) -> str:
+    return rule if rule.startswith("by ") else f"by {rule}"
+
+
+def _problem(error: ConfigurationError) -> str:
+    """Return what is wrong, without what to do about it: that is for a factory of another kind."""
+    return error.problem.partition(" Declare ")[0]

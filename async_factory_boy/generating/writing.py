@@ -1,0 +1,158 @@
+"""Writes factories as the text of a module."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from async_factory_boy.generating.drafting import Declaration, Draft, Drafting
+from async_factory_boy.generating.finding import Place
+from async_factory_boy.generating.layout import WIDTH, comment, laid_out
+from async_factory_boy.generating.naming import Names
+from async_factory_boy.generating.reading import TO_DECIDE
+
+__all__ = ["class_lines", "declaration_lines", "import_lines", "new_file"]
+
+Refer = Callable[[Any], str]
+"""Returns how the factory of a model is referred to."""
+
+
+def new_file(drafting: Drafting, modules: Sequence[str]) -> str:
+    """Return the text of a module with all the factories of a drafting.
+
+    Args:
+        drafting: It has been given the models.
+        modules: What the docstring calls the modules of the models.
+    """
+    drafts = drafting.new
+    names = Names({}, [one.name for one in drafts], hidden_by(drafts))
+    classes = [class_lines(one, names, drafting.name) for one in drafts]
+    title = f'"""Factories for the models of {" and ".join(modules)}."""'
+    if len(title) > WIDTH:
+        title = '"""Factories for the models of several modules."""'
+    groups = ["\n".join(group) for group in import_lines(names.new)]
+    return "\n\n\n".join(["\n\n".join([title, *groups]), *map("\n".join, classes)]) + "\n"
+
+
+def hidden_by(drafts: Iterable[Draft]) -> set[str]:
+    """Return the names that factories use for fields."""
+    return {declaration.name for one in drafts for declaration in one.declarations}
+
+
+def class_lines(draft: Draft, names: Names, refer: Refer) -> list[str]:
+    """Return the lines of a factory."""
+    options = draft.base.options
+    meta = [f'{name} = "{value}"' for name, value in options.items()]
+    argument = model = _imported(draft.place, names)
+    is_plain = draft.base.place.module == "factory"
+    of = None if is_plain else draft.base.factory._options_class.instance_class
+    if not isinstance(draft.model, type):
+        argument = "Any" if of is None else of.__name__
+        place = Place("typing", "Any") if of is None else Place(draft.base.place.module, argument)
+        argument = names.of(place)
+    if is_plain or argument != model:
+        meta.insert(0, f"model = {model}")
+    if is_plain:
+        base = f"{names.of(Place('factory', ''))}.{draft.base.place.name}"
+    else:
+        base = names.of(draft.base.place)
+    renamed = [one for one in draft.declarations if one.name != one.field and one.source]
+    lines = laid_out(f"class {draft.name}", f"({base}[{argument}])", ":")
+    meta_lines = [line for one in meta for line in _assignment(one, 8)]
+    if renamed:
+        pairs = ", ".join(f'"{one.name}": "{one.field}"' for one in renamed)
+        meta_lines += _assignment(f"rename = {{{pairs}}}", 8)
+    taken = [one for one in draft.declarations if one.is_taken]
+    for one in taken:
+        meta_lines += comment(f"{TO_DECIDE}{one.decide}", indent=8)
+    if taken:
+        fields = ", ".join(f'"{one.field}"' for one in taken)
+        ending = "," if len(taken) == 1 else ""
+        meta_lines += _assignment(f"auto_declarations = ({fields}{ending})", 8)
+    if meta_lines:
+        lines += ["    class Meta:", *meta_lines]
+    body = [
+        line
+        for one in draft.declarations
+        if not one.is_taken
+        for line in declaration_lines(one, names, refer, indent=4)
+    ]
+    if meta_lines and body:
+        lines.append("")
+    lines += body
+    if not meta_lines and not any(one.source for one in draft.declarations):
+        lines += [*([""] if body else []), "    pass"]
+    return lines
+
+
+def declaration_lines(
+    declaration: Declaration, names: Names, refer: Refer, *, indent: int
+) -> list[str]:
+    """Return the lines of a declaration, with the comment that asks for a decision."""
+    lines = []
+    if declaration.decide:
+        lines += comment(f"{TO_DECIDE}{declaration.decide}", indent=indent)
+    if declaration.source:
+        target = declaration.target
+        template = names.written(
+            declaration.source.replace("{}", _TARGET), declaration.imports
+        )
+        source = template.replace("{{", "{").replace("}}", "}")
+        if target is not None:
+            source = source.replace(_TARGET, refer(target))
+        lines += laid_out(f"{declaration.name} = ", source, indent=indent)
+    return lines
+
+
+_TARGET = "__target__"
+
+
+def import_lines(places: Mapping[Place, str]) -> list[list[str]]:
+    """Return the lines that import places under names, in groups."""
+    groups: list[tuple[list[str], list[str]]] = [([], []), ([], []), ([], [])]
+    of_module: dict[str, list[tuple[str, str]]] = {}
+    for place, name in places.items():
+        if place.name:
+            of_module.setdefault(place.module, []).append((place.name, name))
+        else:
+            renamed = "" if name == place.module else f" as {name}"
+            groups[_group(place.module)][0].append(f"import {place.module}{renamed}")
+    for module, members in sorted(of_module.items()):
+        parts = [
+            one if one == name else f"{one} as {name}" for one, name in sorted(members, key=_order)
+        ]
+        line = f"from {module} import {', '.join(parts)}"
+        lines = [line]
+        if len(line) > WIDTH:
+            lines = [f"from {module} import (", *(f"    {one}," for one in parts), ")"]
+        groups[_group(module)][1].extend(lines)
+    return [[*sorted(plain), *named] for plain, named in groups if plain or named]
+
+
+def _order(member: tuple[str, str]) -> tuple[int, str]:
+    """Return what is least for what isort lists first: constants, classes, the rest."""
+    name = member[0]
+    kind = 0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2
+    return kind, name
+
+
+def _group(module: str) -> int:
+    """Return in which group a module is imported: the standard library, packages, one's own."""
+    top = module.partition(".")[0]
+    if top in sys.stdlib_module_names:
+        return 0
+    file = getattr(sys.modules.get(top), "__file__", None) or ""
+    if top == "factory" or top.startswith("async_factory_boy") or "site-packages" in file:
+        return 1
+    return 2
+
+
+def _assignment(line: str, indent: int) -> list[str]:
+    head, _, source = line.partition(" = ")
+    return laid_out(f"{head} = ", source, indent=indent)
+
+
+def _imported(place: Place, names: Names) -> str:
+    first, dot, rest = place.name.partition(".")
+    return f"{names.of(Place(place.module, first))}{dot}{rest}"
