@@ -345,7 +345,8 @@ def _times(field: Field) -> Space | None:
 
     def source(start: int) -> str:
         origin = literal(datetime(2000, 1, 1, tzinfo=zone))
-        return f"({origin} + timedelta(seconds=n + {start})).time{zoned}()"
+        count = f"n + {start}" if start else "n"
+        return f"({origin} + timedelta(seconds={count})).time{zoned}()"
 
     return one and one.space(
         lambda number: (EPOCH + timedelta(seconds=int(number))).time().replace(tzinfo=zone), 0,

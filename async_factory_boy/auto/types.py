@@ -91,14 +91,14 @@ def _numbered(field: Field, model: Any, space: Space, rule: str) -> Choice:
     return Choice(
         declarations.LazyFunction(Unique(field, model, space, limits(field))),
         rule, f"factory.Sequence(lambda n: {space.source})" if space.source else "",
-        space.imports, "" if space.size >= LARGE else _few(field, space.size),
+        space.imports, "" if space.size >= LARGE else _few(field),
     )  # fmt: skip
 
 
-def _few(field: Field, size: int) -> str:
+def _few(field: Field) -> str:
     """Return what there is to know of unique values that may be used up."""
-    limits_ = limits(field)
-    return f"is unique{' and ' if limits_ else ''}{limits_}: there are {size:,} values."
+    limited = f" and {limits(field)}" if limits(field) else ""
+    return f"is unique{limited}: its values may run out."
 
 
 def _nothing(field: Field, model: Any) -> Exception:

@@ -15,12 +15,13 @@ from pathlib import Path
 from async_factory_boy.adapters.registry import by_name
 from async_factory_boy.commands import importing
 from async_factory_boy.commands.problems import CommandError
-from async_factory_boy.exceptions import ConfigurationError
+from async_factory_boy.exceptions import AdapterError, ConfigurationError
 from async_factory_boy.generating import (
     Drafting,
     Found,
     Merged,
     Written,
+    lowest_python,
     merged,
     models_of,
     new_file,
@@ -83,10 +84,19 @@ def run(arguments: argparse.Namespace) -> int:
     wanted = _wanted(found, arguments)
     written = _read(output) if output is not None and output.exists() else None
     drafting = Drafting(found, arguments.modules, arguments.adapter, written)
-    drafting.add(one.model for one in wanted)
+    try:
+        drafting.add(wanted)
+    except AdapterError as error:
+        if arguments.setup is not None:
+            raise
+        raise CommandError(
+            f"{error} For this command, name a function that does so, which may be async: "
+            "--setup tests.conftest:initialise, say."
+        ) from error
+    python = lowest_python(output.parent if output is not None else Path())
     if written is None or output is None:
-        return _new(new_file(drafting, arguments.modules), drafting, arguments)
-    return _existing(written, merged(written, drafting), arguments)
+        return _new(new_file(drafting, arguments.modules, python), drafting, arguments)
+    return _existing(written, merged(written, drafting, python), arguments)
 
 
 def _check_usage(arguments: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from async_factory_boy.commands.problems import CommandError
 
-__all__ = ["call", "module", "member"]
+__all__ = ["call", "member", "module"]
 
 
 def module(name: str) -> ModuleType:
@@ -97,7 +97,8 @@ def _described(error: BaseException) -> str:
     frames = [
         one
         for one in traceback.extract_tb(error.__traceback__)
-        if not one.filename.startswith("<frozen") and one.filename not in (__file__,)
+        if not one.filename.startswith("<frozen")
+        and one.filename not in (__file__,)
         and "importlib" not in one.filename
     ]
     if not frames:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
-import factory
+from factory.base import Factory
 
 from async_factory_boy.adapters import Field
 from async_factory_boy.auto import Choice, Nested
@@ -21,7 +21,7 @@ from async_factory_boy.generating.reading import Written, WrittenFactory
 
 __all__ = ["Declaration", "Draft", "Drafting"]
 
-_PLAIN = Base(factory.Factory, Place("factory", "Factory"), {})
+PLAIN = Base(Factory, Place("factory", "Factory"), {})
 """What a factory derives from whose objects are stored within others."""
 
 
@@ -38,6 +38,18 @@ class _Reference:
     attribute: str | None
 
 
+class Target(NamedTuple):
+    """What a factory is for.
+
+    Args:
+        model: The model.
+        is_part: Whether its objects are stored within others.
+    """
+
+    model: Any
+    is_part: bool = False
+
+
 @dataclass
 class Declaration:
     """A declaration of a draft.
@@ -48,7 +60,7 @@ class Declaration:
         source: The expression; ``{}`` in it stands for the factory it refers to. It is empty where
             there is none.
         imports: The lines that it needs.
-        target: The model of the factory that it refers to.
+        target: What the factory is for that it refers to.
         decide: What a person has to decide, if there is something.
         is_taken: Whether the factory takes it from the model when it is used, for want of an
             expression.
@@ -58,7 +70,7 @@ class Declaration:
     field: str
     source: str = ""
     imports: tuple[str, ...] = ()
-    target: Any = None
+    target: Target | None = None
     decide: str = ""
     is_taken: bool = False
 
@@ -83,6 +95,11 @@ class Draft:
     declarations: list[Declaration] = field(default_factory=list)
     written: WrittenFactory | None = None
 
+    @property
+    def target(self) -> Target:
+        """What it is for."""
+        return Target(self.model, self.base is PLAIN)
+
 
 class Drafting:
     """Drafts the factories of models, and of those that they require.
@@ -106,46 +123,45 @@ class Drafting:
         self._adapter = adapter
         self._written = written
         self._path: list[tuple[Any, str]] = []
-        self._names: dict[int, str] = {}
+        self._names: dict[Target, str] = {}
         self._taken = set(written.taken) if written is not None else set[str]()
         self.new: list[Draft] = []
         """The factories that are missing, such that each comes after those it refers to."""
         self.lacking: list[Draft] = []
         """What factories lack that there are."""
-        self._visited: dict[int, Any] = {}
+        self._visited: set[Target] = set()
 
-    def add(self, models: Iterable[Any]) -> None:
-        """Draft the factories of models."""
-        for model in models:
-            self._visit(model)
+    def add(self, models: Sequence[Found]) -> None:
+        """Draft the factories of models; but not of those that are parts of others only."""
+        parts = {part for one in models if not one.is_handled for part in _parts_of(one)}
+        for one in models:
+            if one.is_handled or one.model not in parts:
+                self._visit(one.model)
 
-    def name(self, model: Any) -> str:
-        """Return the name of the factory of a model."""
-        return self._names[id(model)]
+    def name(self, target: Target) -> str:
+        """Return the name of a factory."""
+        return self._names[target]
 
     def _visit(self, model: Any) -> bool:
         """Draft the factory of a model, unless that was done. Return whether there can be one."""
-        if id(model) in self._visited:
+        target = Target(model)
+        if target in self._visited:
             return True
         found = self._known.get(id(model)) or self._elsewhere(model)
         if found is None:
             return False
-        self._visited[id(model)] = model
-        existing = [
-            one
-            for one in (self._written.factories if self._written is not None else ())
-            if one.is_of(model, found.place)
-        ]
+        self._visited.add(target)
+        existing = self._existing(target, found.place)
         base = base_for(found.adapter)
         if not existing:
             draft = Draft(model, found.place, self._new_name(found.place), base)
-            self._names[id(model)] = draft.name
+            self._names[target] = draft.name
             self._fill(draft)
             self.new.append(draft)
             return True
         usual = f"{name_of(model)}Factory"
         preferred = next((one for one in existing if one.name == usual), existing[0])
-        self._names[id(model)] = preferred.name
+        self._names[target] = preferred.name
         for one in existing:
             draft = Draft(model, found.place, one.name, base, written=one)
             if not one.is_automatic:
@@ -153,6 +169,14 @@ class Drafting:
             if draft.declarations:
                 self.lacking.append(draft)
         return True
+
+    def _existing(self, target: Target, place: Place) -> list[WrittenFactory]:
+        written = self._written.factories if self._written is not None else ()
+        return [
+            one
+            for one in written
+            if one.stores is not target.is_part and one.is_of(target.model, place)
+        ]
 
     def _elsewhere(self, model: Any) -> Found | None:
         """Return a model that is in none of the modules, if it can be imported."""
@@ -191,25 +215,27 @@ class Drafting:
         decide = f"{name} {choice.decide}" if choice.decide else ""
         made = choice.declaration
         if isinstance(made, _Reference):
+            target = Target(made.model)
             decide = self._problem_of(draft, field, made)
             if decide:
                 return declaration(decide=f"{name} {decide}")
             if made.attribute is None:
-                return declaration("factory.SubFactory({})", target=made.model)
+                return declaration("factory.SubFactory({})", target=target)
             needed = ("from async_factory_boy.factory import KeyOf",)
-            return declaration(f'KeyOf({{}}, "{made.attribute}")', needed, target=made.model)
+            return declaration(f'KeyOf({{}}, "{made.attribute}")', needed, target=target)
         if isinstance(made, Nested):
-            self._visit_nested(meta, made.model)
+            target = Target(made.model, is_part=True)
+            self._visit_part(meta, target)
             part = "factory.SubFactory({})"
             if made.container is not None:
                 part = f"factory.List([{', '.join([part] * made.size)}])"
                 if made.container is not list:
                     part = f"factory.Transformer({part}, transform={made.container.__name__})"
-            return declaration(part, target=made.model)
+            return declaration(part, target=target)
         if choice.source:
             source = choice.source.replace("{", "{{").replace("}", "}}")
             return declaration(source, choice.imports, decide=decide)
-        is_taken = draft.written is None and draft.base is not _PLAIN
+        is_taken = draft.written is None and draft.base is not PLAIN
         how = "; auto_declarations takes it from the model" if is_taken else ""
         return declaration(
             decide=f"{name} is chosen {_by(choice.rule)}, for which there is no expression{how}.",
@@ -238,21 +264,40 @@ class Drafting:
             self._path.pop()
         return f"refers to {name_of(target)}, which no factory can be written for."
 
-    def _visit_nested(self, meta: Any, model: type) -> None:
+    def _visit_part(self, meta: Any, target: Target) -> None:
         """Draft the factory of objects that are stored within others."""
-        if id(model) in self._visited:
+        if target in self._visited:
             return
-        self._visited[id(model)] = model
+        self._visited.add(target)
+        model = target.model
         place = place_of(model, self._modules) or Place(model.__module__, model.__qualname__)
-        for one in self._written.factories if self._written is not None else ():
-            if one.is_of(model, place):
-                self._names[id(model)] = one.name
-                return
-        draft = Draft(model, place, self._new_name(place), _PLAIN)
-        self._names[id(model)] = draft.name
-        for field, choice in choices_within(meta, model):
-            draft.declarations.append(self._declaration(draft, meta, field, choice))
+        existing = self._existing(target, place)
+        if existing:
+            self._names[target] = existing[0].name
+            return
+        draft = Draft(model, place, self._new_name(place), PLAIN)
+        self._names[target] = draft.name
+        for one, choice in choices_within(meta, model):
+            draft.declarations.append(self._declaration(draft, meta, one, choice))
         self.new.append(draft)
+
+
+def _parts_of(found: Found) -> set[Any]:
+    """Return the classes of what is stored within objects of a model."""
+    base = base_for(found.adapter)
+    meta = meta_of_new(base.factory, found.model, **base.options)
+    parts: set[Any] = set()
+
+    def add(choice: Choice | ConfigurationError) -> None:
+        made = choice.declaration if isinstance(choice, Choice) else None
+        if isinstance(made, Nested) and made.model not in parts:
+            parts.add(made.model)
+            for _, within in choices_within(meta, made.model):
+                add(within)
+
+    for _, choice in choices(meta, _reference):
+        add(choice)
+    return parts
 
 
 def _reference(field: Field) -> Choice:

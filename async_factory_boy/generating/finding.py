@@ -29,11 +29,14 @@ class Found(NamedTuple):
         model: The model.
         place: Where it is imported from.
         adapter: The name of its adapter.
+        is_handled: Whether the adapter knows it for a model of its store: if not, its objects may
+            as well be stored within others.
     """
 
     model: Any
     place: Place
     adapter: str
+    is_handled: bool = True
 
 
 def models_of(modules: Iterable[ModuleType], adapter: str | None) -> list[Found]:
@@ -50,7 +53,9 @@ def models_of(modules: Iterable[ModuleType], adapter: str | None) -> list[Found]
                 continue
             stored_by = adapter_of(value, adapter)
             if stored_by is not None:
-                found[id(value)] = Found(value, Place(module.__name__, name), stored_by)
+                place = Place(module.__name__, name)
+                is_handled = by_name(stored_by).handles(value)
+                found[id(value)] = Found(value, place, stored_by, is_handled)
     return list(found.values())
 
 
@@ -96,14 +101,13 @@ def place_of(model: Any, modules: Sequence[str]) -> Place | None:
         modules: The names of the modules: one that is no class is looked for in their packages.
     """
     if isinstance(model, type):
-        module = sys.modules.get(model.__module__)
-        if module is not None and getattr(module, model.__name__, None) is model:
-            return Place(model.__module__, model.__name__)
-        return None
+        place = Place(model.__module__, model.__name__)
+        module = sys.modules.get(place.module)
+        return place if getattr(module, place.name, None) is model else None
     packages = {one.partition(".")[0] for one in modules}
-    for name, module in sorted(sys.modules.items()):
+    for name, loaded in sorted(sys.modules.items()):
         if name.partition(".")[0] in packages:
-            for attribute, value in list(vars(module).items()):
+            for attribute, value in list(vars(loaded).items()):
                 if value is model:
                     return Place(name, attribute)
     return None

@@ -66,9 +66,7 @@ def renamed(source: str, name_of: Callable[[str], str]) -> str:
     """
     tokens = _tokens(source)
     text, end = "", 0
-    for before, token, after in zip(
-        [None, *tokens], tokens, [*tokens[1:], None], strict=False
-    ):
+    for before, token, after in zip([None, *tokens], tokens, [*tokens[1:], None], strict=False):
         name = token.string
         is_attribute = before is not None and before.string == "."
         is_keyword = after is not None and after.string == "=" and before is not None

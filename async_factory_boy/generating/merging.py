@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
-from async_factory_boy.generating.drafting import Declaration, Draft, Drafting
+from async_factory_boy.generating.drafting import Declaration, Draft, Drafting, Target
 from async_factory_boy.generating.naming import Names
 from async_factory_boy.generating.reading import Written
 from async_factory_boy.generating.writing import (
@@ -54,24 +55,25 @@ _Place = tuple[float, float]
 """A line before which a factory stands, and its place among those that are added there."""
 
 
-def merged(written: Written, drafting: Drafting) -> Merged:
+def merged(written: Written, drafting: Drafting, python: tuple[int, int]) -> Merged:
     """Return a module with the factories and declarations that it lacks.
 
     Args:
         written: The module.
         drafting: It has been given the module, and the models.
+        python: The lowest version of Python that the module is for.
     """
-    return _Merging(written, drafting).run()
+    return _Merging(written, drafting, python).run()
 
 
 class _Merging:
-    def __init__(self, written: Written, drafting: Drafting) -> None:
+    def __init__(self, written: Written, drafting: Drafting, python: tuple[int, int]) -> None:
         self._written = written
         self._drafting = drafting
         drafts = [*drafting.new, *drafting.lacking]
         hidden = hidden_by(drafts).union(*(one.declared for one in written.factories))
         taken = {*written.taken, *(one.name for one in drafting.new)}
-        self._names = Names(written.imported, taken, hidden)
+        self._names = Names(written.imported, taken, hidden, python)
         self._lines = written.text.splitlines()
         self._after: dict[int, list[str]] = {}
         """What comes after a line."""
@@ -114,16 +116,17 @@ class _Merging:
             referring = [
                 self._places[one.name]
                 for one in [*self._drafting.lacking, *new]
-                if one.name in self._places and draft.model in _targets(one)
+                if one.name in self._places and draft.target in _targets(one)
             ]
             line = min((place[0] for place in referring), default=math.inf)
             names = {self._drafting.name(target) for target in _targets(draft)}
-            needed = [one.node.end_lineno or 0 for one in self._written.factories if one.name in names]
+            above = [one for one in self._written.factories if one.name in names]
+            needed = [one.node.end_lineno or 0 for one in above]
             if max(needed, default=0) >= line:
                 line = math.inf
             self._places[draft.name] = line, index
 
-    def _refer(self, draft: Draft, target: Any) -> str:
+    def _refer(self, draft: Draft, target: Target) -> str:
         name = self._drafting.name(target)
         place = self._places.get(name, (0, 0))
         if place < self._places[draft.name]:
@@ -132,7 +135,7 @@ class _Merging:
 
     def _add_factories(self) -> Iterator[Missing]:
         for draft in self._drafting.new:
-            lines = class_lines(draft, self._names, lambda target: self._refer(draft, target))
+            lines = class_lines(draft, self._names, partial(self._refer, draft))
             line, _ = self._places[draft.name]
             if line is math.inf:
                 self._add(len(self._lines), ["", "", *lines])
@@ -175,7 +178,7 @@ class _Merging:
             line
             for one in added
             for line in declaration_lines(
-                one, self._names, lambda target: self._refer(draft, target), indent=indent
+                one, self._names, partial(self._refer, draft), indent=indent
             )
         ]
         if isinstance(place, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -197,7 +200,7 @@ class _Merging:
         return indent
 
 
-def _targets(draft: Draft) -> list[Any]:
+def _targets(draft: Draft) -> list[Target]:
     return [one.target for one in draft.declarations if one.target is not None]
 
 

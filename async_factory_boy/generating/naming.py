@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import keyword
 import re
+import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from async_factory_boy.generating.finding import Place
 from async_factory_boy.generating.layout import renamed
 
-__all__ = ["Names", "camel", "declared_as"]
+__all__ = ["Names", "camel", "declared_as", "lowest_python"]
 
 _IMPORT = re.compile(r"from (\S+) import (.+)")
 
@@ -23,19 +25,22 @@ class Names:
         taken: What else has a name there.
         hidden: Names that classes of the module use for fields: in the body of such a class, what
             is imported under that name is out of reach.
+        python: The lowest version of Python that the module is for.
     """
 
     def __init__(
-        self, imported: Mapping[Place, str], taken: Iterable[str], hidden: Iterable[str]
+        self,
+        imported: Mapping[Place, str],
+        taken: Iterable[str],
+        hidden: Iterable[str],
+        python: tuple[int, int],
     ) -> None:
         self._imported = dict(imported)
         self._taken = {*taken, *imported.values()}
         self._hidden = {*hidden}
+        self._has_utc = python >= (3, 11)
         self.new: dict[Place, str] = {}
         """What has to be imported, and is not yet."""
-
-    def hide(self, names: Iterable[str]) -> None:
-        self._hidden.update(names)
 
     def of(self, place: Place) -> str:
         """Return what is imported is called. It is imported, unless it is already.
@@ -47,20 +52,13 @@ class Names:
         if known is not None and known not in self._hidden:
             return known
         name = place.name or place.module
-        for one in (name, f"{camel(place.module.rpartition('.')[2])}{name}", f"{name}_"):
-            if one not in self._taken | self._hidden:
-                break
-        else:
-            one = self.free(f"{name}_")
-        self._imported[place] = self.new[place] = one
-        self._taken.add(one)
-        return one
-
-    def free(self, name: str) -> str:
-        """Return the name, or one that begins with it, if it is taken. It is taken from then on."""
-        found, number = name, 2
-        while found in self._taken:
-            found, number = f"{name}{number}", number + 1
+        other = f"{name}_"
+        if name[:1].isupper():
+            other = f"{camel(place.module.rpartition('.')[2])}{name}"
+        found, number = name, 1
+        while found in self._taken | self._hidden:
+            found, number = f"{other}{number if number > 1 else ''}", number + 1
+        self._imported[place] = self.new[place] = found
         self._taken.add(found)
         return found
 
@@ -77,6 +75,9 @@ class Names:
             assert match is not None, line
             for name in match[2].split(", "):
                 called[name] = Place(match[1], name)
+        if self._has_utc and "timezone.utc" in source:
+            source = source.replace("timezone.utc", "UTC")
+            called["UTC"] = Place("datetime", "UTC")
         called["factory"] = Place("factory", "")
 
         def name_of(name: str) -> str:
@@ -84,6 +85,22 @@ class Names:
             return name if place is None else self.of(place)
 
         return renamed(source, name_of)
+
+
+def lowest_python(folder: Path) -> tuple[int, int]:
+    """Return the lowest version of Python that a project supports, as far as it says that.
+
+    Args:
+        folder: A folder of the project: the file pyproject.toml is there, or above.
+    """
+    for one in (folder.absolute(), *folder.absolute().parents):
+        file = one / "pyproject.toml"
+        if file.is_file():
+            match = re.search(r"^requires-python\s*=.*?>=\s*3\.(\d+)", file.read_text(), re.M)
+            if match is not None:
+                return 3, int(match[1])
+            break
+    return sys.version_info[:2]
 
 
 def camel(name: str) -> str:

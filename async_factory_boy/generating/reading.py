@@ -32,6 +32,7 @@ class WrittenFactory:
         excluded: What ``Meta.exclude`` names.
         is_automatic: Whether it takes from the model what it does not declare.
         to_decide: The fields that a comment asks to decide.
+        stores: Whether it derives from a factory of this library, as far as that can be seen.
     """
 
     name: str
@@ -41,6 +42,7 @@ class WrittenFactory:
     excluded: tuple[str, ...] = ()
     is_automatic: bool = False
     to_decide: set[str] = field(default_factory=set)
+    stores: bool = True
 
     def is_of(self, model: Any, place: Place) -> bool:
         """Return whether it is a factory of a model, which is imported from a certain place."""
@@ -187,6 +189,7 @@ class _Reader:
                 is_factory |= self._fill(found, local, own=False)
             else:
                 is_factory |= self._is_factory(name)
+                found.stores = self._place(name) != Place("factory", "Factory")
         for statement in node.body:
             found.declared.update(_assigned(statement))
             if isinstance(statement, ast.ClassDef) and statement.name == "Params":

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
-from async_factory_boy.generating.drafting import Declaration, Draft, Drafting
+from async_factory_boy.generating.drafting import PLAIN, Declaration, Draft, Drafting, Target
 from async_factory_boy.generating.finding import Place
 from async_factory_boy.generating.layout import WIDTH, comment, laid_out
 from async_factory_boy.generating.naming import Names
@@ -14,19 +13,20 @@ from async_factory_boy.generating.reading import TO_DECIDE
 
 __all__ = ["class_lines", "declaration_lines", "import_lines", "new_file"]
 
-Refer = Callable[[Any], str]
-"""Returns how the factory of a model is referred to."""
+Refer = Callable[[Target], str]
+"""Returns how a factory is referred to."""
 
 
-def new_file(drafting: Drafting, modules: Sequence[str]) -> str:
+def new_file(drafting: Drafting, modules: Sequence[str], python: tuple[int, int]) -> str:
     """Return the text of a module with all the factories of a drafting.
 
     Args:
         drafting: It has been given the models.
         modules: What the docstring calls the modules of the models.
+        python: The lowest version of Python that the module is for.
     """
     drafts = drafting.new
-    names = Names({}, [one.name for one in drafts], hidden_by(drafts))
+    names = Names({}, [one.name for one in drafts], hidden_by(drafts), python)
     classes = [class_lines(one, names, drafting.name) for one in drafts]
     title = f'"""Factories for the models of {" and ".join(modules)}."""'
     if len(title) > WIDTH:
@@ -45,7 +45,7 @@ def class_lines(draft: Draft, names: Names, refer: Refer) -> list[str]:
     options = draft.base.options
     meta = [f'{name} = "{value}"' for name, value in options.items()]
     argument = model = _imported(draft.place, names)
-    is_plain = draft.base.place.module == "factory"
+    is_plain = draft.base is PLAIN
     of = None if is_plain else draft.base.factory._options_class.instance_class
     if not isinstance(draft.model, type):
         argument = "Any" if of is None else of.__name__
@@ -62,7 +62,8 @@ def class_lines(draft: Draft, names: Names, refer: Refer) -> list[str]:
     meta_lines = [line for one in meta for line in _assignment(one, 8)]
     if renamed:
         pairs = ", ".join(f'"{one.name}": "{one.field}"' for one in renamed)
-        meta_lines += _assignment(f"rename = {{{pairs}}}", 8)
+        variable = names.of(Place("typing", "ClassVar"))
+        meta_lines += _assignment(f"rename: {variable}[dict[str, str]] = {{{pairs}}}", 8)
     taken = [one for one in draft.declarations if one.is_taken]
     for one in taken:
         meta_lines += comment(f"{TO_DECIDE}{one.decide}", indent=8)
@@ -95,9 +96,7 @@ def declaration_lines(
         lines += comment(f"{TO_DECIDE}{declaration.decide}", indent=indent)
     if declaration.source:
         target = declaration.target
-        template = names.written(
-            declaration.source.replace("{}", _TARGET), declaration.imports
-        )
+        template = names.written(declaration.source.replace("{}", _TARGET), declaration.imports)
         source = template.replace("{{", "{").replace("}}", "}")
         if target is not None:
             source = source.replace(_TARGET, refer(target))
@@ -109,30 +108,37 @@ _TARGET = "__target__"
 
 
 def import_lines(places: Mapping[Place, str]) -> list[list[str]]:
-    """Return the lines that import places under names, in groups."""
-    groups: list[tuple[list[str], list[str]]] = [([], []), ([], []), ([], [])]
-    of_module: dict[str, list[tuple[str, str]]] = {}
-    for place, name in places.items():
-        if place.name:
-            of_module.setdefault(place.module, []).append((place.name, name))
+    """Return the lines that import places under names, in groups, as isort has them."""
+    groups: list[tuple[list[str], list[list[str]]]] = [([], []), ([], []), ([], [])]
+    together: dict[str, list[str]] = {}
+    for place, name in sorted(places.items(), key=lambda one: (one[0].module, _order(one[0].name))):
+        module, own = place
+        of_group = groups[_group(module)]
+        if not own:
+            of_group[0].append(f"import {module}" + (f" as {name}" if name != module else ""))
+        elif own != name:
+            of_group[1].append([f"from {module} import {own} as {name}"])
+        elif module in together:
+            together[module].append(name)
         else:
-            renamed = "" if name == place.module else f" as {name}"
-            groups[_group(place.module)][0].append(f"import {place.module}{renamed}")
-    for module, members in sorted(of_module.items()):
-        parts = [
-            one if one == name else f"{one} as {name}" for one, name in sorted(members, key=_order)
-        ]
-        line = f"from {module} import {', '.join(parts)}"
-        lines = [line]
-        if len(line) > WIDTH:
-            lines = [f"from {module} import (", *(f"    {one}," for one in parts), ")"]
-        groups[_group(module)][1].extend(lines)
-    return [[*sorted(plain), *named] for plain, named in groups if plain or named]
+            together[module] = [f"from {module} import ", name]
+            of_group[1].append(together[module])
+    return [
+        [*plain, *(line for one in several for line in _import(*one))]
+        for plain, several in groups
+        if plain or several
+    ]
 
 
-def _order(member: tuple[str, str]) -> tuple[int, str]:
+def _import(head: str, *members: str) -> list[str]:
+    line = f"{head}{', '.join(members)}"
+    if len(line) <= WIDTH or not members:
+        return [line]
+    return [f"{head}(", *(f"    {one}," for one in members), ")"]
+
+
+def _order(name: str) -> tuple[int, str]:
     """Return what is least for what isort lists first: constants, classes, the rest."""
-    name = member[0]
     kind = 0 if name.isupper() and len(name) > 1 else 1 if name[:1].isupper() else 2
     return kind, name
 
