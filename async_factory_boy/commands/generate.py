@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
         ) from error
     python = lowest_python(output.parent if output is not None else Path())
     if written is None or output is None:
-        return _new(new_file(drafting, arguments.modules, python), drafting, arguments)
+        return _new(new_file(drafting, python), drafting, arguments)
     return _existing(written, merged(written, drafting, python), arguments)
 
 

@@ -22,7 +22,7 @@ def module(name: str) -> ModuleType:
     Raises:
         CommandError: When it cannot be, with the cause and where that was.
     """
-    if not re.fullmatch(r"\w+(\.\w+)*", name):
+    if not re.fullmatch(r"\w+(\.\w+)*", name) or name.endswith(".py"):
         path = name.removesuffix(".py").strip("./").replace("/", ".").replace(os.sep, ".")
         raise CommandError(
             f"{name!r} is no name of a module; write it as in an import: {path}.", status=2
@@ -83,7 +83,7 @@ def _problem(name: str, error: BaseException) -> str:
     hint = ""
     if missing:
         hint = (
-            f" If {missing} is your own, name its folder: PYTHONPATH=folder "
+            f"\n  If {missing} is your own, name its folder: PYTHONPATH=folder "
             "python -m async_factory_boy ..."
         )
     return f"{name} cannot be imported: {_described(error)}{hint}"

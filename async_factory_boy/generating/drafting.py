@@ -245,6 +245,8 @@ class Drafting:
     def _problem_of(self, draft: Draft, field: Field, reference: _Reference) -> str:
         """Draft the factory that a declaration refers to. Return why it cannot refer to one."""
         relation = field.relation
+        if reference.model is None:
+            return "refers to objects of any model."
         if relation is not None and reference.attribute is not None and len(relation.keys) > 1:
             keys = ", ".join(relation.keys)
             return f"is one of the keys of one {name_of(reference.model)}: {keys}."

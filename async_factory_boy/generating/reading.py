@@ -92,10 +92,8 @@ def read(path: Path) -> Written:
     text = path.read_bytes().decode()
     tree = ast.parse(text, filename=str(path))
     module = module_name(path)
-    names = _imports(ast.walk(tree), module)
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    lines = text.splitlines()
-    reader = _Reader(names, classes, lines)
+    reader = _Reader(text, tree, path)
+    names, classes = reader.names, reader.classes
     found = [one for node in classes.values() if (one := reader.factory(node)) is not None]
     ends = [one.end_lineno or 0 for one in tree.body if _is_import(one)]
     if not ends and ast.get_docstring(tree) is not None:
@@ -157,15 +155,12 @@ def _assigned(node: ast.stmt) -> Iterator[str]:
 class _Reader:
     """Reads the classes of a module."""
 
-    def __init__(
-        self,
-        names: Mapping[str, Place],
-        classes: Mapping[str, ast.ClassDef],
-        lines: list[str],
-    ) -> None:
-        self._names = names
-        self._classes = classes
-        self._lines = lines
+    def __init__(self, text: str, tree: ast.Module, path: Path) -> None:
+        self.names = _imports(ast.walk(tree), module_name(path))
+        self.classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+        self._lines = text.splitlines()
+        # Where absolute imports of the module begin.
+        self._root = path.absolute().parents[module_name(path).count(".")]
 
     def factory(self, node: ast.ClassDef) -> WrittenFactory | None:
         """Return what a class is as a factory that has a model; ``None`` if it is none."""
@@ -184,12 +179,18 @@ class _Reader:
             name = base.value if isinstance(base, ast.Subscript) else base
             if isinstance(base, ast.Subscript):
                 found.model = found.model or self._place(base.slice)
-            local = self._classes.get(name.id) if isinstance(name, ast.Name) else None
+            local = self.classes.get(name.id) if isinstance(name, ast.Name) else None
             if local is not None and local is not node and local.lineno < node.lineno:
                 is_factory |= self._fill(found, local, own=False)
+                continue
+            place = self._place(name)
+            elsewhere = self._elsewhere(place)
+            if elsewhere is not None:
+                reader, above = elsewhere
+                is_factory |= reader._fill(found, above, own=False)
             else:
-                is_factory |= self._is_factory(name)
-                found.stores = self._place(name) != Place("factory", "Factory")
+                is_factory |= _is_factory(place)
+                found.stores = place != Place("factory", "Factory")
         for statement in node.body:
             found.declared.update(_assigned(statement))
             if isinstance(statement, ast.ClassDef) and statement.name == "Params":
@@ -222,13 +223,25 @@ class _Reader:
                         found.update(dict.fromkeys(_assigned(one), one.value))
         return found
 
-    def _is_factory(self, base: ast.expr) -> bool:
-        """Return whether the base of a class, from elsewhere, is a factory."""
-        place = self._place(base)
-        if place is None:
-            return False
-        ours = place.module.partition(".")[0].startswith(("async_factory_boy", "factory"))
-        return ours or place.name.endswith("Factory")
+    def _elsewhere(self, place: Place | None) -> tuple[_Reader, ast.ClassDef] | None:
+        """Return a base class that another module of the project has, with what reads that."""
+        if place is None or not place.module or _is_of_library(place):
+            return None
+        *package, last = place.module.split(".")
+        for root in (self._root, *map(Path, sys.path)):
+            folder = root.joinpath(*package)
+            for path in (folder / last / "__init__.py", folder / f"{last}.py"):
+                try:
+                    text = path.read_bytes().decode()
+                    reader = _Reader(text, ast.parse(text), path)
+                except (OSError, SyntaxError, UnicodeDecodeError):
+                    continue
+                node = reader.classes.get(place.name)
+                if node is not None:
+                    return reader, node
+                onward = reader.names.get(place.name)
+                return None if onward is None else reader._elsewhere(onward)
+        return None
 
     def _place(self, node: ast.expr) -> Place | None:
         """Return where something is imported from that an expression names."""
@@ -238,7 +251,7 @@ class _Reader:
             node = node.value
         if not isinstance(node, ast.Name):
             return None
-        origin = self._names.get(node.id)
+        origin = self.names.get(node.id)
         if origin is None:
             return Place("", ".".join([node.id, *parts]))
         path = [one for one in (origin.name, *parts) if one]
@@ -247,6 +260,16 @@ class _Reader:
         while len(path) > 1 and f"{module}.{path[0]}" in sys.modules:
             module = f"{module}.{path.pop(0)}"
         return Place(module, ".".join(path))
+
+
+def _is_of_library(place: Place) -> bool:
+    top = place.module.partition(".")[0]
+    return top == "factory" or top.startswith("async_factory_boy")
+
+
+def _is_factory(place: Place | None) -> bool:
+    """Return whether the base of a class, of a module that cannot be read, is a factory."""
+    return place is not None and (_is_of_library(place) or place.name.endswith("Factory"))
 
 
 def _literal(node: ast.expr | None, kind: type) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 from async_factory_boy.generating.drafting import PLAIN, Declaration, Draft, Drafting, Target
 from async_factory_boy.generating.finding import Place
@@ -17,17 +17,17 @@ Refer = Callable[[Target], str]
 """Returns how a factory is referred to."""
 
 
-def new_file(drafting: Drafting, modules: Sequence[str], python: tuple[int, int]) -> str:
+def new_file(drafting: Drafting, python: tuple[int, int]) -> str:
     """Return the text of a module with all the factories of a drafting.
 
     Args:
         drafting: It has been given the models.
-        modules: What the docstring calls the modules of the models.
         python: The lowest version of Python that the module is for.
     """
     drafts = drafting.new
     names = Names({}, [one.name for one in drafts], hidden_by(drafts), python)
     classes = [class_lines(one, names, drafting.name) for one in drafts]
+    modules = sorted({one.place.module for one in drafts})
     title = f'"""Factories for the models of {" and ".join(modules)}."""'
     if len(title) > WIDTH:
         title = '"""Factories for the models of several modules."""'
