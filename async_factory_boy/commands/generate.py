@@ -80,6 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.setup is not None:
         importing.call(arguments.setup)
     modules = [importing.module(name) for name in arguments.modules]
+    if arguments.adapter is not None:
+        _check_adapter(arguments.adapter)  # which the modules may have registered
     found = models_of(modules, arguments.adapter)
     wanted = _wanted(found, arguments)
     written = _read(output) if output is not None and output.exists() else None
@@ -114,13 +116,15 @@ def _check_usage(arguments: argparse.Namespace) -> None:
             f"--output {output} is a folder; name a file in it: {output / 'factories.py'}.",
             status=2,
         )
-    if arguments.adapter is not None:
-        try:
-            by_name(arguments.adapter)
-        except ConfigurationError as error:
-            raise CommandError(f"--adapter {error.problem}", status=2) from error
-        except ImportError as error:
-            raise CommandError(f"--adapter {arguments.adapter}: {error}") from error
+
+
+def _check_adapter(name: str) -> None:
+    try:
+        by_name(name)
+    except ConfigurationError as error:
+        raise CommandError(f"--adapter {error.problem}", status=2) from error
+    except ImportError as error:
+        raise CommandError(f"--adapter {name}: {error}") from error
 
 
 def _wanted(found: Sequence[Found], arguments: argparse.Namespace) -> Sequence[Found]:

@@ -84,7 +84,7 @@ class Draft:
         place: Where the model is imported from.
         name: The name of the factory.
         base: What it derives from.
-        declarations: Its declarations.
+        body: Its declarations.
         written: The factory that there is.
     """
 
@@ -92,7 +92,7 @@ class Draft:
     place: Place
     name: str
     base: Base
-    declarations: list[Declaration] = field(default_factory=list)
+    body: list[Declaration] = field(default_factory=list)
     written: WrittenFactory | None = None
 
     @property
@@ -166,7 +166,7 @@ class Drafting:
             draft = Draft(model, found.place, one.name, base, written=one)
             if not one.is_automatic:
                 self._fill(draft)
-            if draft.declarations:
+            if draft.body:
                 self.lacking.append(draft)
         return True
 
@@ -203,7 +203,7 @@ class Drafting:
         exclude = written.excluded if written is not None else ()
         meta = meta_of_new(draft.base.factory, draft.model, exclude=exclude, **draft.base.options)
         for one, choice in choices(meta, _reference, declared):
-            draft.declarations.append(self._declaration(draft, meta, one, choice))
+            draft.body.append(self._declaration(draft, meta, one, choice))
 
     def _declaration(
         self, draft: Draft, meta: Any, field: Field, choice: Choice | ConfigurationError
@@ -280,7 +280,7 @@ class Drafting:
         draft = Draft(model, place, self._new_name(place), PLAIN)
         self._names[target] = draft.name
         for one, choice in choices_within(meta, model):
-            draft.declarations.append(self._declaration(draft, meta, one, choice))
+            draft.body.append(self._declaration(draft, meta, one, choice))
         self.new.append(draft)
 
 

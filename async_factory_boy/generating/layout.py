@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Iterator
 from io import StringIO
+from textwrap import wrap
 from tokenize import NAME, OP, TokenInfo, generate_tokens
 from typing import NamedTuple
 
@@ -50,7 +50,7 @@ def laid_out(head: str, source: str, tail: str = "", *, indent: int = 0) -> list
 def comment(text: str, *, indent: int) -> list[str]:
     """Return the lines of a comment."""
     first = f"{' ' * indent}# "
-    wrapped = textwrap.wrap(
+    wrapped = wrap(
         text, WIDTH, initial_indent=first, subsequent_indent=f"{first}  ",
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip

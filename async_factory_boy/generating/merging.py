@@ -87,11 +87,7 @@ class _Merging:
         missing = [*self._add_declarations(), *self._add_factories()]
         groups = import_lines(self._names.new)
         if groups:
-            new = [line for group in groups for line in group]
-            blank = [""] if not self._has_imports() else []
-            self._add(written.imports_end, [*(blank if written.imports_end else []), *new])
-            if blank and not written.imports_end:
-                self._add(0, blank)
+            self._import([line for group in groups for line in group])
         if not self._after:
             return Merged(written.text, missing)
         end = "\r\n" if "\r\n" in written.text else "\n"
@@ -100,8 +96,13 @@ class _Merging:
             lines += [line, *self._after.get(number, ())]
         return Merged(end.join([*lines, ""]), missing)
 
-    def _has_imports(self) -> bool:
-        return bool(self._written.imported)
+    def _import(self, lines: list[str]) -> None:
+        """Add imports after those that are there; or apart from what is above or below."""
+        written = self._written
+        line = written.imports_end
+        if not written.imported:
+            lines = ["", *lines] if line else [*lines, ""]
+        self._after[line] = [*lines, *self._after.get(line, ())]
 
     def _add(self, line: int, lines: list[str]) -> None:
         self._after.setdefault(line, []).extend(lines)
@@ -159,10 +160,10 @@ class _Merging:
             written = draft.written
             assert written is not None
             known = written.to_decide
-            added = [one for one in draft.declarations if one.source or one.name not in known]
+            added = [one for one in draft.body if one.source or one.name not in known]
             if added:
                 self._extend(draft, written.node, added)
-            for one in draft.declarations:
+            for one in draft.body:
                 if one.source:
                     yield Missing(draft.name, one.name, "")
             yield from _undecided(draft)
@@ -201,11 +202,11 @@ class _Merging:
 
 
 def _targets(draft: Draft) -> list[Target]:
-    return [one.target for one in draft.declarations if one.target is not None]
+    return [one.target for one in draft.body if one.target is not None]
 
 
 def _undecided(draft: Draft) -> Iterator[Missing]:
-    for one in draft.declarations:
+    for one in draft.body:
         if not one.source and not one.is_taken:
             yield Missing(draft.name, one.name, one.decide.partition(" ")[2])
 

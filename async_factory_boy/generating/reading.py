@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -172,8 +173,8 @@ class _Reader:
     def _fill(self, found: WrittenFactory, node: ast.ClassDef, *, own: bool) -> bool:
         """Add what a class says. Return whether it is a factory that has objects."""
         is_factory = False
-        meta = self._options(node)
-        model = meta.get("model")
+        options = self._options(node)
+        model = options.get("model")
         found.model = found.model or (self._place(model) if model is not None else None)
         for base in node.bases:
             name = base.value if isinstance(base, ast.Subscript) else base
@@ -195,16 +196,22 @@ class _Reader:
             found.declared.update(_assigned(statement))
             if isinstance(statement, ast.ClassDef) and statement.name == "Params":
                 found.declared.update(name for one in statement.body for name in _assigned(one))
-        for old, new in _literal(meta.get("rename"), dict).items():
+        for old, new in _literal(options.get("rename"), dict).items():
             if old in found.declared:
                 found.declared.add(new)
-        found.excluded += tuple(_literal(meta.get("exclude"), tuple))
-        self._take_automatic(found, meta.get("auto_declarations"))
-        for line in self._lines[node.lineno - 1 : node.end_lineno]:
+        found.excluded += tuple(_literal(options.get("exclude"), tuple))
+        self._take_automatic(found, options.get("auto_declarations"))
+        for line in self._lines_of(node):
             match = _COMMENT.match(line)
             if match is not None:
                 found.to_decide.add(match[1])
-        return is_factory and not (own and _literal(meta.get("abstract"), bool))
+        return is_factory and not (own and _literal(options.get("abstract"), bool))
+
+    def _lines_of(self, node: ast.ClassDef) -> Iterator[str]:
+        """Yield the lines of a class, with the comments that it ends with."""
+        end = node.end_lineno or node.lineno
+        yield from self._lines[node.lineno : end]
+        yield from takewhile(lambda line: re.match(r"\s+#|\s*$", line), self._lines[end:])
 
     def _take_automatic(self, found: WrittenFactory, option: ast.expr | None) -> None:
         if option is None:
@@ -227,7 +234,11 @@ class _Reader:
         """Return a base class that another module of the project has, with what reads that."""
         if place is None or not place.module or _is_of_library(place):
             return None
-        *package, last = place.module.split(".")
+        module, name = place
+        while "." in name:  # what was imported is a module itself
+            first, _, name = name.partition(".")
+            module = f"{module}.{first}"
+        *package, last = module.split(".")
         for root in (self._root, *map(Path, sys.path)):
             folder = root.joinpath(*package)
             for path in (folder / last / "__init__.py", folder / f"{last}.py"):
@@ -236,10 +247,10 @@ class _Reader:
                     reader = _Reader(text, ast.parse(text), path)
                 except (OSError, SyntaxError, UnicodeDecodeError):
                     continue
-                node = reader.classes.get(place.name)
+                node = reader.classes.get(name)
                 if node is not None:
                     return reader, node
-                onward = reader.names.get(place.name)
+                onward = reader.names.get(name)
                 return None if onward is None else reader._elsewhere(onward)
         return None
 

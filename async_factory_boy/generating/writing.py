@@ -37,13 +37,12 @@ def new_file(drafting: Drafting, python: tuple[int, int]) -> str:
 
 def hidden_by(drafts: Iterable[Draft]) -> set[str]:
     """Return the names that factories use for fields."""
-    return {declaration.name for one in drafts for declaration in one.declarations}
+    return {declaration.name for one in drafts for declaration in one.body}
 
 
 def class_lines(draft: Draft, names: Names, refer: Refer) -> list[str]:
     """Return the lines of a factory."""
-    options = draft.base.options
-    meta = [f'{name} = "{value}"' for name, value in options.items()]
+    options = [f'{name} = "{value}"' for name, value in draft.base.options.items()]
     argument = model = _imported(draft.place, names)
     is_plain = draft.base is PLAIN
     of = None if is_plain else draft.base.factory._options_class.instance_class
@@ -52,19 +51,19 @@ def class_lines(draft: Draft, names: Names, refer: Refer) -> list[str]:
         place = Place("typing", "Any") if of is None else Place(draft.base.place.module, argument)
         argument = names.of(place)
     if is_plain or argument != model:
-        meta.insert(0, f"model = {model}")
+        options.insert(0, f"model = {model}")
     if is_plain:
         base = f"{names.of(Place('factory', ''))}.{draft.base.place.name}"
     else:
         base = names.of(draft.base.place)
-    renamed = [one for one in draft.declarations if one.name != one.field and one.source]
+    renamed = [one for one in draft.body if one.name != one.field and one.source]
     lines = laid_out(f"class {draft.name}", f"({base}[{argument}])", ":")
-    meta_lines = [line for one in meta for line in _assignment(one, 8)]
+    meta_lines = [line for one in options for line in _assignment(one, 8)]
     if renamed:
         pairs = ", ".join(f'"{one.name}": "{one.field}"' for one in renamed)
         variable = names.of(Place("typing", "ClassVar"))
         meta_lines += _assignment(f"rename: {variable}[dict[str, str]] = {{{pairs}}}", 8)
-    taken = [one for one in draft.declarations if one.is_taken]
+    taken = [one for one in draft.body if one.is_taken]
     for one in taken:
         meta_lines += comment(f"{TO_DECIDE}{one.decide}", indent=8)
     if taken:
@@ -75,14 +74,14 @@ def class_lines(draft: Draft, names: Names, refer: Refer) -> list[str]:
         lines += ["    class Meta:", *meta_lines]
     body = [
         line
-        for one in draft.declarations
+        for one in draft.body
         if not one.is_taken
         for line in declaration_lines(one, names, refer, indent=4)
     ]
     if meta_lines and body:
         lines.append("")
     lines += body
-    if not meta_lines and not any(one.source for one in draft.declarations):
+    if not meta_lines and not any(one.source for one in draft.body):
         lines += [*([""] if body else []), "    pass"]
     return lines
 
