@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from importlib.metadata import entry_points
@@ -13,6 +14,8 @@ import pytest
 import async_factory_boy
 from async_factory_boy.commands import COMMANDS, main
 from tests.cli.project import COMPANY, USER, Project
+
+PACKAGE = Path(async_factory_boy.__file__).parent
 
 FACTORY = """\
 from async_factory_boy.factory.sqlalchemy import AsyncSQLAlchemyModelFactory
@@ -29,13 +32,20 @@ def test_module_and_current_folder(project: Project) -> None:
     project.models(USER)
     done = subprocess.run(
         [sys.executable, "-m", "async_factory_boy", "generate", "models"],
-        env={**os.environ, "PYTHONPATH": str(Path(async_factory_boy.__file__).parent.parent)},
+        env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "class UserFactory(AsyncSQLAlchemyModelFactory[User]):" in done.stdout
+
+
+def test_main_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The main module ends with the status of the command."""
+    monkeypatch.setattr(sys, "argv", ["async_factory_boy", "explain", "nowhere"])
+    with pytest.raises(SystemExit, match="2"):
+        runpy.run_path(str(PACKAGE / "__main__.py"), run_name="__main__")
 
 
 def test_console_script(monkeypatch: pytest.MonkeyPatch, project: Project) -> None:

@@ -397,6 +397,50 @@ def test_adapter_of_the_project(project: Project) -> None:
     ]  # fmt: skip
 
 
+def test_adapter_with_a_factory(project: Project) -> None:
+    """An adapter that comes with a factory has that derived from, as its package exports it."""
+    project.write(
+        "shelves/__init__.py",
+        "from shelves.parts import ShelfFactory\n\n__all__ = ['ShelfFactory']\n",
+    )
+    project.write(
+        "shelves/parts.py",
+        "from typing import TypeVar\n"
+        "from async_factory_boy.adapters import Field, PersistenceAdapter, register\n"
+        "from async_factory_boy.factory import AsyncFactory, AsyncFactoryOptions\n\n"
+        "T = TypeVar('T')\n\n\n"
+        "class Shelf(PersistenceAdapter):\n"
+        "    @classmethod\n"
+        "    def handles(cls, model):\n"
+        "        return getattr(model, '__name__', '') == 'Author'\n\n"
+        "    def fields(self, model):\n"
+        "        return [Field(name='name', type=str, required=True)]\n\n"
+        "    async def save(self, instance):\n        return instance\n\n\n"
+        "class ShelfOptions(AsyncFactoryOptions):\n    adapter_class = Shelf\n\n\n"
+        "class ShelfFactory(AsyncFactory[T]):\n    _options_class = ShelfOptions\n\n\n"
+        "register('generated_shelves', Shelf)\n",
+    )
+    project.write("models.py", "import shelves\n\n\nclass Author:\n    pass\n")
+    text = project.generate("--adapter", "generated_shelves").out
+    assert "from shelves import ShelfFactory\n" in text
+    assert "class AuthorFactory(ShelfFactory[Author]):" in text
+
+
+def test_table_of_another_module(project: Project) -> None:
+    """A table that is referred to is imported from the module of the package that has it."""
+    project.write("app/__init__.py", "")
+    project.write("app/tables.py", TABLES)
+    project.write(
+        "app/users.py",
+        "import app.tables\nfrom sqlalchemy import Column, ForeignKey, Integer, Table\n\n"
+        'app_users = Table("app_user", app.tables.metadata,\n'
+        '    Column("id", Integer, primary_key=True),\n'
+        '    Column("company_id", ForeignKey("company.id"), nullable=False))\n',
+    )
+    text = project.run("generate", "app.users").out
+    assert "from app.tables import companies\nfrom app.users import app_users\n" in text
+
+
 def copied(example: str, project: Project) -> None:
     """Copy the models of an example."""
     for path in (EXAMPLES / example).glob("*.py"):
