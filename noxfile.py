@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nox
@@ -24,6 +27,18 @@ PYTEST = ("pytest", "-n", "auto", "--dist", "worksteal")
 # Many tests start Python anew, which compiles what it imports each time if it may not keep that.
 CACHED = {"PYTHONDONTWRITEBYTECODE": None}
 COMPILED = {"UV_COMPILE_BYTECODE": "1"}
+
+
+@contextmanager
+def in_memory() -> Iterator[dict[str, str]]:
+    """Give an environment whose temporary files are in memory, if there is room.
+
+    Nothing there is synced: most of the time of a small database goes into waiting for disks.
+    """
+    memory = Path("/dev/shm")
+    roomy = memory.is_dir() and shutil.disk_usage(memory).free > 4 * 2**30
+    with tempfile.TemporaryDirectory(prefix="afb-", dir=memory if roomy else None) as folder:
+        yield {"TMPDIR": folder}
 
 
 @nox.session
@@ -51,22 +66,24 @@ def coverage(session: nox.Session) -> None:
 def lowest(session: nox.Session) -> None:
     """Run the tests with the lowest versions that are allowed of each direct dependency."""
     session.install(*PROJECT, "--group", "test", "--resolution", "lowest-direct", env=COMPILED)
-    # That is Beanie 1.30, on Motor; the pages and the example are written for Beanie 2.
+    # That is Beanie 1.30, on Motor; these pages are written for Beanie 2.
     pages = [
         f"--deselect=tests/test_docs.py::test_page[docs/{page}.md]"
         for page in ("stores/beanie", "polyfactory", "pytest", "troubleshooting")
     ]
-    example = "--deselect=tests/test_examples.py::test_example[fastapi_beanie-MONGODB_URL]"
-    session.run(*PYTEST, *pages, example, *session.posargs, env=CACHED)
+    # Random cases are many where the newest versions are tested, and fewer here.
+    fewer = {"GRAPHS": "15", "FIDELITY": "15", **CACHED}
+    session.run(*PYTEST, "-m", "not versionless", *pages, *session.posargs, env=fewer)
 
 
 @nox.session
 def nightly(session: nox.Session) -> None:
-    """Compare with loops, with factory_boy and with Faker: 500 cases of each, and all values."""
+    """Compare with loops, with factory_boy and with Faker, and store random models: 500 of each."""
     session.install(*PROJECT, "--group", "test")
-    more = {"GRAPHS": "500", "FIDELITY": "500", "FAKER_LOCALES": "all", **CACHED}
+    more = {"GRAPHS": "500", "FIDELITY": "500", "MODELS": "500", "FAKER_LOCALES": "all", **CACHED}
     files = [
         "tests/test_equality.py", "tests/factory/test_fidelity.py", "tests/factory/test_faking.py",
+        "tests/auto/test_random_models.py", "tests/auto/test_random_documents.py",
     ]  # fmt: skip
     session.run(*PYTEST, *files, *session.posargs, env=more)
 
@@ -110,7 +127,8 @@ def adapters(session: nox.Session, folder: str) -> None:
     session.install("-e", ".", "-e", f"adapters/{folder}")
     session.chdir(f"adapters/{folder}")
     session.install("--group", "test")
-    session.run("pytest", *session.posargs)
+    with in_memory() as environment:
+        session.run("pytest", *session.posargs, env=environment)
 
 
 @nox.session

@@ -33,5 +33,24 @@ class Observer(Protocol):
         ...
 
 
+class LintObserver(Protocol):
+    """Is told what a strict lint has found besides failures."""
+
+    def linted(
+        self, rows: Sequence[tuple[str, str, str, list[str], list[int]]], notes: Sequence[str]
+    ) -> None:
+        """Note what objects of factories had.
+
+        Args:
+            rows: For each field what identifies its model, the names of the model and of the field,
+                the values that the field can have, and the places of those that were seen.
+            notes: What could not be checked.
+        """
+        ...
+
+
 observer: Observer | None = None
 """Who watches. Nobody does, unless somebody sets this."""
+
+lint_observer: LintObserver | None = None
+"""Who wants every lint to be strict, if it does not say otherwise."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from benchmarks.batch import batches, others, sizes
 from benchmarks.build import builds
@@ -22,6 +23,9 @@ from benchmarks.overhead import overhead
 from benchmarks.results import Results
 from benchmarks.stores.base import Store
 from tests.servers import Servers
+
+if TYPE_CHECKING:
+    from benchmarks.stores.sqlalchemy import SQLAlchemyStore
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,15 @@ class Run:
                 opened, sizes=self.scale.sizes, rounds=self.scale.rounds
             )
 
+    async def auto(self) -> None:
+        async with _store("postgresql").opened(self.servers) as opened:
+            from benchmarks.automatic import automatic
+
+            await self._note_server(opened)
+            self.results.comparisons += await automatic(
+                cast("SQLAlchemyStore", opened), size=self.scale.batch, rounds=self.scale.rounds
+            )
+
     async def memory(self) -> None:
         taken = await memory(self.servers, size=self.scale.memory)
         self.results.memory = taken.as_json()
@@ -133,6 +146,7 @@ BENCHMARKS: dict[str, Callable[[Run], Awaitable[None]]] = {
     "build": Run.build,
     **{f"others-{name}": partial(Run.others, store=name) for name in BATCH_STORES},
     "sizes": Run.sizes,
+    "auto": Run.auto,
     "memory": Run.memory,
 }
 

@@ -18,6 +18,7 @@ _TITLES = {
     "batch": "Batches, {store}",
     "others": "Batches in other ways, {store}",
     "build": "Batches that are built, {store}",
+    "auto": "Declarations taken from the model, {store}",
     "sizes": "Batches of several sizes, {store}",
 }
 

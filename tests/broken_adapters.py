@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from aiosqlite import Connection
 
+from async_factory_boy.adapters import Field
 from async_factory_boy.options import CallOption
 from tests.sound_adapter import Child, SoundAdapter
 
@@ -815,3 +816,31 @@ class TakesAllConnectionsForOne(SoundAdapter):
 class TakesEachCallForAConnection(SoundAdapter):
     def connection_key(self, model: type[Any]) -> Hashable:
         return object()
+
+
+# fields()
+
+
+@caught_by("test_fields")
+class TellsNames(SoundAdapter):
+    def fields(self, model: type[Any]) -> Any:
+        return [field.name for field in super().fields(model)]
+
+
+@caught_by("test_fields")
+class TellsANameTwice(SoundAdapter):
+    def fields(self, model: type[Any]) -> Sequence[Field]:
+        return [*super().fields(model), *super().fields(model)]
+
+
+@caught_by("test_automatic_declarations")
+class TellsWhatTheConstructorRefuses(SoundAdapter):
+    def fields(self, model: type[Any]) -> Sequence[Field]:
+        return [*super().fields(model), Field(name="weight", type=int, required=True)]
+
+
+@caught_by("test_automatic_declarations")
+class TellsNothingOfUniqueness(SoundAdapter):
+    def fields(self, model: type[Any]) -> Sequence[Field]:
+        name = Field(name="name", type=str, required=True, choices=("the same",))
+        return [name, *super().fields(model)[1:]]

@@ -15,6 +15,7 @@ from greenlet import getcurrent, greenlet
 from greenlet._greenlet import enable_optional_cleanup
 
 from async_factory_boy import bind
+from tests.forks import Forks
 from tests.servers import Servers
 from tests.stores.base import Store
 
@@ -65,6 +66,16 @@ def servers() -> Generator[Servers]:
         yield Servers(stack)
 
 
+@pytest.fixture(scope="session")
+def forks() -> Generator[Forks]:
+    """Runs Python in processes of their own, which need not import everything anew."""
+    if not hasattr(os, "fork"):
+        pytest.skip("there is no fork")
+    forks = Forks()
+    yield forks
+    forks.close()
+
+
 @pytest.fixture
 async def store(request: pytest.FixtureRequest, servers: Servers) -> AsyncGenerator[Store]:
     """An adapter on a backend, its options bound, with every sequence starting at 0."""
@@ -91,6 +102,7 @@ DOCUMENTED_SKIPS = re.compile(
     r"|the adapter is never told to commit"
     r"|writes nothing that hooks change"
     r"|no key is given by the caller"
+    r"|the adapter does not tell what the model is made of"
     r"|the factories of parents and of children have an adapter each"
     r"|a conflict ends a transaction of this store"
     r"|on SQLite a cancelled statement goes on, and the connection is lost"

@@ -17,7 +17,8 @@ import pytest
 from aiosqlite import Connection, connect
 
 from async_factory_boy import MissingOptionError, MultipleFoundError, OptionError
-from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.adapters import Field, PersistenceAdapter
+from async_factory_boy.adapters.fields import Relation
 from async_factory_boy.factory import AsyncFactory
 from async_factory_boy.options import CallOption
 from async_factory_boy.testing import AdapterConformance
@@ -70,6 +71,16 @@ class SoundAdapter(PersistenceAdapter[Any]):
 
     def check(self, model: type[Any]) -> None:
         self.connection()
+
+    def fields(self, model: type[Any]) -> Sequence[Field]:
+        key = Field(name="id", type=int, generated=True, has_default=True)
+        name = Field(
+            name="name", type=str, required=True,
+            unique=(frozenset({"name"}),) if model is Parent else (),
+        )  # fmt: skip
+        if model is Parent:
+            return [name, Field(name="size", type=int, required=True), key]
+        return [name, Field(name="parent", required=True, relation=Relation(target=Parent)), key]
 
     def connection(self) -> Connection:
         connection: Connection | None = getattr(self, self.option)

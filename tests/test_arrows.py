@@ -9,6 +9,8 @@ import pytest
 
 import async_factory_boy
 
+pytestmark = pytest.mark.versionless
+
 PACKAGE = Path(async_factory_boy.__file__).parent
 
 # What each part may import, besides itself.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 import os
 import re
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from async_factory_boy.testing import AdapterConformance
+from tests.forks import Forks
 
 pytestmark = pytest.mark.unmeasured
 
@@ -23,21 +23,25 @@ ENVIRONMENT = {
 }
 
 
-def run(folder: Path, example: str, *arguments: str) -> str:
-    """Run a file of tests by pytest, in a process of its own, and return what it printed."""
-    (folder / "test_example.py").write_text(example)
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rs"),
-            *("-c", os.devnull, "--rootdir", str(folder), "-W", "error", "--strict-markers"),
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(tmp_path: Path, forks: Forks) -> Run:
+    """Runs a file of tests by pytest, in a process of its own, and returns what it printed."""
+
+    def run(example: str, *arguments: str) -> str:
+        (tmp_path / "test_example.py").write_text(example)
+        done = forks.run(
+            *("-m", "pytest", "-p", "no:cacheprovider", "-rs"),
+            *("-c", os.devnull, "--rootdir", str(tmp_path), "-W", "error", "--strict-markers"),
             *(*arguments, "test_example.py"),
-        ],
-        cwd=folder,
-        env=os.environ | ENVIRONMENT,
-        capture_output=True,
-        text=True,
-    )
-    return done.stdout + done.stderr
+            cwd=tmp_path,
+            env=os.environ | ENVIRONMENT,
+        )
+        return done.stdout + done.stderr
+
+    return run
 
 
 @pytest.fixture
@@ -49,28 +53,27 @@ def example() -> str:
 
 
 @pytest.mark.parametrize("mode", ["auto", "strict"])
-def test_asyncio(tmp_path: Path, example: str, mode: str) -> None:
+def test_asyncio(run: Run, example: str, mode: str) -> None:
     """The example in the docstring is green in either mode of pytest-asyncio."""
-    printed = run(tmp_path, example, *ASYNCIO, "-o", f"asyncio_mode={mode}")
+    printed = run(example, *ASYNCIO, "-o", f"asyncio_mode={mode}")
     assert re.search(r"\d+ passed, \d+ skipped in", printed), printed
     assert "MemoryAdapter cannot look objects up: it does not implement find()" in printed
     assert "the store has no transactions: the fixture `rollback` is not given" in printed
 
 
-def test_anyio(tmp_path: Path, example: str) -> None:
+def test_anyio(run: Run, example: str) -> None:
     """A class with anyio's mark runs under its plugin, without pytest-asyncio."""
     marked = example.replace(
         "class TestMemoryAdapter(AdapterConformance):\n",
         "class TestMemoryAdapter(AdapterConformance):\n    pytestmark = pytest.mark.anyio\n\n",
     )
-    printed = run(tmp_path, marked, "-p", "anyio.pytest_plugin")
+    printed = run(marked, "-p", "anyio.pytest_plugin")
     assert re.search(r"\d+ passed, \d+ skipped in", printed), printed
 
 
-def test_missing_fixture(tmp_path: Path) -> None:
+def test_missing_fixture(run: Run) -> None:
     """A fixture that has to be given, and is not, is named by the error."""
     printed = run(
-        tmp_path,
         "from async_factory_boy.testing import AdapterConformance\n"
         "class TestNothing(AdapterConformance): pass\n",
         *ASYNCIO,
@@ -79,10 +82,10 @@ def test_missing_fixture(tmp_path: Path) -> None:
     assert "NotImplementedError: Override the fixture `parent`: return a factory." in printed
 
 
-def test_message(tmp_path: Path, example: str) -> None:
+def test_message(run: Run, example: str) -> None:
     """What is printed of a failure ends with the promise that was broken, and what to do."""
     broken = example.replace("        instance.id = len(self.memory_objects)\n", "")
-    printed = run(tmp_path, broken, *ASYNCIO, "-k", "test_save_sets_the_key")
+    printed = run(broken, *ASYNCIO, "-k", "test_save_sets_the_key")
     assert (
         "BrokenPromise: save() must set the key under which the object is stored. Ask the store "
         "for the key (lastrowid, RETURNING), and set it on the instance."
@@ -107,7 +110,7 @@ def test_message(tmp_path: Path, example: str) -> None:
     ],
     ids=["rows", "parent"],
 )
-def test_wrong_fixture(tmp_path: Path, example: str, old: str, new: str, message: str) -> None:
+def test_wrong_fixture(run: Run, example: str, old: str, new: str, message: str) -> None:
     """A fixture that is wrong is told apart from an adapter that is."""
     finding = (
         "class Finding(MemoryAdapter):\n    get_or_create = ('name',)\n"
@@ -115,6 +118,6 @@ def test_wrong_fixture(tmp_path: Path, example: str, old: str, new: str, message
     )
     changed = example.replace("@dataclass\nclass Company", f"{finding}@dataclass\nclass Company")
     assert old in changed
-    printed = run(tmp_path, changed.replace(old, new), *ASYNCIO, "-k", "test_save_keeps_the_values")
+    printed = run(changed.replace(old, new), *ASYNCIO, "-k", "test_save_keeps_the_values")
     assert message in printed, printed
     assert "BrokenPromise" not in printed

@@ -304,7 +304,7 @@ NAMESPACES = {
     "sqlite": stores.sqlite,
     "postgresql": stores.postgresql,
     "mariadb-aiomysql": stores.mariadb,
-    "mariadb-asyncmy": stores.MariaDBMapped.namespace,
+    "mariadb-asyncmy": stores.mariadb_asyncmy,
 }
 
 

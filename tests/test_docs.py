@@ -17,7 +17,6 @@ import inspect
 import os
 import re
 import shutil
-import subprocess
 import sysconfig
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from operator import attrgetter
@@ -38,6 +37,7 @@ from async_factory_boy.adapters.sqlalchemy import SQLAlchemyAdapter
 from async_factory_boy.factory import AsyncFactory
 from async_factory_boy.factory.sqlalchemy import AsyncSQLAlchemyModelFactory
 from async_factory_boy.options import CallOption
+from tests.forks import Forks
 from tests.servers import Servers
 
 ROOT = Path(__file__).parent.parent
@@ -114,7 +114,7 @@ def without_ours(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def run_page(markdown: str, folder: Path, environment: dict[str, str]) -> str | None:
+def run_page(markdown: str, folder: Path, environment: dict[str, str], forks: Forks) -> str | None:
     """Run pytest on the files of a page; return what is wrong, or ``None``."""
     files = page_files(markdown)
     for name, code in files.items():
@@ -126,19 +126,15 @@ def run_page(markdown: str, folder: Path, environment: dict[str, str]) -> str | 
     configured = {"pyproject.toml", "pytest.ini", "pytest.toml"} & files.keys()
     options = [] if configured else PYTEST_ASYNCIO
     report = folder / "report.xml"
-    done = subprocess.run(
-        [pytest_command, "--rootdir=.", "-p", "no:cacheprovider", "-W", "error", "-ra",
-         f"--junitxml={report}", *options],
+    done = forks.run(
+        *(pytest_command, "--rootdir=.", "-p", "no:cacheprovider", "-W", "error", "-ra"),
+        *(f"--junitxml={report}", *options),
         cwd=folder,
         env=without_ours(os.environ) | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
         timeout=300,
-        check=False,
-    )  # fmt: skip
+    )
     if done.returncode not in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
-        return done.stdout
+        return done.stdout + done.stderr
     tests = list(ElementTree.parse(report).iter("testcase"))
     if not tests:
         return f"the page has Python, but no test\n{done.stdout}"
@@ -164,13 +160,13 @@ PAGES = [
 
 @pytest.mark.unmeasured
 @pytest.mark.parametrize("page", PAGES)
-def test_page(page: str, tmp_path: Path, servers: Servers) -> None:
+def test_page(page: str, tmp_path: Path, servers: Servers, forks: Forks) -> None:
     """The files of the page are green, with warnings as errors."""
     markdown = (ROOT / page).read_text()
     environment = {
         variable: server(servers) for variable, server in SERVERS.items() if variable in markdown
     }
-    problem = run_page(markdown, tmp_path, environment)
+    problem = run_page(markdown, tmp_path, environment, forks)
     assert problem is None, problem
 
 
@@ -180,6 +176,7 @@ def test_readme_is_a_page() -> None:
 
 
 @pytest.mark.unmeasured
+@pytest.mark.versionless
 @pytest.mark.parametrize(
     ("markdown", "expected"),
     [
@@ -208,9 +205,9 @@ def test_readme_is_a_page() -> None:
     ],
     ids=["green", "red", "no-test", "skipped", "warning", "async", "configured"],
 )
-def test_run_page(markdown: str, expected: str | None, tmp_path: Path) -> None:
+def test_run_page(markdown: str, expected: str | None, tmp_path: Path, forks: Forks) -> None:
     """A page fails for a red test, a warning, a skipped test, and for want of a test."""
-    problem = run_page(markdown, tmp_path, {})
+    problem = run_page(markdown, tmp_path, {}, forks)
     assert problem is None if expected is None else expected in (problem or "")
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import DOCUMENTED_SKIPS
+from tests.forks import Forks
 from tests.servers import Servers
 from tests.test_docs import without_ours
 
@@ -37,24 +36,22 @@ def cases() -> list[object]:
 
 
 @pytest.mark.unmeasured
+@pytest.mark.versionless  # an example says in its requirements.txt what it needs
 @pytest.mark.parametrize(("folder", "variable"), cases())
-def test_example(folder: Path, variable: str | None, servers: Servers, tmp_path: Path) -> None:
+def test_example(
+    folder: Path, variable: str | None, servers: Servers, tmp_path: Path, forks: Forks
+) -> None:
     """The tests of the example pass, with warnings as errors, and no server is lacking."""
     # Copied, so that nothing is written into the checkout.
     copy = tmp_path / folder.name
     shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("__pycache__", ".pytest_cache"))
     environment = {} if variable is None else {variable: SERVERS[variable](servers)}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--rootdir=.", "-c", "pytest.ini", "-q", "-ra"],
+    done = forks.run(
+        *("-m", "pytest", "--rootdir=.", "-c", "pytest.ini", "-q", "-ra"),
         cwd=copy,
         env=without_ours(os.environ) | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=120,
-        check=False,
     )
-    assert done.returncode == 0, done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
     assert " passed" in done.stdout
     skipped = [line for line in done.stdout.splitlines() if line.startswith("SKIPPED")]
     assert all(DOCUMENTED_SKIPS.search(line) for line in skipped)

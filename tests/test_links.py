@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import pytest
 from markdown_it import MarkdownIt
 
-pytestmark = pytest.mark.unmeasured
+pytestmark = [pytest.mark.unmeasured, pytest.mark.versionless]
 
 ROOT = Path(__file__).parent.parent
 OURS = "https://github.com/kuzxnia/async_factory_boy/blob/main/"

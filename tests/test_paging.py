@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from async_factory_boy.adapters.paging import paged
 
+pytestmark = pytest.mark.versionless
+
 
 @pytest.mark.parametrize("most", [-1, 0, 1, 2, 5, 6])
 def test_pages_by_number(most: int) -> None:

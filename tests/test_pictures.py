@@ -7,6 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+pytestmark = pytest.mark.versionless
+
 DOCS = Path(__file__).parent.parent / "docs"
 PICTURES = sorted((DOCS / "_static").glob("*.svg"))
 NAMESPACE = {"svg": "http://www.w3.org/2000/svg"}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -12,9 +10,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from tests.forks import Forks
 from tests.servers import Servers
 
-pytestmark = pytest.mark.unmeasured
+pytestmark = [pytest.mark.unmeasured, pytest.mark.versionless]
 
 SCRIPT = Path(__file__).parent.parent / "examples" / "quickstart.py"
 
@@ -28,16 +27,10 @@ TABLES = [
 CUSTOMERS = [f"{name}@example.org" for name in ("ada", *(f"customer{n}" for n in (0, 2, 3, 4)))]
 
 
-async def quickstart(*arguments: str, cwd: Path) -> str:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "error", str(SCRIPT), *arguments),
-        cwd=cwd,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, err = await process.communicate()
-    assert (process.returncode, err.decode()) == (0, "")
-    return out.decode()
+def quickstart(forks: Forks, *arguments: str, cwd: Path) -> str:
+    done = forks.run("-W", "error", SCRIPT, *arguments, cwd=cwd)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
 
 
 async def query(url: str, *statements: str) -> list[list[tuple[Any, ...]]]:
@@ -66,10 +59,10 @@ async def url(
     await query(url, *(f"DROP TABLE IF EXISTS {table}" for table in TABLES))
 
 
-async def test_twice(url: str, tmp_path: Path) -> None:
+async def test_twice(url: str, tmp_path: Path, forks: Forks) -> None:
     """Each run adds five orders; the second finds the customers and products of the first."""
     for run in (1, 2):
-        printed = await quickstart("--url", url, cwd=tmp_path)
+        printed = quickstart(forks, "--url", url, cwd=tmp_path)
         customers, products, orders, lines = await query(
             url,
             "SELECT email FROM quickstart_customer ORDER BY email",
@@ -95,9 +88,9 @@ async def test_twice(url: str, tmp_path: Path) -> None:
         assert f"{5 * run} rows in quickstart_order\n" in printed
 
 
-async def test_default(tmp_path: Path) -> None:
+async def test_default(tmp_path: Path, forks: Forks) -> None:
     """Without --url the rows go to a file in the current folder, and the output says so."""
-    printed = await quickstart(cwd=tmp_path)
+    printed = quickstart(forks, cwd=tmp_path)
     file = tmp_path / "quickstart.sqlite"
     assert f"The rows are in the file {file.resolve()}.\n" in printed
     assert await query(f"sqlite+aiosqlite:///{file}", "SELECT count(*) FROM quickstart_order") == [
@@ -105,7 +98,7 @@ async def test_default(tmp_path: Path) -> None:
     ]
 
 
-async def test_in_memory(tmp_path: Path) -> None:
+def test_in_memory(tmp_path: Path, forks: Forks) -> None:
     """With a database in memory, the output says that nothing remains."""
-    printed = await quickstart("--url", "sqlite+aiosqlite://", cwd=tmp_path)
+    printed = quickstart(forks, "--url", "sqlite+aiosqlite://", cwd=tmp_path)
     assert printed.endswith("The rows were in memory, and are gone.\n")

@@ -15,7 +15,7 @@ from typing_extensions import assert_type
 
 from async_factory_boy import LintError, bind, lint
 from async_factory_boy.factory import AsyncFactory
-from async_factory_boy.linting import LintCase, LintFailure, lint_cases
+from async_factory_boy.linting import LintCase, LintFailure, LintReport, lint_cases
 from typing_tests.models import (
     EventFactory,
     UserFactory,
@@ -60,10 +60,11 @@ def mistakes(maker: async_sessionmaker[AsyncSession], sync: Session) -> None:
 
 async def linted(factories: ModuleType) -> None:
     assert_type(lint_cases(factories), list[LintCase])
-    assert_type(await lint(factories), None)
+    assert_type(await lint(factories), LintReport | None)
+    assert_type(await lint(factories, strict=True), LintReport)
     await lint(UserFactory, traits=False, strategy="build")
     await lint([UserFactory, EventFactory, factories], rollback=False, sqlalchemy_session=session())
-    await lint([UserFactory], strategy="stub")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await lint([UserFactory], strategy="stub")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     await lint(["UserFactory"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
 
 

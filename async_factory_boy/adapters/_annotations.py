@@ -419,6 +419,16 @@ def _unfound(model: Any, field: str, missing: str) -> AdapterError:
     )
 
 
+def part_fields(kind: Any) -> Sequence[Field]:
+    """Return the fields of what is stored within an object: of any class with fields of its own.
+
+    It is no object of a store, so no adapter is asked.
+    """
+    if dataclasses.is_dataclass(kind):
+        return dataclass_fields(kind)
+    return typed_dict_fields(kind) if hasattr(kind, "__required_keys__") else pydantic_fields(kind)
+
+
 def is_nested_model(kind: Any) -> bool:
     """Tell whether a class has fields of its own: a pydantic model, a dataclass, a TypedDict."""
     if not isinstance(kind, type) or issubclass(kind, enum.Enum):

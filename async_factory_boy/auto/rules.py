@@ -53,22 +53,24 @@ def rule(for_: Any, declaration_or_function: Any = None) -> Any:
     """Say what is declared for fields, in place of what would be chosen.
 
     ```python
-    rule(Money, factory.LazyFunction(lambda: Money(5, "EUR")))
-    rule("*_iban", factory.Faker("iban"))
-    rule((User, "email"), factory.Sequence(lambda n: f"{n}@example.org"))
+    with rules_kept():
+        rule("*_iban", factory.Faker("iban"))
+        rule((User, "email"), factory.Sequence(lambda n: f"{n}@example.org"))
 
-
-    @rule(Code)
-    def code(field):
-        return factory.Faker("pystr", max_chars=field.max_length)
+        @rule(bytes)
+        def picture(field):
+            return factory.LazyFunction(lambda: b"PNG"[: field.max_length])
     ```
+
+    A rule for a field itself has it filled though it has a default, or takes None: as a declaration
+    in each factory of the model would. Rules for names and types are for what is filled anyway.
 
     Args:
         for_: One of a type, which stands for those derived from it as well, and may be the store's
-            own, as a ``TypeDecorator`` is; a name, or a pattern of names, ``"*_slug"``; a model and
-            the name of its field, ``(User, "email")``, or the field as ORMs have it,
-            ``User.email``: what has a model in ``class_``, ``table`` or ``field.model``, and a
-            name beside it.
+            own, as a ``TypeDecorator`` is, or a class of fields; a name, or a pattern of names,
+            ``"*_slug"``; a model and the name of its field, ``(User, "email")``, or the field as
+            ORMs have it, ``User.email``: what has a model in ``class_``, ``table`` or
+            ``field.model``, and a name beside it.
         declaration_or_function: The declaration; or a function, which is called with the `Field`
             and returns one. If not given, a function is decorated.
     """
@@ -184,6 +186,7 @@ def choose(field: Field, model: Any, *, unique: bool | None = None) -> Choice:
     of_user = ruled(field, model)
     if of_user is not None:
         return of_user
+    types.refuse_contradictions(field, model)
     found = types.by_members(field, model, unique)
     if found is None and (field.pattern is not None or has_validators(field)):
         found = types.by_annotation(field, model, unique)
@@ -199,10 +202,10 @@ def choose(field: Field, model: Any, *, unique: bool | None = None) -> Choice:
 
 def ruled(field: Field, model: Any) -> Choice | None:
     """Return what a rule of the user's says for a field, if there is one."""
-    for owner in getattr(model, "__mro__", (model,)):
-        for (of, name), value in _by_field.items():
-            if name == field.name and of is owner:
-                return _of_user(f"your rule for {name_of(of)}.{name}", (of, name), value, field)
+    alone = _of_field(field, model)
+    if alone is not None:
+        for_, value = alone
+        return _of_user(f"your rule for {name_of(for_[0])}.{for_[1]}", for_, value, field)
     for pattern, value in reversed(_by_name.items()):
         if fnmatchcase(field.name, pattern):
             words = f"your rule for the name {pattern}"
@@ -212,6 +215,19 @@ def ruled(field: Field, model: Any) -> Choice | None:
         for base in getattr(kind, "__mro__", (kind,)):
             if _is_known(base):
                 return _of_user(f"your rule for {_shown(base)}", base, _by_type[base], field)
+    return None
+
+
+def ruled_alone(field: Field, model: Any) -> bool:
+    """Tell whether there is a rule of the user's for this very field, and not only for its kind."""
+    return _of_field(field, model) is not None
+
+
+def _of_field(field: Field, model: Any) -> tuple[tuple[Any, str], Any] | None:
+    for owner in getattr(model, "__mro__", (model,)):
+        for (of, name), value in _by_field.items():
+            if name == field.name and of is owner:
+                return (of, name), value
     return None
 
 
@@ -255,7 +271,7 @@ class Checked(BaseDeclaration):
 
     def evaluate(self, instance: Any, step: Any, extra: dict[str, Any]) -> Any:
         value: Any = self.declaration.evaluate_pre(instance=instance, step=step, overrides=extra)
-        problem = self._problem(value)
+        problem = self._misfit(value)
         if problem:
             field, model = self.field, name_of(self.model)
             raise ConfigurationError(
@@ -266,7 +282,7 @@ class Checked(BaseDeclaration):
             )  # fmt: skip
         return value
 
-    def _problem(self, value: Any) -> str:
+    def _misfit(self, value: Any) -> str:
         field, kind = self.field, type(value)
         if value is None and field.nullable:
             return ""
@@ -276,8 +292,8 @@ class Checked(BaseDeclaration):
             if kind is bool or kind is datetime:  # which are an int and a date as well
                 fits = wanted is kind
             if not fits and value not in field.choices:
-                return f"takes {wanted.__name__}, and was given {value!r}"
+                return f"takes {wanted.__name__}, and was given {kind.__name__}"
         longest = field.max_length
         if longest is not None and isinstance(value, Sized) and len(value) > longest:
-            return f"is at most {longest} long, and was given {value!r}"
+            return f"is at most {longest} long, and was given a value of {len(value)}"
         return ""

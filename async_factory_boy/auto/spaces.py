@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from enum import EnumMeta
+from enum import Enum, EnumMeta
 from fractions import Fraction
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -19,6 +19,7 @@ __all__ = [
     "LARGE",
     "Range",
     "Space",
+    "allowed_of",
     "base36",
     "literal",
     "maker",
@@ -26,7 +27,6 @@ __all__ = [
     "moment_space",
     "moments",
     "multiple_source",
-    "number_imports",
     "number_space",
     "numbers",
     "quoted",
@@ -170,13 +170,27 @@ def _scale(number: Fraction) -> int:
     return scale
 
 
+# How many steps a column of single precision tells apart, between 0 and any number.
+_SINGLE = 2**23
+
+
+def _is_single(field: Field) -> bool:
+    """Return whether floats are stored with fewer digits than they have."""
+    return field.type is float and field.scale is None and field.precision is not None
+
+
 def _units(field: Field, unique: bool) -> list[Fraction]:
     """Return the units that values may be multiples of, the preferred first."""
     if field.type is int:
         units = [Fraction(1)]
     elif field.type is float:
-        # A column of single precision tells 16 million whole numbers apart.
         units = [Fraction(1, 10**digits) for digits in ((0, 2, 4, 8) if unique else (2, 4, 8))]
+        if unique and _is_single(field):
+            given = [one for one in (field.ge, field.gt, field.le, field.lt) if _finite(one)]
+            greatest = max([Fraction(1), *(abs(exact(one)) for one in given)])
+            finest = greatest / _SINGLE
+            units = [Fraction(1), *(Fraction(1, 10**digits) for digits in (2, 4, 6))]
+            units = [unit for unit in units if unit >= finest] or [Fraction(1)]
     elif field.scale is not None:
         units = [Fraction(1, 10**field.scale)]
     elif field.precision is not None:
@@ -202,7 +216,7 @@ def numbers(field: Field, low: Any = 0, high: Any = 100, *, unique: bool = False
     """
     found = None
     for unit in _units(field, unique):
-        if field.precision is not None:
+        if field.precision is not None and not _is_single(field):
             digits = _scale(unit) if field.scale is None else field.scale
             limit = Fraction(10**field.precision - 1, 10**digits)
         else:
@@ -461,11 +475,33 @@ SPACES: dict[type, Callable[[Field], Space | None]] = {
 
 def space_of(field: Field) -> Space | None:
     """Return the space of a field whose type has one."""
-    allowed = field.choices or members(field.type)
+    allowed = allowed_of(field)
     if allowed:
         return Space(len(allowed), allowed.__getitem__, (0, len(allowed) - 1))
     of_type = SPACES.get(field.type) if isinstance(field.type, type) else None
     return of_type(field) if of_type is not None else None
+
+
+def allowed_of(field: Field) -> tuple[Any, ...]:
+    """Return the values that a field lists, without those that its own limits refuse; or members.
+
+    Limits and choices may come from different places: a column's length, and a check of it.
+    """
+    if not field.choices:
+        return members(field.type)
+    return tuple(one for one in field.choices if _is_within(one, field))
+
+
+def _is_within(value: Any, field: Field) -> bool:
+    least, most = field.min_length, field.max_length
+    if isinstance(value, str | bytes) and not isinstance(value, Enum):
+        return (least or 0) <= len(value) and (most is None or len(value) <= most)
+    return (
+        (field.ge is None or value >= field.ge)
+        and (field.gt is None or value > field.gt)
+        and (field.le is None or value <= field.le)
+        and (field.lt is None or value < field.lt)
+    )
 
 
 def members(kind: Any) -> tuple[Any, ...]:

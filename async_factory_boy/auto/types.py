@@ -29,6 +29,7 @@ __all__ = [
     "by_type",
     "is_nested",
     "limits",
+    "refuse_contradictions",
 ]
 
 # Words.
@@ -106,20 +107,28 @@ def _nothing(field: Field, model: Any) -> Exception:
     return needs_rule(field, model, problem)
 
 
+def refuse_contradictions(field: Field, model: Any) -> None:
+    """Raise an error for a field whose lengths allow no value."""
+    if field.max_length is not None and (field.min_length or 0) > field.max_length:
+        raise _nothing(field, model)
+
+
 # Choices and enums.
 
 
 def by_members(field: Field, model: Any, unique: bool) -> Choice | None:
     """Choose from the values that are allowed, if these are named: each in its turn."""
     kind = field.type
-    members = spaces.members(kind)
-    if isinstance(kind, type) and issubclass(kind, Enum) and not (members or field.choices):
+    allowed = spaces.allowed_of(field)
+    if isinstance(kind, type) and issubclass(kind, Enum) and not (allowed or field.choices):
         raise needs_rule(field, model, f"has no value: {kind.__name__} has no members.")
-    allowed = field.choices or members
     if not allowed:
+        if field.choices:
+            listed = ", ".join(map(repr, field.choices))
+            raise needs_rule(field, model, f"has no value: none of {listed} is {limits(field)}.")
         return None
     rule = "by choices" if field.choices else f"by enum: {kind.__name__}"
-    source, needed = _listed(field.choices) if field.choices else _named(kind)
+    source, needed = _listed(allowed) if field.choices else _named(kind)
     if unique:
         space = Space(len(allowed), allowed.__getitem__, (0, len(allowed) - 1))
         one_of = Unique(field, model, space, f"one of {len(allowed):,} values")
@@ -256,6 +265,8 @@ def _by_text(field: Field, model: Any, unique: bool, name: str) -> Choice | None
 def _numbered_text(
     before: str, after: str, write: Callable[[int], str], pad: int
 ) -> Callable[[int], str]:
+    if not pad:
+        return lambda number: f"{before}{write(number)}{after}"
     return lambda number: f"{before}{write(number).zfill(pad)}{after}"
 
 

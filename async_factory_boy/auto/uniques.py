@@ -7,7 +7,9 @@ does so, before each test, where the sequences of factories begin anew as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
+from contextlib import contextmanager
+from datetime import date, datetime, time
 from math import isqrt
 from threading import Lock
 from typing import Any, cast
@@ -17,7 +19,7 @@ from async_factory_boy.adapters.fields import NO_DEFAULT, Field
 from async_factory_boy.auto.chosen import needs_rule
 from async_factory_boy.auto.spaces import LARGE, Space
 
-__all__ = ["Distinct", "Unique", "begin_anew", "carriers"]
+__all__ = ["Distinct", "Unique", "begin_anew", "carriers", "counted_apart"]
 
 _Key = tuple[Hashable, str, bool]
 """A model, a field of it, and whether it is for objects that several tests use."""
@@ -40,6 +42,26 @@ def begin_anew() -> None:
                 del table[key]
 
 
+@contextmanager
+def counted_apart() -> Generator[None]:
+    """Count from 0 in the ``with`` block, and go on from where it began after it.
+
+    For objects that are not stored: of a small space, they would take the values that others need.
+    """
+    with _lock:
+        counts, given = dict(_counts), dict(_given)
+        _counts.clear()
+        _given.clear()
+    try:
+        yield
+    finally:
+        with _lock:
+            _counts.clear()
+            _counts.update(counts)
+            _given.clear()
+            _given.update(given)
+
+
 def owner_of(model: Any, name: str) -> Hashable:
     """Return what shares the values of a field: the model, or the base that it has the field from.
 
@@ -60,6 +82,9 @@ def _annotated(base: type) -> Mapping[str, Any]:
         return base.__annotations__
     except (AttributeError, NameError):  # NameError: of a class that is only imported for types
         return {}
+
+
+_MOMENTS = (date, datetime, time)
 
 
 class _Counted:
@@ -89,32 +114,54 @@ class Unique(_Counted):
 
     def __init__(self, field: Field, model: Any, space: Space, limits: str = "") -> None:
         super().__init__(field, model)
-        self._space, self._limits = space, limits
+        self._size, self._at, self._limits = space.size, space.at, limits
 
     def __call__(self) -> Any:
-        key, _ = self._keys()
+        key = self._of_shared if sequences.offset else self._of_test
         with _lock:
             number = _counts.get(key, 0)
             _counts[key] = number + 1
-        size, at = self._space[:2]
+        size = self._size
         if size < LARGE:
-            return at(self._place(number, size))
+            return self._at(self._place(number, size))
         place = sequences.actual(number)
         if place >= size:
             raise needs_rule(self._field, self._model, self._exhausted(size, number))
-        return at(place)
+        return self._at(place)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether a test may use up all values that there are."""
+        return self._size < LARGE
+
+    @property
+    def shared_by(self) -> Hashable:
+        """What is equal for all that give values of the same field."""
+        return self._of_test
+
+    def refuse_beyond(self, count: int) -> None:
+        """Raise the error of one that is exhausted, if fewer values than so many are left."""
+        share, given = self._share()[2], sum(_counts.get(key, 0) for key in self._keys())
+        if given + count > share:
+            raise needs_rule(self._field, self._model, self._exhausted(self._size, share))
+
+    def _share(self) -> tuple[int, int, int]:
+        """Return which part of a limited space this process has, of how many, and its size.
+
+        Each process that shares the database has a part of the space: of few parts, so that each
+        has many values, and of more than there are workers, as a rule.
+        """
+        size, worker, parts = self._size, sequences.worker or 0, 1
+        if sequences.worker is not None:
+            parts = min(97, isqrt(size))
+        return worker, parts, len(range(worker, size, parts)) if worker < parts else 0
 
     def _place(self, number: int, size: int) -> int:
         """Return the place of a value in a space that may be exhausted.
 
-        Each process that shares the database has a part of the space: of few parts, so that each
-        has many values, and of more than there are workers, as a rule. Objects that several tests
-        use have their values from the end of that part.
+        Objects that several tests use have their values from the end of the process's part.
         """
-        worker, parts = sequences.worker or 0, 1
-        if sequences.worker is not None:
-            parts = min(97, isqrt(size))
-        share = len(range(worker, size, parts)) if worker < parts else 0
+        worker, parts, share = self._share()
         if number + _counts.get(self._keys()[1], 0) >= share:
             raise needs_rule(self._field, self._model, self._exhausted(size, share))
         return worker + parts * (share - 1 - number if sequences.offset else number)
@@ -185,8 +232,9 @@ def carriers(
             is_reference = one.relation is not None or one.key_of is not None
             return is_reference or frozenset({one.name}) in one.unique
         if one.has_default and one.default is NO_DEFAULT:
-            # Only the store knows it. What is unique alone has no constant there.
-            return frozenset({one.name}) in one.unique
+            # Only the store knows it. What is unique alone has no constant there; but a moment may
+            # be that of all objects of a transaction, or of a day.
+            return frozenset({one.name}) in one.unique and one.type not in _MOMENTS
         return nulls_differ and one.nullable and not one.has_default
 
     found: set[str] = set()

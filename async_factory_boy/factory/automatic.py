@@ -7,7 +7,9 @@ factory for the related model, which is made where there is none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import count
 from operator import itemgetter
 from typing import Any, NamedTuple, cast
@@ -17,11 +19,12 @@ from factory import declarations
 from factory.helpers import make_factory
 
 from async_factory_boy.adapters import Field
+from async_factory_boy.adapters._annotations import part_fields
 from async_factory_boy.adapters.configuration import check_names
 from async_factory_boy.auto import Choice, Nested, choose, drawing
 from async_factory_boy.auto.chosen import name_of
-from async_factory_boy.auto.rules import on_change, ruled
-from async_factory_boy.auto.uniques import carriers
+from async_factory_boy.auto.rules import on_change, ruled, ruled_alone
+from async_factory_boy.auto.uniques import Unique, carriers
 from async_factory_boy.exceptions import ConfigurationError, shown
 from async_factory_boy.factory import upstream
 from async_factory_boy.factory.faking import value_of
@@ -53,6 +56,14 @@ class Chosen(NamedTuple):
     rows: Sequence[Row]
 
 
+class Limited(NamedTuple):
+    """A field of an object, or of a part of it, that may run out of values."""
+
+    unique: Unique
+    given_by: frozenset[str]
+    """The names with which none of them is drawn, as keywords of a call."""
+
+
 class KeyOf(declarations.SubFactory):
     """Builds a related object, and evaluates to its key.
 
@@ -80,6 +91,12 @@ _numbers = count()
 _made: WeakValueDictionary[tuple[Any, ...], Any] = WeakValueDictionary()
 
 _chosen: WeakKeyDictionary[Any, Chosen] = WeakKeyDictionary()
+_limited: WeakKeyDictionary[Any, Sequence[Limited]] = WeakKeyDictionary()
+
+
+def _forget() -> None:
+    _chosen.clear()
+    _limited.clear()
 
 
 def checked(option: Any, *, owner: str) -> Option:
@@ -108,7 +125,7 @@ def note_factory(factory: Any) -> None:
     meta = factory._meta
     if meta.model is not None and not meta.abstract and factory.__module__ != upstream.__name__:
         _defined[factory] = next(_numbers)
-        _chosen.clear()  # a relation may be to its model
+        _forget()  # a relation may be to its model
 
 
 def _defined_for(model: Any, factory: Any) -> list[Any]:
@@ -131,7 +148,7 @@ def _defined_for(model: Any, factory: Any) -> list[Any]:
     return list(found.values())
 
 
-on_change(_chosen.clear)
+on_change(_forget)
 
 # What is cut to fit is drawn as fast as what is not.
 drawing.use(value_of)
@@ -170,7 +187,9 @@ def meta_of_new(base: Any, model: Any, **options: Any) -> Any:
 
 
 def choices(
-    meta: Any, related: Callable[[Field], Choice], declared: Iterable[str] = ()
+    meta: Any,
+    related: Callable[[Field, Callable[[Any], Mapping[str, str]]], Choice],
+    declared: Iterable[str] = (),
 ) -> Iterator[tuple[Field, Choice | ConfigurationError]]:
     """Yield what would be taken from the model for a factory that is yet to be written.
 
@@ -179,7 +198,9 @@ def choices(
 
     Args:
         meta: The ``_meta`` of a factory without declarations.
-        related: Returns what is chosen for a relation.
+        related: Returns what is chosen for a relation. It is also given what returns, for the
+            ``_meta`` of the factory of the related model, which of its declarations have to be
+            the same as those of this one, and where these are.
         declared: The fields that it will declare anyway.
 
     Yields:
@@ -187,10 +208,14 @@ def choices(
         there is no rule.
     """
     choosing = _Choosing(meta, (), declared)
+
+    def with_shared(field: Field) -> Choice:
+        return related(field, partial(choosing.shared, field))
+
     for field, left_out, differs in choosing.decided():
         if not left_out:
             try:
-                found = choosing.choice(field, differs, related)
+                found = choosing.choice(field, differs, with_shared)
             except ConfigurationError as error:
                 yield field, error
             else:
@@ -212,6 +237,52 @@ def choices_within(meta: Any, model: Any) -> Iterator[tuple[Field, Choice | Conf
                 yield field, error
             else:
                 yield field, found
+
+
+def refuse_too_many(meta: Any, size: int, given: Iterable[str]) -> None:
+    """Raise the error of a field that has no value left, before objects are made without it.
+
+    Each such error is raised when the values are drawn, too: but some objects may be stored then.
+
+    Args:
+        meta: The ``_meta`` of a factory.
+        size: How many objects are to be made.
+        given: The keywords of the call.
+    """
+    if meta.auto_declarations is False:
+        return
+    limited = _limited.get(meta)
+    if limited is None:
+        limited = _limited[meta] = tuple(_limited_of(meta, ()))
+    if not limited:
+        return
+    asked: dict[Hashable, int] = {}
+    for unique, given_by in limited:
+        if given_by.isdisjoint(given):
+            asked[unique.shared_by] = asked.get(unique.shared_by, 0) + size
+            unique.refuse_beyond(asked[unique.shared_by])
+
+
+def _limited_of(meta: Any, above: tuple[Any, ...]) -> Iterator[Limited]:
+    """Yield the fields that may run out of values, where nothing but what is chosen fills them."""
+    if meta in above or meta.adapter_for_storing().get_or_create:
+        return
+    declared = meta.pre_declarations.as_dict().keys()  # by traits, too, and for parts
+    keys = meta.relations()
+    for name, declaration in chosen(meta).by_name.items():
+        found: list[Limited] = []
+        if isinstance(declaration, declarations.LazyFunction):
+            function = declaration.function
+            if isinstance(function, Unique) and function.is_limited:
+                found.append(Limited(function, frozenset({name})))
+        elif isinstance(declaration, declarations.SubFactory):
+            below = declaration.get_factory()._meta
+            if getattr(below, "auto_declarations", False) is not False:
+                own = {name, *keys.get(name, ())}
+                for unique, given_by in _limited_of(below, (*above, meta)):
+                    inner = {f"{name}__{one}" for one in given_by}
+                    found.append(Limited(unique, frozenset(own | inner)))
+        yield from (one for one in found if one.given_by.isdisjoint(declared))
 
 
 def _refuse_cycle(meta: Any, path: Sequence[tuple[Any, str]]) -> None:
@@ -255,6 +326,9 @@ class _Choosing:
         self.declared = {renamed.get(name, name) for name in declared}.union(also_declared)
         self.spelt = {new: old for old, new in renamed.items()}
         """How declarations name what has another name in the model."""
+        self.left_out = {name: self._left_out(one) for name, one in self.fields.items()}
+        """For each field, why nothing is chosen for it; empty where something is."""
+        self.filled = {name for name, reason in self.left_out.items() if not reason}
 
     def run(self) -> Chosen:
         if isinstance(self.option, tuple):
@@ -283,13 +357,12 @@ class _Choosing:
 
     def decided(self) -> Iterator[tuple[Field, str, bool]]:
         """Yield each field, why it is left out, and whether its value has to differ from others."""
-        left_out = {name: self._left_out(one) for name, one in self.fields.items()}
-        filled = {name for name, reason in left_out.items() if not reason}
+        filled = self.filled
         # As a rule that is given a value, so is one whose value has to differ from that of others.
         differing = carriers(self.fields.values(), filled | self.declared) - self.declared
         for name, field in self.fields.items():
             differs = name in differing
-            yield field, "" if differs else left_out[name], differs
+            yield field, "" if differs else self.left_out[name], differs
 
     def choice(self, field: Field, differs: bool, related: Callable[[Field], Choice]) -> Choice:
         """Return what is chosen for a field that is not left out."""
@@ -308,6 +381,8 @@ class _Choosing:
             return "" if name in option else "not in Meta.auto_declarations"
         if field.key_of is not None:
             return f"the key of {field.key_of}"
+        if ruled_alone(field, self.model):
+            return ""
         if field.generated:
             return "made by the store"
         if relation is not None:
@@ -333,7 +408,7 @@ class _Choosing:
     def _nested(self, nested: Nested) -> Any:
         """Return what declares objects that are stored within the object."""
         own: dict[str, Any] = {}
-        for field in self.meta.fields(nested.model):
+        for field in part_fields(nested.model):
             if field.required:
                 choice = choose(field, nested.model)
                 if isinstance(choice.declaration, Nested):
@@ -359,9 +434,67 @@ class _Choosing:
             chosen(found._meta, (*self.path, here))
         name = found.__name__
         if relation.attribute is not None:
+            self._refuse_several(field, name)
             source = f'KeyOf({name}, "{relation.attribute}")'
             return Choice(KeyOf(found, relation.attribute), rule, source)
-        return Choice(declarations.SubFactory(found), rule, f"factory.SubFactory({name})")
+        shared = self.shared(field, found._meta)
+        source = "".join(f', {key}=factory.SelfAttribute("{path}")' for key, path in shared.items())
+        attributes = {key: declarations.SelfAttribute(path) for key, path in shared.items()}
+        return Choice(
+            declarations.SubFactory(found, **attributes), rule,
+            f"factory.SubFactory({name}{source})",
+        )  # fmt: skip
+
+    def _refuse_several(self, field: Field, factory: str) -> None:
+        """Raise ConfigurationError for one of several keys: each would be of another object."""
+        relation = field.relation
+        assert relation is not None
+        if len(relation.keys) < 2:
+            return
+        target = name_of(relation.target)
+        keys = " and ".join(sorted(relation.keys))
+        values = ", ".join(
+            f'{key} = factory.SelfAttribute("related.{attribute}")'
+            for key, attribute in sorted(relation.keys.items())
+        )
+        raise ConfigurationError(
+            field.name,
+            f"refers to {target} by {keys} together, and {name_of(self.model)} has no relation for "
+            f"them. Declare all: {values}; with related = factory.SubFactory({factory}) in the "
+            "factory's Params.",
+            owner=self.factory.__name__,
+        )
+
+    def shared(self, field: Field, meta: Any) -> Mapping[str, str]:
+        """Return what the object of a relation has in common with the rest, and where that is.
+
+        Relations may share a key: the tenant of a post is that of its author. Where each had an
+        object of its own, only one of them could be what the key says.
+
+        Args:
+            field: The relation.
+            meta: The ``_meta`` of the factory of the related model.
+        """
+        relation = field.relation
+        assert relation is not None
+        shared: dict[str, str] = {}
+        for key, attribute in relation.keys.items():
+            holder = self.fields[key].key_of if key in self.fields else None
+            if holder is None or holder == field.name:
+                continue
+            theirs = {one.name: one for one in meta.fields(relation.target)}
+            spelt = {new: old for old, new in meta.rename.items()}
+            if key in self.declared:
+                shared[spelt.get(attribute, attribute)] = f"..{self.spelt.get(key, key)}"
+            elif holder in self.filled | self.declared and attribute in theirs:
+                other, inner = self.fields[holder].relation, theirs[attribute].key_of
+                assert other is not None
+                path = f"..{self.spelt.get(holder, holder)}"
+                if inner is None:
+                    shared[spelt.get(attribute, attribute)] = f"{path}.{other.keys[key]}"
+                elif theirs[inner].relation == replace(other, keys={attribute: other.keys[key]}):
+                    shared[spelt.get(inner, inner)] = path
+        return shared
 
     def _factory_for(self, field: Field, target: Any) -> tuple[Any, str]:
         """Return the factory of a related model, and how it was found."""
@@ -400,10 +533,13 @@ class _Choosing:
         made = _made.get(key)
         if made is None:
             options: dict[str, Any] = {"model": target, "auto_declarations": True}
+            # A class that brings options of a store has none of them itself.
+            usual = meta.further_options()
             for name in ("adapter", *meta.adapter_options):
                 value = getattr(meta, name)
                 # Names of fields are those of this model.
-                if value is not getattr(base._meta, name) and not isinstance(value, list | tuple):
+                inherited = getattr(base._meta, name, usual[name])
+                if value is not inherited and not isinstance(value, list | tuple):
                     options[name] = value
             name = f"{name_of(target)}Factory"
             attributes = {

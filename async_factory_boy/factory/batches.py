@@ -11,7 +11,7 @@ from greenlet import getcurrent
 
 from async_factory_boy import engine, options
 from async_factory_boy.engine.programs import Program
-from async_factory_boy.factory import building, plan
+from async_factory_boy.factory import automatic, building, plan
 from async_factory_boy.factory.calls import Call, current_place
 from async_factory_boy.factory.requests import Settle, finish
 from async_factory_boy.factory.step import Scope, Step
@@ -102,6 +102,8 @@ def _generated(
     made: list[Any] = []
     stores = strategy == CREATE_STRATEGY
     is_outermost = stores and above is None and call.within is None
+    if is_outermost:
+        automatic.refuse_too_many(factory._meta, size, keywords)
     while len(made) < size:
         indices = range(len(made), min(size, len(made) + page))
         ends_call = is_outermost and indices.stop == size

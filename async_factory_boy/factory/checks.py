@@ -46,20 +46,32 @@ def _refuse_misspelt(meta: Any, name: str) -> None:
     if any(is_overridden(factory, hook) for hook in ("_adjust_kwargs", "_build", "_create")):
         return  # it may make something of the name
     hidden = {*meta.exclude, *meta.rename, *parameters}
-    if name in hidden or has_field(model, name):
+    if name in hidden:
         return
-    fields = _parameters(model)
-    if fields is None:
-        adapter = getattr(meta, "_adapter", None)
-        if adapter is None or adapter.takes(model, name) is not False:
-            return
-        fields = set()
-    suggestion = similar(name, known | fields)
+    fields = fields_without(meta, model, name)
+    suggestion = "" if fields is None else similar(name, known | fields)
     if suggestion:
         raise OptionError(
             f"{factory.__name__} was given {name!r}, which neither {factory.__name__} nor "
             f"{model.__name__} has.{suggestion}"
         )
+
+
+def fields_without(meta: Any, model: Any, name: str) -> set[str] | None:
+    """Return what a model can be constructed with, if it is known that a name is not of it.
+
+    It is empty where that is known of the name alone. ``None`` where the model has the name, or
+    may take it.
+    """
+    if has_field(model, name):
+        return None
+    fields = _parameters(model)
+    if fields is None:
+        adapter = getattr(meta, "_adapter", None)
+        if adapter is None or adapter.takes(model, name) is not False:
+            return None
+        return set()
+    return fields
 
 
 def _parameters(model: Any) -> set[str] | None:

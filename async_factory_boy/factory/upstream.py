@@ -230,6 +230,12 @@ def declared_outright(meta: Any) -> set[str]:
     return {*meta.base_declarations, *meta.parameters}
 
 
+def outright(meta: Any) -> Mapping[str, Any]:
+    """Return what a factory declares, but for its ``Params``, as it is written there."""
+    found: Mapping[str, Any] = meta.base_declarations
+    return found
+
+
 def _records(some: Any, names: Iterable[str]) -> dict[str, Declared]:
     return {
         name: Declared(some.declarations[name], dict(some.contexts.get(name, ()))) for name in names

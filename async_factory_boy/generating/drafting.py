@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -32,10 +32,13 @@ class _Reference:
     Args:
         model: The model.
         attribute: The attribute to take of its object, where it is not the object itself.
+        shared: Returns, given the ``_meta`` of the factory, what its object shares with the one
+            that refers to it, and where that is.
     """
 
     model: Any
     attribute: str | None
+    shared: Callable[[Any], Mapping[str, str]]
 
 
 class Target(NamedTuple):
@@ -124,6 +127,7 @@ class Drafting:
         self._written = written
         self._path: list[tuple[Any, str]] = []
         self._names: dict[Target, str] = {}
+        self._metas: dict[Target, Any] = {}
         self._taken = set(written.taken) if written is not None else set[str]()
         self.new: list[Draft] = []
         """The factories that are missing, such that each comes after those it refers to."""
@@ -153,6 +157,7 @@ class Drafting:
         self._visited.add(target)
         existing = self._existing(target, found.place)
         base = base_for(found.adapter)
+        self._metas[target] = meta_of_new(base.factory, model, **base.options)
         if not existing:
             draft = Draft(model, found.place, self._new_name(found.place), base)
             self._names[target] = draft.name
@@ -220,7 +225,11 @@ class Drafting:
             if decide:
                 return declaration(decide=f"{name} {decide}")
             if made.attribute is None:
-                return declaration("factory.SubFactory({})", target=target)
+                shared = made.shared(self._metas[target])
+                keywords = "".join(
+                    f', {key}=factory.SelfAttribute("{path}")' for key, path in shared.items()
+                )
+                return declaration(f"factory.SubFactory({{}}{keywords})", target=target)
             needed = ("from async_factory_boy.factory import KeyOf",)
             return declaration(f'KeyOf({{}}, "{made.attribute}")', needed, target=target)
         if isinstance(made, Nested):
@@ -302,9 +311,9 @@ def _parts_of(found: Found) -> set[Any]:
     return parts
 
 
-def _reference(field: Field) -> Choice:
+def _reference(field: Field, shared: Callable[[Any], Mapping[str, str]]) -> Choice:
     assert field.relation is not None
-    reference = _Reference(field.relation.target, field.relation.attribute)
+    reference = _Reference(field.relation.target, field.relation.attribute, shared)
     return Choice(reference, "by relation", "reference")
 
 

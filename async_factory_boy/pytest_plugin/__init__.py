@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from async_factory_boy.pytest_plugin import reporting, seeding, unloaded
+from async_factory_boy.pytest_plugin import linting, reporting, seeding, unloaded
 
 if TYPE_CHECKING:
     from async_factory_boy.pytest_plugin.fixtures import LazyFixture, register
@@ -46,11 +46,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("async-factory-boy", "factories")
     seeding.add_options(parser, group)
     reporting.add_options(group)
+    linting.add_options(group)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     seeding.configure(config)
     reporting.configure(config)
+    linting.configure(config)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -16,6 +16,7 @@ from async_factory_boy.testing._finding import Finding
 from async_factory_boy.testing._nesting import Nesting
 from async_factory_boy.testing._saving import Saving
 from async_factory_boy.testing._subject import Another, Conflict, Factory, Rows, Subject
+from async_factory_boy.testing._telling import Telling
 from async_factory_boy.testing._undoing import Undoing
 
 __all__ = ["AdapterConformance"]
@@ -24,7 +25,7 @@ _RUNNERS = ("asyncio", "anyio")
 
 
 # pytest runs the tests of the last base first.
-class AdapterConformance(Undoing, Nesting, Connections, Factories, Calls, Finding, Saving):
+class AdapterConformance(Telling, Undoing, Nesting, Connections, Factories, Calls, Finding, Saving):
     """Tests that an adapter keeps every promise of `PersistenceAdapter`.
 
     Subclass it, override its fixtures, and run pytest:
@@ -120,8 +121,8 @@ class AdapterConformance(Undoing, Nesting, Connections, Factories, Calls, Findin
     These have to be given: `parent`, `child` and `rows`; `options`, if the adapter has call-time
     options; `relation` and `key`, if yours have other names. The others say what the store can do:
     `rollback`, `another`, `conflict`, `survives_conflict`, `committing`, `new_key`. What it cannot
-    do is skipped, and the reason names the fixture. What needs `find`, `flush` or `undo` is skipped
-    without that method.
+    do is skipped, and the reason names the fixture. What needs `find`, `flush`, `undo` or `fields`
+    is skipped without that method.
 
     Each test begins with an empty store, which your fixtures have to see to. A test that fails
     says which promise was broken, and what to change. Begin with the first: the later ones rest on

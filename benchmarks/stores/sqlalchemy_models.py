@@ -70,4 +70,20 @@ class RealisticPost(Base):
     author: Mapped[RealisticUser] = relationship(back_populates="posts")
 
 
+class Member(Base):
+    """Its declarations may be taken from it."""
+
+    __tablename__ = "sqlalchemy_member"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    username: Mapped[str] = mapped_column(String(100), unique=True)
+    email: Mapped[str] = mapped_column(String(100), unique=True)
+    first_name: Mapped[str] = mapped_column(String(100))
+    last_name: Mapped[str] = mapped_column(String(100))
+    city: Mapped[str] = mapped_column(String(100))
+    phone: Mapped[str] = mapped_column(String(20))
+    age: Mapped[int]
+    active: Mapped[bool]
+
+
 MODELS = Models(Person, Company, User, Post, RealisticUser, RealisticPost)

@@ -79,6 +79,24 @@ class Egg(Base):
     chicken: Mapped[Chicken] = relationship(foreign_keys=chicken_id)
 
 
+class Shelf(Base):
+    """There are few of them."""
+
+    __tablename__ = "shelf"
+
+    mark: Mapped[str] = mapped_column(String(1), primary_key=True)
+
+
+class Badge(Base):
+    """Its user is stored before it, and its shelf too."""
+
+    __tablename__ = "badge"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey(User.id))
+    shelf_mark: Mapped[str] = mapped_column(ForeignKey(Shelf.mark))
+
+
 class Automatic(AsyncSQLAlchemyModelFactory[Any]):
     """What a suite would derive its factories from."""
 
@@ -314,6 +332,24 @@ async def test_a_required_cycle(session: AsyncSession, statements: list[str]) ->
     assert statements == []
 
 
+async def test_too_few_values(session: AsyncSession, statements: list[str]) -> None:
+    """A batch for which a part has too few values is refused before anything is stored."""
+    badges = make_factory(Badge, FACTORY_CLASS=AsyncSQLAlchemyModelFactory, auto_declarations=True)
+    with pytest.raises(ConfigurationError) as caught:
+        await badges.create_batch_async(37)
+    assert str(caught.value).startswith(
+        "Shelf.mark is unique and at most 1 characters long: after 36 values there is no other. "
+    )
+    assert statements == []
+    shelf = await create_async(
+        Shelf, FACTORY_CLASS=AsyncSQLAlchemyModelFactory, auto_declarations=True, mark="?"
+    )
+    await badges.create_batch_async(37, shelf_mark=shelf.mark)
+    await badges.create_batch_async(36)
+    with pytest.raises(ConfigurationError, match="after 36 values"):
+        await badges.create_async()
+
+
 async def test_rules_hold_from_now_on() -> None:
     """A rule that is registered after a factory was used changes what is chosen."""
     users = user_factory()
@@ -322,6 +358,20 @@ async def test_rules_hold_from_now_on() -> None:
         auto.rule((User, "name"), factory.LazyFunction(lambda: "by the rule"))
         assert users.build().name == "by the rule"
     assert users.build().name != "by the rule" != before
+
+
+async def test_a_rule_for_what_is_filled_anyway(session: AsyncSession) -> None:
+    """A rule for a field itself holds though the field has a default, one for its name does not."""
+    with auto.rules_kept():
+        auto.rule("language", factory.LazyFunction(lambda: "fr"))
+        assert user_factory().build().language is None
+        auto.rule((User, "language"), factory.LazyFunction(lambda: "de"))
+        assert user_factory().build().language == "de"
+        assert user_factory(language="it").build().language == "it"
+        assert user_factory(meta={"exclude": ("language",)}).build().language is None
+        boss = await user_factory().create_async()
+        auto.rule((User, "boss"), factory.LazyFunction(lambda: boss))
+        assert (await user_factory().create_async()).boss is boss
 
 
 async def test_a_rule_for_a_relation(session: AsyncSession) -> None:

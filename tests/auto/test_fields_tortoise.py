@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum, IntEnum
@@ -14,6 +15,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from factory import Faker
 from tortoise import fields, validators
 from tortoise.context import TortoiseContext
 from tortoise.contrib.mysql.fields import GeometryField
@@ -27,6 +29,7 @@ from tortoise.models import Model
 from async_factory_boy import AdapterError
 from async_factory_boy.adapters.fields import NO_DEFAULT, Field, Relation
 from async_factory_boy.adapters.tortoise import TortoiseAdapter
+from async_factory_boy.auto import choose, rule, rules_kept
 from tests.servers import Servers
 from tests.stores import tortoise as stores
 from tests.stores.base import params
@@ -306,7 +309,17 @@ def alone(name: str) -> tuple[frozenset[str], ...]:
 def test_column(initialised: TortoiseContext, name: str, said: dict[str, Any]) -> None:
     """A field that is stored in a column is told with its type, and what its values are like."""
     model = Everything if name in Everything._meta.fields else Special
-    assert field(model, name) == Field(name=name, **said)
+    found = field(model, name)
+    assert found.store_type is model._meta.fields_map[name]
+    assert replace(found, store_type=None) == Field(name=name, **said)
+
+
+def test_rule_for_a_class_of_fields(initialised: TortoiseContext) -> None:
+    """What the store takes may be less than a type says: a rule may be for the class of fields."""
+    with rules_kept():
+        rule(UpperField, Faker("numerify", text="A#"))
+        assert choose(field(Everything, "upper"), Everything).rule == "your rule for UpperField"
+        assert choose(field(Everything, "text"), Everything).rule != "your rule for UpperField"
 
 
 @pytest.mark.parametrize(

@@ -235,12 +235,12 @@ class Color(enum.Enum):
 @pytest.mark.parametrize(
     ("constraints", "wrong", "problem"),
     [
-        ({"type": str, "max_length": 3}, "abcd", "is at most 3 long, and was given 'abcd'"),
-        ({"type": str}, 5, "takes str, and was given 5"),
-        ({"type": str}, None, "takes str, and was given None"),
-        ({"type": int}, True, "takes int, and was given True"),
+        ({"type": str, "max_length": 3}, "abcd", "is at most 3 long, and was given a value of 4"),
+        ({"type": str}, 5, "takes str, and was given int"),
+        ({"type": str}, None, "takes str, and was given NoneType"),
+        ({"type": int}, True, "takes int, and was given bool"),
         ({"type": date}, datetime(2020, 1, 1), "takes date, and was given datetime"),
-        ({"type": Color}, 1, "takes Color, and was given 1"),
+        ({"type": Color}, 1, "takes Color, and was given int"),
     ],
 )
 def test_values_of_a_name_rule_that_do_not_fit(constraints: Any, wrong: Any, problem: str) -> None:
@@ -299,7 +299,7 @@ async def test_a_name_rule_that_is_awaited() -> None:
         })  # fmt: skip
 
     assert await made(4).build_async() == {"x": "abcd"}
-    with pytest.raises(ConfigurationError, match="is at most 3 long, and was given 'abcd'"):
+    with pytest.raises(ConfigurationError, match="is at most 3 long, and was given a value of 4"):
         await made(3).build_async()
 
 
@@ -334,6 +334,22 @@ def test_members(field: Field, expected: Any, source: str) -> None:
     assert values_of(choice.declaration, 4) == expected
     assert choice.source == source
     assert values_of(declared(choice), 4) == expected
+
+
+@pytest.mark.parametrize(
+    ("constraints", "expected"),
+    [
+        ({"type": str, "choices": ("", "red", "green"), "min_length": 1, "max_length": 3}, {"red"}),
+        ({"type": int, "choices": (1, 2, 3, 4), "ge": 2, "le": 3}, {2, 3}),
+        ({"type": int, "choices": (1, 2, 3, 4), "gt": 1, "lt": 4}, {2, 3}),
+    ],
+)
+@pytest.mark.parametrize("unique", [True, False])
+def test_choices_within_limits(constraints: Any, expected: set[Any], unique: bool) -> None:
+    """Of the choices, those count that a field's own limits allow."""
+    model = type("User", (), {})
+    choice = choose(Field(name="x", **constraints), model, unique=unique)
+    assert {*values_of(choice.declaration, len(expected))} == expected
 
 
 def test_an_enum_without_members() -> None:
@@ -403,6 +419,12 @@ def test_containers(container: Any, kind: type) -> None:
         ({"type": tuple, "min_length": 1, "element": Field(name="x", type=str, pattern="a")},
          "takes 1 items or more, of a type that no rule knows 1 different values for"),
         ({"type": int, "gt": 1, "lt": 2}, "has no value: none is greater than 1, less than 2."),
+        ({"type": str, "min_length": 6, "max_length": 3},
+         "has no value: none is at least 6 characters long, at most 3 characters long. Declare"),
+        ({"type": list, "min_length": 2, "max_length": 1}, "has no value: none is at least 2"),
+        ({"type": str, "choices": ("red", "green"), "max_length": 2},
+         "has no value: none of 'red', 'green' is at most 2 characters long. Declare 'x' in"),
+        ({"type": int, "choices": (1, 9), "gt": 1, "lt": 9}, "has no value: none of 1, 9 is"),
         ({"type": date, "gt": date(2020, 1, 1), "lt": date(2020, 1, 2)}, "has no value: none is"),
         ({"type": datetime, "gt": datetime(2020, 1, 1), "le": datetime(2020, 1, 1)},
          "has no value: none is greater than 2020-01-01 00:00:00"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import string
+import struct
 import threading
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -49,6 +50,14 @@ def test_texts_of_a_large_batch(name: str, lengths: list[int | None]) -> None:
         assert len({value.lower().rstrip() for value in values}) == 100_000
         assert length is None or max(map(len, values)) <= length
         assert not {*"".join(values)} & {*string.ascii_uppercase, " "}
+
+
+@pytest.mark.parametrize("bounds", [{}, {"ge": 0, "le": 1}, {"gt": -5, "lt": 0}, {"ge": 90_000}])
+def test_floats_of_single_precision(bounds: Any) -> None:
+    """Where a column keeps six digits of a float, unique ones differ in these."""
+    field = Field(name="x", type=float, precision=6, **bounds)
+    values = many_of(chosen(field).declaration, 10_000)
+    assert len({struct.pack("f", value) for value in values}) == 10_000
 
 
 @pytest.mark.parametrize(
@@ -287,6 +296,7 @@ def test_keys_that_are_filled_by_a_relation() -> None:
     [
         ({"has_default": True, "default": ""}, True, {"a"}),
         ({"has_default": True}, True, set()),
+        ({"has_default": True, "type": datetime}, True, {"a"}),
         ({"nullable": True}, True, set()),
         ({"nullable": True}, False, {"a"}),
         ({"required": True}, True, set()),
@@ -296,7 +306,7 @@ def test_unique_fields_that_are_left_out(
     constraints: Any, nulls_differ: bool, expected: set[str]
 ) -> None:
     """A unique field is to be filled if all objects would have its default."""
-    field = Field(name="a", type=str, unique=ALONE, **constraints)
+    field = Field(**{"name": "a", "type": str, "unique": ALONE, **constraints})
     assert uniques.carriers([field], nulls_differ=nulls_differ) == expected
 
 

@@ -208,6 +208,45 @@ def test_keys_of_one_object(project: Project) -> None:
     ]
 
 
+SHARED = """\
+class Tenant(Base):
+    __tablename__ = "tenant"
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class Author(Base):
+    __tablename__ = "author"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(ForeignKey(Tenant.id))
+    tenant: Mapped[Tenant] = relationship()
+    __table_args__ = (sa.UniqueConstraint("id", "tenant_id"),)
+
+
+class Post(Base):
+    __tablename__ = "post"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[int] = mapped_column(ForeignKey(Tenant.id))
+    author_id: Mapped[int]
+    tenant: Mapped[Tenant] = relationship()
+    author: Mapped[Author] = relationship(overlaps="tenant")
+    __table_args__ = (
+        sa.ForeignKeyConstraint(["author_id", "tenant_id"], [Author.id, Author.tenant_id]),
+    )
+"""
+
+
+async def test_shared_keys(project: Project) -> None:
+    """Where relations share a key, the objects have in common what it refers to."""
+    project.models(SHARED)
+    project.generate("--output", "factories.py")
+    assert body_of(project.text(), "PostFactory") == [
+        "tenant = factory.SubFactory(TenantFactory)",
+        'author = factory.SubFactory(AuthorFactory, tenant=factory.SelfAttribute("..tenant"))',
+    ]
+    post = project.imported().PostFactory.build()
+    assert post.author.tenant is post.tenant
+
+
 # Which models, and where they are imported from.
 
 

@@ -23,7 +23,7 @@ from tests.stores import beanie, databases, mongo, sqlalchemy, tortoise
 from tests.stores.base import Store, params
 from tests.stores.every import STORES
 
-SIZE = 50
+SIZE = 14
 
 # For what depends on how a batch runs, not on the store: one database of each adapter.
 ONE_EACH: list[type[Store]] = [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import suppress
@@ -20,6 +19,7 @@ from async_factory_boy.factory import AsyncFactory
 from tests.factory.limits import LIMIT, ended, until, within_limit
 from tests.factory.processes import SCENARIOS
 from tests.factory.watched import PLACES, SIZE, Thing, Watched
+from tests.forks import Forks
 from tests.greenlets import suspended_greenlets
 
 each_place = pytest.mark.parametrize("place", PLACES)
@@ -302,15 +302,12 @@ def test_loop_that_is_stopped(place: str) -> None:
 @pytest.mark.parametrize(
     "name", [name for name in SCENARIOS if hasattr(os, "fork") or "fork" not in name]
 )
-def test_in_a_process_of_its_own(name: str) -> None:
+def test_in_a_process_of_its_own(name: str, forks: Forks) -> None:
     """What may end a batch from outside ends it: see tests/factory/processes.py."""
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "tests.factory.processes", name],
+    done = forks.run(
+        *("-W", "error", "-m", "tests.factory.processes", name),
         cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
         timeout=15,
-        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

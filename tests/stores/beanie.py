@@ -16,6 +16,10 @@ from tests.stores.mongo import Driver, DriverStore, MotorDriver
 DRIVER = MotorDriver if beanie.__version__.startswith("1.") else Driver
 
 
+# The databases whose collections have their index: to ask for one that is there takes time, too.
+_indexed: set[str] = set()
+
+
 class Company(Document):
     name: Annotated[str, Indexed(unique=True)]
     size: int
@@ -77,7 +81,12 @@ class BeanieStore(DriverStore):
 
     @classmethod
     async def prepare(cls, database: Any) -> None:
-        await init_beanie(database=database, document_models=[Company, User, Post])
+        await init_beanie(
+            database=database,
+            document_models=[Company, User, Post],
+            skip_indexes=database.name in _indexed,
+        )
+        _indexed.add(database.name)
 
     def collection(self, factory: type[AsyncFactory[Any]]) -> Any:
         return self.database[factory._meta.model.get_collection_name()]

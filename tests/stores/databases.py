@@ -146,6 +146,9 @@ class PostFactory(AsyncDatabasesFactory[Post]):
     author = factory.SubFactory(UserFactory)
 
 
+_kept: dict[type[DatabasesStore], str] = {}
+
+
 class OneConnection(Database):
     """Gives every task the same connection, so that a fixture's transaction is the test's too.
 
@@ -189,28 +192,46 @@ class OuterTransaction(Transaction):
 
 
 class DatabasesStore(Store):
+    pool: ClassVar[dict[str, Any]] = {"min_size": 1, "max_size": 3}
+
     def __init__(self, connect: Callable[[], OneConnection], database: OneConnection) -> None:
         self.connect = connect
         self.database = database
 
-    @staticmethod
-    def namespace(servers: Servers) -> Any:
+    @classmethod
+    def new(cls, servers: Servers) -> str:
+        """Return the URL of an empty database that is gone after the run."""
         raise NotImplementedError
 
     @classmethod
     @asynccontextmanager
     async def opened(cls, servers: Servers) -> AsyncGenerator[DatabasesStore]:
-        async with cls.namespace(servers) as (url, options):
+        url = await cls.kept(servers)
 
-            def connect() -> OneConnection:
-                return OneConnection(url, **options)
+        def connect() -> OneConnection:
+            return OneConnection(url, **cls.pool)
 
-            database = connect()
-            async with database:
-                await create(database, metadata)
-                await database.begin()
+        database = connect()
+        async with database:
+            await database.begin()
+            try:
                 yield cls(connect, database)
+            finally:
                 await database.give_back()
+                for table in reversed(metadata.sorted_tables):
+                    await database.execute(table.delete())
+
+    @classmethod
+    async def kept(cls, servers: Servers) -> str:
+        """Return the URL of a database of the store's own, with its tables.
+
+        It stays for the run: creating tables takes longer than most tests.
+        """
+        if cls not in _kept:
+            url = _kept[cls] = cls.new(servers)
+            async with Database(url) as database:
+                await create(database, metadata)
+        return _kept[cls]
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -273,7 +294,7 @@ class MappedClasses(DatabasesStore):
     PostFactory = PostFactory
 
 
-_POOL: dict[str, Any] = {"min_size": 1, "max_size": 3}
+_POOL = DatabasesStore.pool
 
 
 @asynccontextmanager
@@ -311,15 +332,27 @@ async def mariadb(
             await database.execute(f"DROP DATABASE {name}")
 
 
+def mariadb_asyncmy(servers: Servers) -> Any:
+    """As `mariadb`, by the other driver."""
+    return mariadb(servers, "mysql+asyncmy")
+
+
 class SQLite(DatabasesStore):
+    pool: ClassVar = {}
     concurrent: ClassVar = False
     conflict = sqlite3.IntegrityError
-    namespace = staticmethod(sqlite)
+
+    @classmethod
+    def new(cls, servers: Servers) -> str:
+        return f"sqlite:///{servers.folder / f'{uuid.uuid4().hex}.sqlite'}"
 
 
 class PostgreSQL(DatabasesStore):
     conflict = asyncpg.UniqueViolationError
-    namespace = staticmethod(postgresql)
+
+    @classmethod
+    def new(cls, servers: Servers) -> str:
+        return servers.new_postgres()
 
 
 class SQLiteTables(Tables, SQLite):
@@ -341,16 +374,19 @@ class PostgreSQLMapped(MappedClasses, PostgreSQL):
 class MariaDBTables(Tables):
     id = "databases-mariadb-aiomysql-tables"
     conflict = pymysql.err.IntegrityError
-    namespace = staticmethod(mariadb)
+
+    @classmethod
+    def new(cls, servers: Servers) -> str:
+        return servers.new_mysql()
 
 
 class MariaDBMapped(MappedClasses):
     id = "databases-mariadb-asyncmy-mapped"
     conflict = AsyncmyIntegrityError
 
-    @staticmethod
-    def namespace(servers: Servers) -> Any:
-        return mariadb(servers, "mysql+asyncmy")
+    @classmethod
+    def new(cls, servers: Servers) -> str:
+        return servers.new_mysql().replace("mysql", "mysql+asyncmy", 1)
 
 
 STORES = [

@@ -78,6 +78,9 @@ class PostFactory(AsyncTortoiseModelFactory[Post]):
     author = factory.SubFactory(UserFactory)
 
 
+_kept: dict[type[TortoiseStore], dict[str, Any]] = {}
+
+
 class TortoiseStore(Store):
     CompanyFactory = CompanyFactory
     NamedCompanyFactory = NamedCompanyFactory
@@ -91,15 +94,40 @@ class TortoiseStore(Store):
 
     @staticmethod
     def url(servers: Servers) -> str:
+        """Return the URL of a place that does not exist yet."""
         raise NotImplementedError
 
     @classmethod
     @asynccontextmanager
     async def opened(cls, servers: Servers) -> AsyncGenerator[TortoiseStore]:
-        async with opened_context(cls.id, cls.url(servers), __name__) as context:
+        async with TortoiseContext() as context:
+            await cls._init(context, servers)
             pool = context.db()
             async with in_transaction() as connection:
-                yield cls(pool, connection)
+                store = cls(pool, connection)
+                yield store
+                await store.rollback()
+            for model in (Post, User, Company):
+                await pool.execute_query(f"DELETE FROM {model._meta.db_table}")
+
+    @classmethod
+    async def _init(cls, context: TortoiseContext, servers: Servers) -> None:
+        """Initialise Tortoise in a place of the store's own, which stays for the run.
+
+        Creating tables takes longer than most tests.
+        """
+        if cls in _kept:
+            await context.init(_kept[cls])
+            return
+        url = cls.new(servers)
+        config = _kept[cls] = generate_config(url, {"models": [__name__]}, connection_label=cls.id)
+        await context.init(config)
+        await context.generate_schemas()
+
+    @classmethod
+    def new(cls, servers: Servers) -> str:
+        """Return the URL of an empty database that is gone after the run."""
+        raise NotImplementedError
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -167,14 +195,15 @@ async def opened_context(
 
 @contextmanager
 def logging_to(handler: logging.Handler) -> Generator[None]:
-    """Have a handler see each statement, when it is about to be sent."""
+    """Have a handler see each statement, when it is about to be sent, and pytest see none."""
     logger = logging.getLogger("tortoise.db_client")
-    level = logger.level
+    level, logger.propagate = logger.level, False
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
     try:
         yield
     finally:
+        logger.propagate = True
         logger.setLevel(level)
         logger.removeHandler(handler)
 
@@ -198,6 +227,10 @@ class SQLite(TortoiseStore):
     def url(servers: Servers) -> str:
         return f"sqlite://{servers.folder / 'tortoise.sqlite'}"
 
+    @classmethod
+    def new(cls, servers: Servers) -> str:
+        return f"sqlite://{servers.folder / 'tortoise-store.sqlite'}"
+
 
 class PostgreSQLAsyncpg(TortoiseStore):
     id: ClassVar = "tortoise-postgresql-asyncpg"
@@ -205,6 +238,10 @@ class PostgreSQLAsyncpg(TortoiseStore):
     @staticmethod
     def url(servers: Servers) -> str:
         return _with_schema(servers.postgres, "asyncpg")
+
+    @classmethod
+    def new(cls, servers: Servers) -> str:
+        return servers.new_postgres().replace("postgresql", "asyncpg", 1)
 
 
 class PostgreSQLPsycopg(TortoiseStore):
@@ -214,6 +251,10 @@ class PostgreSQLPsycopg(TortoiseStore):
     def url(servers: Servers) -> str:
         return _with_schema(servers.postgres, "psycopg")
 
+    @classmethod
+    def new(cls, servers: Servers) -> str:
+        return servers.new_postgres().replace("postgresql", "psycopg", 1)
+
 
 class MariaDB(TortoiseStore):
     id: ClassVar = "tortoise-mariadb"
@@ -221,6 +262,10 @@ class MariaDB(TortoiseStore):
     @staticmethod
     def url(servers: Servers) -> str:
         return urlsplit(servers.mysql)._replace(path=f"/{_unique_name()}").geturl()
+
+    @classmethod
+    def new(cls, servers: Servers) -> str:
+        return servers.new_mysql()
 
 
 STORES = [SQLite, PostgreSQLAsyncpg, PostgreSQLPsycopg, MariaDB]

@@ -12,6 +12,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DefaultClause,
+    Interval,
     PrimaryKeyConstraint,
     Table,
     UniqueConstraint,
@@ -44,7 +45,9 @@ def column_field(column: Column[Any], name: str, hint: Any = None) -> Field:
         default=default,
         required=not (column.nullable or has_default),
     )
-    if not converts(column.type):  # or a check is of what is stored
+    # Where values are converted, a check is of what is stored. SQLAlchemy's own Interval writes
+    # the same values in a check.
+    if isinstance(column.type, Interval) or not converts(column.type):
         for condition in _checks(column.table):
             field = bounds_of(condition, column, field)
     return field

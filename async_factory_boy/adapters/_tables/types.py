@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     JSON,
+    REAL,
     DateTime,
     Enum,
     Float,
@@ -63,6 +64,8 @@ def typed_field(name: str, store_type: TypeEngine[Any], hint: Any = None) -> Fie
         facts["precision"], facts["scale"] = plain.precision, plain.scale
         if plain.scale is None and plain.precision is not None:
             facts["scale"] = 0  # which is what the database takes it for
+    if isinstance(plain, REAL) and kind is float:
+        facts["precision"] = 6  # of a number of single precision, so many are kept
     if isinstance(plain, DateTime | Time) and not (converts(store_type) and not plain.timezone):
         facts["aware"] = plain.timezone
     if kind is int and not converts(store_type):

@@ -120,6 +120,7 @@ def _column(name: str, field: fields.Field[Any], uniques: Uniques) -> Field:
         unique=unique_with(name, uniques),
         aware=get_use_tz() if kind in (datetime, time) else None,
         element=_element(name, field.element_type) if isinstance(field, ArrayField) else None,
+        store_type=field,
         **limits,
     )
 

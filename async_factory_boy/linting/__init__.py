@@ -1,5 +1,7 @@
 """`lint`: finds the factories, and the traits, that do not create an object.
 
+Where it is strict, it finds those as well that do not fit their model.
+
 The name and the idea are factory_bot's:
 https://thoughtbot.github.io/factory_bot/linting-factories/summary.html
 """
@@ -9,14 +11,14 @@ from __future__ import annotations
 import contextlib
 import pkgutil
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
-from typing import Any, Literal, TypeGuard
+from typing import Any, Literal, TypeGuard, overload
 
-from async_factory_boy import options
+from async_factory_boy import observing, options
 from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.exceptions import (
     AbstractFactoryError,
@@ -28,8 +30,20 @@ from async_factory_boy.exceptions import (
 )
 from async_factory_boy.factory import AsyncFactory, inspection, upstream
 from async_factory_boy.factory.calls import uncommitted
+from async_factory_boy.linting.coverage import A_VALUE, LintReport, NotCovered
+from async_factory_boy.linting.strict import ModelMismatchError, Strict
 
-__all__ = ["LintCase", "LintError", "LintFailure", "lint", "lint_cases"]
+__all__ = [
+    "A_VALUE",
+    "LintCase",
+    "LintError",
+    "LintFailure",
+    "LintReport",
+    "ModelMismatchError",
+    "NotCovered",
+    "lint",
+    "lint_cases",
+]
 
 AnyFactory = type[AsyncFactory[Any]]
 Factories = ModuleType | AnyFactory | Iterable[ModuleType | AnyFactory]
@@ -47,11 +61,19 @@ class LintCase:
     trait: str | None = None
 
     def __str__(self) -> str:
-        trait = "" if self.trait is None else f"({self.trait}=True)"
-        return f"{self.factory.__qualname__}{trait}"
+        return f"{self.factory.__qualname__}{self._keywords}"
+
+    @property
+    def _keywords(self) -> str:
+        return "" if self.trait is None else f"({self.trait}=True)"
 
     async def run(
-        self, *, strategy: Strategy = "create", rollback: bool = True, **call_options: Any
+        self,
+        *,
+        strategy: Strategy = "create",
+        rollback: bool = True,
+        strict: bool | None = None,
+        **call_options: Any,
     ) -> None:
         """Create the object, and undo that.
 
@@ -62,34 +84,54 @@ class LintCase:
         Args:
             strategy: As for `lint`.
             rollback: As for `lint`.
+            strict: As for `lint`. What is not covered, pytest tells for all cases together, with
+                ``--factory-lint-strict``.
             **call_options: As for `lint`.
 
         Raises:
             AdapterError: When the store cannot undo anything.
-            Exception: What creating the object raised, untouched.
+            LintError: When it is strict, and the factory does not fit its model.
+            Exception: What creating the object raised otherwise, untouched.
         """
         _check_strategy(strategy)
-        with options.bind(**call_options):
-            error = await self._error(strategy, rollback)
-        if error is not None:
-            raise error
+        try:
+            await _run([self], strategy, rollback, strict, call_options)
+        except LintError as error:
+            only, *others = error.failures
+            if others or isinstance(only.error, ModelMismatchError):
+                raise
+            cause = only.error
+        else:
+            return
+        raise cause
 
-    async def _error(self, strategy: Strategy, rollback: bool) -> Exception | None:
+    async def _errors(
+        self, strategy: Strategy, rollback: bool, strict: Strict | None
+    ) -> list[Exception]:
         given = {} if self.trait is None else {self.trait: True}
-        if strategy == "build":
-            try:
-                await self.factory.build_async(**given)
-            except Exception as error:
-                return error
-            return None
+        name = f"{self.factory.__name__}{self._keywords}"
+        undoes = rollback and strategy == "create"
+        found: list[Exception] = []
+        if strict is not None:
+            found += strict.declared(self.factory, self.trait)
+        error = None
         # What is raised by this is no fault of the factory.
-        undone = await undoing(self.factory) if rollback else AsyncExitStack()
+        undone = await undoing(self.factory) if undoes else AsyncExitStack()
         try:
             async with undone:
-                await self.factory.create_async(**given)
-        except Exception as error:
-            return error
-        return None
+                if strategy == "build":
+                    await self.factory.build_async(**given)
+                else:
+                    made = await self.factory.create_async(**given)
+                    if strict is not None:
+                        found += strict.made(self.factory, name, [made], stored=True)
+        except Exception as caught:
+            error = caught
+        if strict is not None:
+            undone = await undoing(self.factory) if undoes else AsyncExitStack()
+            works = error is None
+            found += await strict.sampled(self.factory, given, name, undone, works=works)
+        return found if error is None else [*found, error]
 
 
 @dataclass(frozen=True)
@@ -140,31 +182,56 @@ class LintError(AsyncFactoryError, AssertionError):
     """What `lint` found.
 
     Args:
-        failures: One for each factory, and for each trait of one, that failed.
+        failures: What is wrong with factories, and with traits of theirs. There are several for
+            one only where `lint` is strict.
         checked: How many were tried.
+        report: What a strict `lint` tells besides.
     """
 
-    def __init__(self, failures: Iterable[LintFailure], checked: int) -> None:
+    def __init__(
+        self, failures: Iterable[LintFailure], checked: int, report: LintReport | None = None
+    ) -> None:
         self.failures = tuple(failures)
         self.checked = checked
+        self.report = report
+        failed = len({failure.case for failure in self.failures})
         lines = "".join(f"\n- {failure}" for failure in self.failures)
-        super().__init__(
-            f"{len(self.failures)} of {checked} factories and traits do not work:{lines}"
-        )
+        super().__init__(f"{failed} of {checked} factories and traits do not work:{lines}")
 
 
 class BrokenUndoError(AdapterError):
     """An ``undo()`` does not do what the protocol has it do."""
 
 
+@overload
 async def lint(
     factories: Factories,
     *,
     traits: bool = True,
     strategy: Strategy = "create",
     rollback: bool = True,
+    strict: Literal[True],
     **call_options: Any,
-) -> None:
+) -> LintReport: ...
+@overload
+async def lint(
+    factories: Factories,
+    *,
+    traits: bool = True,
+    strategy: Strategy = "create",
+    rollback: bool = True,
+    strict: bool | None = None,
+    **call_options: Any,
+) -> LintReport | None: ...
+async def lint(
+    factories: Factories,
+    *,
+    traits: bool = True,
+    strategy: Strategy = "create",
+    rollback: bool = True,
+    strict: bool | None = None,
+    **call_options: Any,
+) -> LintReport | None:
     """Create an object by each of the factories, and by each of their traits, and undo that.
 
     ```python
@@ -181,7 +248,12 @@ async def lint(
         traits: Whether to try each trait, by itself, as well.
         strategy: ``"create"``, or ``"build"`` to store nothing.
         rollback: Whether to undo what was stored. ``False`` is for a store that cannot do so.
+        strict: Whether to compare factories with their models, too: required fields, names, and
+            the values that objects have. Default: with pytest's ``--factory-lint-strict``.
         **call_options: Call-time options, as for `async_factory_boy.bind`.
+
+    Returns:
+        If it is strict, which values of the models no object has. Else ``None``.
 
     Raises:
         LintError: When any of them failed; it has all the failures.
@@ -191,14 +263,35 @@ async def lint(
     """
     cases = lint_cases(factories, traits=traits)
     _check_strategy(strategy)
-    failures = []
+    return await _run(cases, strategy, rollback, strict, call_options)
+
+
+async def _run(
+    cases: Sequence[LintCase],
+    strategy: Strategy,
+    rollback: bool,
+    strict: bool | None,
+    call_options: Mapping[str, Any],
+) -> LintReport | None:
+    observer = observing.lint_observer
+    checks = None
+    failures: list[LintFailure] = []
     with options.bind(**call_options):
+        if observer is not None if strict is None else strict:
+            checks = Strict(case.factory for case in cases)
         for case in cases:
-            error = await case._error(strategy, rollback)
-            if error is not None:
-                failures.append(LintFailure(case, error))
+            errors = await case._errors(strategy, rollback, checks)
+            failures += (LintFailure(case, error) for error in errors)
+    report = None
+    if checks is not None:
+        report = checks.report(len(cases))
+        if observer is not None:
+            observer.linted(checks.coverage.rows(), report.notes)
     if failures:
-        raise LintError(failures, len(cases)) from failures[0].error
+        # The one with a traceback that leads somewhere.
+        failed = next((one.error for one in failures if one.error.__traceback__), None)
+        raise LintError(failures, len(cases), report) from failed
+    return report
 
 
 def lint_cases(factories: Factories, *, traits: bool = True) -> list[LintCase]:
