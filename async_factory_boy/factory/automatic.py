@@ -267,12 +267,12 @@ def _limited_of(meta: Any, above: tuple[Any, ...]) -> Iterator[Limited]:
     """Yield the fields that may run out of values, where nothing but what is chosen fills them."""
     if meta in above or meta.adapter_for_storing().get_or_create:
         return
-    declared = meta.pre_declarations.as_dict().keys()  # by traits, too, and for parts
+    declared = upstream.declared_keywords(meta)  # by traits, too, and for parts
     keys = meta.relations()
     for name, declaration in chosen(meta).by_name.items():
         found: list[Limited] = []
         if isinstance(declaration, declarations.LazyFunction):
-            function = declaration.function
+            function = upstream.function(declaration)
             if isinstance(function, Unique) and function.is_limited:
                 found.append(Limited(function, frozenset({name})))
         elif isinstance(declaration, declarations.SubFactory):

@@ -256,6 +256,11 @@ def declarations_of(meta: Any) -> dict[str, Any]:
     return {**_pre(meta).declarations, **meta.post_declarations.declarations}
 
 
+def declared_keywords(meta: Any) -> set[str]:
+    """Return what a factory declares to be evaluated, for parts too: ``company__name``."""
+    return {*meta.pre_declarations.as_dict()}
+
+
 def declares(meta: Any, name: str) -> bool:
     """Return whether a factory declares a name."""
     return name in _pre(meta).declarations or name in meta.post_declarations.declarations
