@@ -26,6 +26,8 @@ MAY_IMPORT = {
     "factory": {
         "adapters", "auto", "engine", "exceptions", "observing", "options", "sequences", "stores",
     },
+    "generating": {"adapters", "auto", "exceptions", "factory"},
+    "commands": {"adapters", "exceptions", "factory", "generating"},
 }  # fmt: skip
 
 

@@ -1161,8 +1161,8 @@ DOCUMENTED = {
 
 # Names within factory_boy that mean something else where they are used.
 COMMON = {
-    "as_dict", "call", "copy", "default", "depth", "factory", "get", "join", "name", "overrides",
-    "parameters", "split", "update", "value", "values",
+    "as_dict", "call", "copy", "default", "depth", "factory", "get", "join", "module", "name",
+    "overrides", "parameters", "split", "update", "value", "values",
 }  # fmt: skip
 
 PACKAGE = Path(async_factory_boy.__file__).parent

@@ -151,25 +151,36 @@ def candidates(model: type) -> Iterator[tuple[PersistenceAdapter[Any], str]]:
     Nothing is imported for that but a built-in adapter of an ORM that is imported itself: an entry
     point takes part once its name was used.
     """
+    for name in names_for(model):
+        adapter, factory = by_name(name), _named[name].factory
+        instead = (
+            f"Subclass {factory} instead, or give it as FACTORY_CLASS to the function "
+            "that makes the factory; or set Meta.adapter."
+        )
+        yield (
+            configured(adapter) if isinstance(adapter, type) else adapter,
+            instead if factory else f"Set Meta.adapter = {name!r} instead.",
+        )
+
+
+def names_for(model: Any) -> Iterator[str]:
+    """Yield the names of the adapters that `candidates` yields."""
     for name, named in list(_named.items()):
         if isinstance(named.adapter, EntryPoint) and named.package not in sys.modules:
             continue
-        adapter = by_name(name)
-        if adapter.handles(model):
-            instead = (
-                f"Subclass {named.factory} instead, or give it as FACTORY_CLASS to the function "
-                "that makes the factory; or set Meta.adapter."
-            )
-            yield (
-                configured(adapter) if isinstance(adapter, type) else adapter,
-                instead if named.factory else f"Set Meta.adapter = {name!r} instead.",
-            )
+        if by_name(name).handles(model):
+            yield name
+
+
+def factory_named(adapter: str) -> str:
+    """Return where the dedicated factory of a built-in adapter is; "" for another adapter."""
+    named = _named.get(adapter)
+    return "" if named is None else named.factory
 
 
 def dedicated_factory(option: str) -> str:
     """Return where the factory is whose ``Meta`` has options that begin like `option`, or ""."""
-    named = _named.get(option.partition("_")[0])
-    return "" if named is None else named.factory
+    return factory_named(option.partition("_")[0])
 
 
 def _refusal(problem: str) -> ConfigurationError:

@@ -36,12 +36,15 @@ class Choice:
         source: The expression that a person would write for it. It is empty for a rule that the
             user registered. Its values need not be the same, but are as valid.
         imports: The lines that the expression needs, besides ``import factory``.
+        decide: What a person should know who takes the expression; empty where nothing is to be
+            decided.
     """
 
     declaration: Any
     rule: str
     source: str = ""
     imports: tuple[str, ...] = ()
+    decide: str = ""
 
 
 def name_of(model: Any) -> str:

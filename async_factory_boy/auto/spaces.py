@@ -29,6 +29,7 @@ __all__ = [
     "multiple_source",
     "number_space",
     "numbers",
+    "quoted",
     "space_of",
     "uuid_of",
 ]
@@ -336,6 +337,15 @@ def literal(value: Any) -> str:
     return repr(value).replace("datetime.", "").replace(", 0, 0", "", 1)
 
 
+def quoted(value: Any) -> str:
+    """Return the source of a value, texts within double quotes where that takes no escapes."""
+    text = repr(value)
+    if not isinstance(value, str) or text[0] == '"' or '"' in text:
+        return text
+    inner = text[1:-1]
+    return f'"{inner}"'
+
+
 def _moments(field: Field) -> Space | None:
     one = moments(field)
     return one and moment_space(field, one)
@@ -349,7 +359,8 @@ def _times(field: Field) -> Space | None:
 
     def source(start: int) -> str:
         origin = literal(datetime(2000, 1, 1, tzinfo=zone))
-        return f"({origin} + timedelta(seconds=n + {start})).time{zoned}()"
+        count = f"n + {start}" if start else "n"
+        return f"({origin} + timedelta(seconds={count})).time{zoned}()"
 
     return one and one.space(
         lambda number: (EPOCH + timedelta(seconds=int(number))).time().replace(tzinfo=zone), 0,

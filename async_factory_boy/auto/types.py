@@ -19,7 +19,7 @@ from async_factory_boy.auto import names, spaces
 from async_factory_boy.auto.chosen import Choice, Nested, name_of, needs_rule
 from async_factory_boy.auto.drawing import Drawn, Fitted, SeveralDrawn
 from async_factory_boy.auto.pydantic_values import is_described, maker_for
-from async_factory_boy.auto.spaces import Space
+from async_factory_boy.auto.spaces import LARGE, Space, quoted
 from async_factory_boy.auto.uniques import Distinct, Unique
 
 __all__ = [
@@ -71,13 +71,16 @@ def _rule(first: str, field: Field, unique: bool) -> str:
 
 def _call(provider: str, keywords: Mapping[str, Any]) -> str:
     given = "".join(f", {key}={_literal(value)}" for key, value in keywords.items())
-    return f"factory.Faker({provider!r}{given})".replace("'", '"')
+    return f"factory.Faker({quoted(provider)}{given})"
 
 
 def _literal(value: Any) -> str:
     if isinstance(value, date):
         return spaces.literal(value)
-    return "timezone.utc" if value is timezone.utc else repr(value)
+    if isinstance(value, tuple):
+        inner = ", ".join(map(_literal, value))
+        return f"({inner},)" if len(value) == 1 else f"({inner})"
+    return "timezone.utc" if value is timezone.utc else quoted(value)
 
 
 def _drawn(provider: str, keywords: Mapping[str, Any], rule: str, *imports: str) -> Choice:
@@ -88,8 +91,15 @@ def _numbered(field: Field, model: Any, space: Space, rule: str) -> Choice:
     """Return the choice of values that are unique."""
     return Choice(
         declarations.LazyFunction(Unique(field, model, space, limits(field))),
-        rule, f"factory.Sequence(lambda n: {space.source})", space.imports,
+        rule, f"factory.Sequence(lambda n: {space.source})" if space.source else "",
+        space.imports, "" if space.size >= LARGE else _few(field),
     )  # fmt: skip
+
+
+def _few(field: Field) -> str:
+    """Return what there is to know of unique values that may be used up."""
+    limited = f" and {limits(field)}" if limits(field) else ""
+    return f"is unique{limited}: its values may run out."
 
 
 def _nothing(field: Field, model: Any) -> Exception:
@@ -126,7 +136,10 @@ def by_members(field: Field, model: Any, unique: bool) -> Choice | None:
     else:
         declaration = declarations.Iterator(allowed)
     text = f"factory.Iterator({source})"
-    return Choice(declaration, f"{rule}, unique" if unique else rule, text, needed)
+    if not unique:
+        return Choice(declaration, rule, text, needed)
+    few = f"is unique: there are {len(allowed):,} values."
+    return Choice(declaration, f"{rule}, unique", text, needed, few)
 
 
 def _named(kind: type) -> tuple[str, tuple[str, ...]]:

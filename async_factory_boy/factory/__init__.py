@@ -15,6 +15,7 @@ user = await UserFactory.create_async(sqlalchemy_session=session)
 The modules of this package hold a dedicated factory for each ORM, with its options in ``Meta``.
 """
 
+from async_factory_boy.factory.automatic import KeyOf
 from async_factory_boy.factory.base import AsyncFactory
 from async_factory_boy.factory.helpers import (
     build_async,
@@ -30,6 +31,7 @@ from async_factory_boy.factory.meta import AsyncFactoryOptions
 __all__ = [
     "AsyncFactory",
     "AsyncFactoryOptions",
+    "KeyOf",
     "build_async",
     "build_batch_async",
     "create_async",

@@ -7,9 +7,9 @@ factory for the related model, which is made where there is none.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from operator import itemgetter
 from typing import Any, NamedTuple, cast
@@ -173,6 +173,72 @@ def chosen(meta: Any, path: tuple[tuple[Any, str], ...] = ()) -> Chosen:
     return found
 
 
+def meta_of_new(base: Any, model: Any, **options: Any) -> Any:
+    """Return the ``_meta`` of a factory that nobody defines: what is asked what it would be.
+
+    Args:
+        base: What it derives from.
+        model: Its model.
+        **options: What else is in its ``Meta``.
+    """
+    options = {"model": model, "auto_declarations": True, **options}
+    attributes = {"Meta": type("Meta", (), options), "__module__": upstream.__name__}
+    return type(base)(f"{name_of(model)}Factory", (base,), attributes)._meta
+
+
+def choices(
+    meta: Any,
+    related: Callable[[Field, Callable[[Any], Mapping[str, str]]], Choice],
+    declared: Iterable[str] = (),
+) -> Iterator[tuple[Field, Choice | ConfigurationError]]:
+    """Yield what would be taken from the model for a factory that is yet to be written.
+
+    No factory is made for a related model, nor for objects within the object: where a choice is a
+    `Nested`, its source says what that factory is called.
+
+    Args:
+        meta: The ``_meta`` of a factory without declarations.
+        related: Returns what is chosen for a relation. It is also given what returns, for the
+            ``_meta`` of the factory of the related model, which of its declarations have to be
+            the same as those of this one, and where these are.
+        declared: The fields that it will declare anyway.
+
+    Yields:
+        Each field that has to be filled, with what is chosen for it, or with the error where
+        there is no rule.
+    """
+    choosing = _Choosing(meta, (), declared)
+
+    def with_shared(field: Field) -> Choice:
+        return related(field, partial(choosing.shared, field))
+
+    for field, left_out, differs in choosing.decided():
+        if not left_out:
+            try:
+                found = choosing.choice(field, differs, with_shared)
+            except ConfigurationError as error:
+                yield field, error
+            else:
+                yield field, found
+
+
+def choices_within(meta: Any, model: Any) -> Iterator[tuple[Field, Choice | ConfigurationError]]:
+    """Yield, as `choices` does, for objects that are stored within those of a factory.
+
+    Args:
+        meta: The ``_meta`` of the factory.
+        model: The class of the objects.
+    """
+    for field in meta.fields(model):
+        if field.required:
+            try:
+                found = choose(field, model)
+            except ConfigurationError as error:
+                yield field, error
+            else:
+                yield field, found
+
+
 def refuse_too_many(meta: Any, size: int, given: Iterable[str]) -> None:
     """Raise the error of a field that has no value left, before objects are made without it.
 
@@ -240,9 +306,15 @@ class _Choosing:
     Args:
         meta: The ``_meta`` of the factory.
         path: As for `chosen`.
+        also_declared: Fields that count as declared, besides those that are.
     """
 
-    def __init__(self, meta: Any, path: tuple[tuple[Any, str], ...]) -> None:
+    def __init__(
+        self,
+        meta: Any,
+        path: tuple[tuple[Any, str], ...],
+        also_declared: Iterable[str] = (),
+    ) -> None:
         self.meta = meta
         self.path = path
         self.factory = upstream.factory_of(meta)
@@ -251,9 +323,12 @@ class _Choosing:
         self.option: Option = meta.auto_declarations
         renamed = meta.rename
         declared = upstream.declared_outright(meta)
-        self.declared = {renamed.get(name, name) for name in declared}
+        self.declared = {renamed.get(name, name) for name in declared}.union(also_declared)
         self.spelt = {new: old for old, new in renamed.items()}
         """How declarations name what has another name in the model."""
+        self.left_out = {name: self._left_out(one) for name, one in self.fields.items()}
+        """For each field, why nothing is chosen for it; empty where something is."""
+        self.filled = {name for name, reason in self.left_out.items() if not reason}
 
     def run(self) -> Chosen:
         if isinstance(self.option, tuple):
@@ -264,28 +339,36 @@ class _Choosing:
                 owner=f"{self.factory.__name__}.Meta",
                 model=self.model,
             )
-        left_out = {name: self._left_out(one) for name, one in self.fields.items()}
-        filled = {name for name, reason in left_out.items() if not reason}
-        # As a rule that is given a value, so is one whose value has to differ from that of others.
-        differing = carriers(self.fields.values(), filled | self.declared) - self.declared
         parts: dict[str, Any] = {}
         values: dict[str, Any] = {}
         rows = []
-        for name, field in self.fields.items():
+        for field, left_out, differs in self.decided():
+            name = field.name
             if name in self.declared:
                 rows.append(Row(name, "declared", "", self._declared(name)))
-                continue
-            if name not in filled | differing:
-                rows.append(Row(name, "left out", left_out[name], ""))
-                continue
-            if field.relation is not None:
-                choice = ruled(field, self.model) or self._related(field, filled)
-                parts[self.spelt.get(name, name)] = choice.declaration
+            elif left_out:
+                rows.append(Row(name, "left out", left_out, ""))
             else:
-                choice = self._value(field, name in differing)
-                values[self.spelt.get(name, name)] = choice.declaration
-            rows.append(Row(name, "chosen", choice.rule, choice.source))
+                choice = self.choice(field, differs, self._related)
+                of_kind = values if field.relation is None else parts
+                of_kind[self.spelt.get(name, name)] = self._declaration(choice)
+                rows.append(Row(name, "chosen", choice.rule, choice.source))
         return Chosen({**parts, **values}, tuple(rows))
+
+    def decided(self) -> Iterator[tuple[Field, str, bool]]:
+        """Yield each field, why it is left out, and whether its value has to differ from others."""
+        filled = self.filled
+        # As a rule that is given a value, so is one whose value has to differ from that of others.
+        differing = carriers(self.fields.values(), filled | self.declared) - self.declared
+        for name, field in self.fields.items():
+            differs = name in differing
+            yield field, "" if differs else self.left_out[name], differs
+
+    def choice(self, field: Field, differs: bool, related: Callable[[Field], Choice]) -> Choice:
+        """Return what is chosen for a field that is not left out."""
+        if field.relation is not None:
+            return ruled(field, self.model) or related(field)
+        return choose(field, self.model, unique=True if differs else None)
 
     def _left_out(self, field: Field) -> str:
         """Return why nothing is chosen for a field; empty where something is."""
@@ -318,11 +401,9 @@ class _Choosing:
             return type(declaration).__name__
         return repr(declaration)
 
-    def _value(self, field: Field, differs: bool) -> Choice:
-        choice = choose(field, self.model, unique=True if differs else None)
-        if not isinstance(choice.declaration, Nested):
-            return choice
-        return replace(choice, declaration=self._nested(choice.declaration))
+    def _declaration(self, choice: Choice) -> Any:
+        declaration = choice.declaration
+        return self._nested(declaration) if isinstance(declaration, Nested) else declaration
 
     def _nested(self, nested: Nested) -> Any:
         """Return what declares objects that are stored within the object."""
@@ -342,7 +423,7 @@ class _Choosing:
             return parts
         return declarations.Transformer(parts, transform=nested.container)
 
-    def _related(self, field: Field, filled: AbstractSet[str]) -> Choice:
+    def _related(self, field: Field) -> Choice:
         relation = field.relation
         assert relation is not None
         target = relation.target
@@ -356,7 +437,7 @@ class _Choosing:
             self._refuse_several(field, name)
             source = f'KeyOf({name}, "{relation.attribute}")'
             return Choice(KeyOf(found, relation.attribute), rule, source)
-        shared = self._shared(field, found, filled)
+        shared = self.shared(field, found._meta)
         source = "".join(f', {key}=factory.SelfAttribute("{path}")' for key, path in shared.items())
         attributes = {key: declarations.SelfAttribute(path) for key, path in shared.items()}
         return Choice(
@@ -384,11 +465,15 @@ class _Choosing:
             owner=self.factory.__name__,
         )
 
-    def _shared(self, field: Field, found: Any, filled: AbstractSet[str]) -> dict[str, str]:
+    def shared(self, field: Field, meta: Any) -> Mapping[str, str]:
         """Return what the object of a relation has in common with the rest, and where that is.
 
         Relations may share a key: the tenant of a post is that of its author. Where each had an
         object of its own, only one of them could be what the key says.
+
+        Args:
+            field: The relation.
+            meta: The ``_meta`` of the factory of the related model.
         """
         relation = field.relation
         assert relation is not None
@@ -397,11 +482,11 @@ class _Choosing:
             holder = self.fields[key].key_of if key in self.fields else None
             if holder is None or holder == field.name:
                 continue
-            theirs = {one.name: one for one in found._meta.fields(relation.target)}
-            spelt = {new: old for old, new in found._meta.rename.items()}
+            theirs = {one.name: one for one in meta.fields(relation.target)}
+            spelt = {new: old for old, new in meta.rename.items()}
             if key in self.declared:
                 shared[spelt.get(attribute, attribute)] = f"..{self.spelt.get(key, key)}"
-            elif holder in filled | self.declared and attribute in theirs:
+            elif holder in self.filled | self.declared and attribute in theirs:
                 other, inner = self.fields[holder].relation, theirs[attribute].key_of
                 assert other is not None
                 path = f"..{self.spelt.get(holder, holder)}"

@@ -21,6 +21,7 @@ class AsyncDatabasesOptions(AsyncFactoryOptions):
         "databases_database": "database",
         "databases_get_or_create": "get_or_create",
     }
+    instance_class = TableRow
 
     def counts_with(self, model: Any) -> bool:
         # A Table is no class, which could be a subclass of another.

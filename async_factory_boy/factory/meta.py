@@ -84,6 +84,9 @@ class AsyncFactoryOptions(Options):
     adapter_options: ClassVar[dict[str, str]] = {}
     """``Meta`` options that configure the adapter, each with its name in the constructor."""
 
+    instance_class: ClassVar[type | None] = None
+    """What objects are of where the model is no class; for a type argument."""
+
     # What is filled in later.
     factory: type[AsyncFactory[Any]]
     adapter: object

@@ -320,7 +320,7 @@ class Outer:
     [
         (Field(name="x", type=Color), [Color.RED, Color.BLUE] * 2, "factory.Iterator(Color)"),
         (Field(name="email", type=str, choices=("a", "b", "c")), ["a", "b", "c", "a"],
-         "factory.Iterator(['a', 'b', 'c'])"),
+         'factory.Iterator(["a", "b", "c"])'),
         (Field(name="x", type=Color, choices=(Color.BLUE,)), [Color.BLUE] * 4,
          "factory.Iterator([Color.BLUE])"),
         (Field(name="x", type=Decimal, choices=(Decimal(1),)), [Decimal(1)] * 4,
