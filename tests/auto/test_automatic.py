@@ -338,11 +338,9 @@ async def test_a_foreign_key_of_two_columns_by_itself(
     )
     with pytest.raises(ConfigurationError) as caught:
         await bookmarks.create_async()
-    assert str(caught.value) == (
-        "BookmarkFactory.book is part of a foreign key, (book, page), that no relation of the "
-        "model goes with. Declare what it refers to: related = factory.SubFactory(...), "
-        'book = factory.SelfAttribute("related.book"), '
-        'page = factory.SelfAttribute("related.number"), and Meta.exclude = ("related",).'
+    assert str(caught.value).startswith(
+        "BookmarkFactory.book refers to Page by book and page together, and Bookmark has no "
+        "relation for them."
     )
     assert statements == []
     page_factory = make_factory(
