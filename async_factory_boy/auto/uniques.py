@@ -210,8 +210,9 @@ def carriers(
     """Return the fields that have to be unique, besides those that say so and are filled.
 
     Of a set of fields that are unique together, it is one. A set needs none that has a value of its
-    own for each object anyway: one with a field that is unique alone, made by the store, or with a
-    relation that is filled, the object of which is new.
+    own for each object anyway: one with a field that is unique alone, or made by the store. The
+    object of a relation that is filled is new for each, too, unless the caller gives it: so a set
+    with a relation relies on that only where no other field of it has many values.
 
     Args:
         fields: All fields of the model.
@@ -229,8 +230,7 @@ def carriers(
         if one.generated or one.name in found:
             return True
         if one.name in names:
-            is_reference = one.relation is not None or one.key_of is not None
-            return is_reference or frozenset({one.name}) in one.unique
+            return frozenset({one.name}) in one.unique
         if one.has_default and one.default is NO_DEFAULT:
             # Only the store knows it. What is unique alone has no constant there; but a moment may
             # be that of all objects of a transaction, or of a day.
@@ -244,9 +244,21 @@ def carriers(
         if any(map(varies, members)):
             continue
         able = [one for one in members if one.relation is None and one.key_of is None]
+        if any(one.name in names for one in members if one not in able):
+            able = [one for one in able if one.name in names and not _has_few(one)]
         if able:
             found.add(min(able, key=lambda one: _rank(one, names)).name)
     return found
+
+
+def _has_few(field: Field) -> bool:
+    """Return whether a field may have few values."""
+    if field.choices or getattr(field.type, "__name__", "") not in _EASY:
+        return True
+    least = field.ge if field.gt is None else field.gt
+    most = field.le if field.lt is None else field.lt
+    has_bounds = least is not None and most is not None
+    return has_bounds or (field.max_length or 9) < 4 or (field.precision or 9) < 4
 
 
 def _rank(field: Field, filled: set[str]) -> tuple[bool, bool, int]:

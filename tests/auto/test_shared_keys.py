@@ -110,7 +110,7 @@ async def test_the_object_is_given(session: AsyncSession) -> None:
     tenant = Tenant()
     session.add(tenant)
     await session.flush()
-    posts = await PostFactory.create_batch_async(2, tenant=tenant)
+    posts = await PostFactory.create_batch_async(200, tenant=tenant)
     assert {post.author.tenant for post in posts} == {tenant}
     assert {post.shelf.tenant_id for post in posts} == {tenant.id}
 

@@ -99,7 +99,9 @@ def _declared(store: Store) -> dict[str, Any]:
             "company_id": KeyOf(automatic(store.CompanyFactory), "id"),
             "company_key": factory.SelfAttribute("company_id"),
         }
-    return {"company_key": declared["company_key"]}
+    # Of the factories for a company there may be several, in other tests.
+    company = factory.SubFactory(automatic(store.CompanyFactory))
+    return {"company": company, "company_key": declared["company_key"]}
 
 
 def _related(store: Store, name: str, users: Any) -> dict[str, Any]:

@@ -263,7 +263,9 @@ REFERENCE = Relation(target=object)
         ({"type": str, "choices": ("x", "y")}, {"type": int}, {"b"}),
         ({"type": str, "unique": (*ALONE, *BOTH)}, {"type": str}, set()),
         ({"type": int, "generated": True, "required": False}, {"type": str}, set()),
-        ({"type": None, "relation": REFERENCE}, {"type": str}, set()),
+        ({"type": None, "relation": REFERENCE}, {"type": str}, {"b"}),
+        ({"type": None, "relation": REFERENCE}, {"type": Color}, set()),
+        ({"type": None, "relation": REFERENCE}, {"type": int, "ge": 1, "lt": 6}, set()),
         ({"type": int, "key_of": "r", "required": False}, {"type": str}, {"b"}),
         ({"type": str, "required": False, "nullable": True}, {"type": str}, set()),
         ({"type": str, **DEFAULT, "default": "x"}, {"type": int}, {"b"}),
@@ -280,10 +282,10 @@ def test_fields_that_are_unique_together(first: Any, second: Any, expected: set[
 
 
 def test_keys_that_are_filled_by_a_relation() -> None:
-    """The key of a relation that is filled is that of a new object, and varies."""
+    """The key of a relation that is filled is relied on where the other field has few values."""
     fields = [
         Field(name="a", type=int, key_of="r", unique=BOTH),
-        Field(name="b", type=str, required=True, unique=BOTH),
+        Field(name="b", type=bool, required=True, unique=BOTH),
         Field(name="r", relation=REFERENCE, required=True),
     ]
     assert uniques.carriers(fields) == set()
