@@ -501,7 +501,17 @@ def _is_within(value: Any, field: Field) -> bool:
         and (field.gt is None or value > field.gt)
         and (field.le is None or value <= field.le)
         and (field.lt is None or value < field.lt)
+        and _has_room(value, field)
     )
+
+
+def _has_room(value: Any, field: Field) -> bool:
+    """Return whether a number has no more digits than a field holds: a column would round it."""
+    if field.scale is None or not isinstance(value, int | float | Decimal):
+        return True
+    units = exact(value) * 10**field.scale
+    whole = units.denominator == 1
+    return whole and (field.precision is None or abs(units) < 10**field.precision)
 
 
 def members(kind: Any) -> tuple[Any, ...]:

@@ -342,8 +342,13 @@ def test_members(field: Field, expected: Any, source: str) -> None:
         ({"type": str, "choices": ("", "red", "green"), "min_length": 1, "max_length": 3}, {"red"}),
         ({"type": int, "choices": (1, 2, 3, 4), "ge": 2, "le": 3}, {2, 3}),
         ({"type": int, "choices": (1, 2, 3, 4), "gt": 1, "lt": 4}, {2, 3}),
+        (
+            {"type": Decimal, "precision": 2, "scale": 2,
+             "choices": (Decimal("-1.5"), Decimal("0.125"), Decimal("0.25"))},
+            {Decimal("0.25")},
+        ),
     ],
-)
+)  # fmt: skip
 @pytest.mark.parametrize("unique", [True, False])
 def test_choices_within_limits(constraints: Any, expected: set[Any], unique: bool) -> None:
     """Of the choices, those count that a field's own limits allow."""
