@@ -87,12 +87,17 @@ def test_constraints(field: Field) -> None:
         check(value, field)
 
 
-@pytest.mark.parametrize("length", [None, 12, 7, 5, 4, 2])
-@pytest.mark.parametrize("name", ["email", "code", "slug"])
+@pytest.mark.parametrize(
+    ("name", "length"),
+    [
+        (name, length)
+        for name in ("email", "code", "slug")
+        for length in (None, 12, 7, 5, 4, 2)
+        if name != "email" or length is None or length >= 7  # no shorter one is an e-mail
+    ],
+)
 def test_workers(name: str, length: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processes that share a database have no value in common, with shared objects or not."""
-    if name == "email" and length is not None and length < 7:
-        pytest.skip("no e-mail fits")
     declaration = chosen(Field(name=name, type=str, max_length=length)).declaration
     seen: list[Any] = []
     for worker in (0, 1, 5):
