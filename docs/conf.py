@@ -69,7 +69,8 @@ def exported() -> Iterator[tuple[str, object]]:
     package = async_factory_boy.__name__
     modules = pkgutil.walk_packages(async_factory_boy.__path__, f"{package}.")
     for module in [package, *(found.name for found in modules)]:
-        if "._" not in module and not module.startswith(f"{package}.engine"):
+        part = module.removeprefix(f"{package}.").partition(".")[0]
+        if "._" not in module and part not in ("commands", "engine", "generating"):
             imported = importlib.import_module(module)
             for name in getattr(imported, "__all__", ()):
                 yield f"{module}.{name}", getattr(imported, name)

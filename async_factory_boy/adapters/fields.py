@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["NO_DEFAULT", "Field", "Relation"]
+__all__ = ["Field", "Relation"]
 
 
 class _NoDefault:

@@ -6,8 +6,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-__all__ = ["in_words", "narrow", "pattern_of", "unique_with"]
-
 
 def narrow(limits: dict[str, Any], **more: Any) -> None:
     """Add to the limits of a field, by their names in `Field`: of two, the narrower one holds.

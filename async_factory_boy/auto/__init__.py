@@ -4,8 +4,8 @@
 for names, `async_factory_boy.auto.names`, and in rules for types, `async_factory_boy.auto.types`.
 """
 
-from async_factory_boy.adapters.fields import Field
+from async_factory_boy.adapters.fields import Field as Field
 from async_factory_boy.auto.chosen import Choice, Nested
 from async_factory_boy.auto.rules import choose, rule, rules_kept
 
-__all__ = ["Choice", "Field", "Nested", "choose", "rule", "rules_kept"]
+__all__ = ["Choice", "Nested", "choose", "rule", "rules_kept"]

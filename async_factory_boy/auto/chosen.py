@@ -8,8 +8,6 @@ from typing import Any
 from async_factory_boy.adapters.fields import Field
 from async_factory_boy.exceptions import ConfigurationError
 
-__all__ = ["Choice", "Nested", "name_of", "needs_rule"]
-
 
 @dataclass(frozen=True)
 class Nested:

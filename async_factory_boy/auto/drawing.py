@@ -10,8 +10,6 @@ from factory.random import randgen
 
 from async_factory_boy.auto.spaces import Space
 
-__all__ = ["Drawn", "Fitted", "SeveralDrawn", "plain", "use"]
-
 
 def plain(provider: str, locale: str | None, parameters: Mapping[str, Any]) -> Any:
     """Return what ``factory.Faker(provider, locale=locale, **parameters)`` evaluates to."""

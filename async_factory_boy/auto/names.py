@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["MOMENTS", "NUMBERS", "TEXTS", "Moment", "Number", "Text", "looked_up", "spelled"]
-
 
 @dataclass(frozen=True)
 class Text:

@@ -14,8 +14,6 @@ from async_factory_boy.adapters._annotations import flattened, is_nested_model
 from async_factory_boy.adapters.fields import Field
 from async_factory_boy.exceptions import ConfigurationError
 
-__all__ = ["can_express", "maker_for", "value_for"]
-
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
 

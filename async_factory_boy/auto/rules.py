@@ -30,8 +30,6 @@ from async_factory_boy.auto.chosen import Choice, name_of
 from async_factory_boy.auto.pydantic_values import has_validators
 from async_factory_boy.exceptions import ConfigurationError
 
-__all__ = ["choose", "on_change", "rule", "rules_kept"]
-
 Function = Callable[[Field], Any]
 F = TypeVar("F", bound=Function)
 

@@ -15,25 +15,6 @@ from uuid import UUID
 
 from async_factory_boy.adapters.fields import Field
 
-__all__ = [
-    "LARGE",
-    "Range",
-    "Space",
-    "allowed_of",
-    "base36",
-    "literal",
-    "maker",
-    "members",
-    "moment_space",
-    "moments",
-    "multiple_source",
-    "number_space",
-    "numbers",
-    "quoted",
-    "space_of",
-    "uuid_of",
-]
-
 # From this size on, a space counts as one that no test exhausts, not even many workers.
 LARGE = 10**9
 

@@ -22,16 +22,6 @@ from async_factory_boy.auto.pydantic_values import is_described, maker_for
 from async_factory_boy.auto.spaces import LARGE, Space, quoted
 from async_factory_boy.auto.uniques import Distinct, Unique
 
-__all__ = [
-    "by_annotation",
-    "by_members",
-    "by_name",
-    "by_type",
-    "is_nested",
-    "limits",
-    "refuse_contradictions",
-]
-
 # Words.
 
 

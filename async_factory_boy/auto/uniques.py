@@ -19,8 +19,6 @@ from async_factory_boy.adapters.fields import NO_DEFAULT, Field
 from async_factory_boy.auto.chosen import needs_rule
 from async_factory_boy.auto.spaces import LARGE, Space
 
-__all__ = ["Distinct", "Unique", "begin_anew", "carriers", "counted_apart"]
-
 _Key = tuple[Hashable, str, bool]
 """A model, a field of it, and whether it is for objects that several tests use."""
 

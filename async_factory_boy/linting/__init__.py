@@ -30,11 +30,11 @@ from async_factory_boy.exceptions import (
 )
 from async_factory_boy.factory import AsyncFactory, inspection, upstream
 from async_factory_boy.factory.calls import uncommitted
-from async_factory_boy.linting.coverage import A_VALUE, LintReport, NotCovered
+from async_factory_boy.linting.coverage import A_VALUE as A_VALUE
+from async_factory_boy.linting.coverage import LintReport, NotCovered
 from async_factory_boy.linting.strict import ModelMismatchError, Strict
 
 __all__ = [
-    "A_VALUE",
     "LintCase",
     "LintError",
     "LintFailure",

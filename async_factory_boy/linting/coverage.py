@@ -11,8 +11,6 @@ from async_factory_boy.adapters.fields import NO_DEFAULT
 from async_factory_boy.auto.chosen import name_of
 from async_factory_boy.linting.values import allowed, is_one_of, listed, word_for
 
-__all__ = ["A_VALUE", "Coverage", "LintReport", "NotCovered", "lines_of", "read"]
-
 
 class _AValue:
     def __repr__(self) -> str:
@@ -26,18 +24,15 @@ UNKNOWN: Any = object()
 
 
 class NotCovered(NamedTuple):
-    """A field of a model that has values which no object of the factories has.
-
-    Attributes:
-        model: The model.
-        field: The name of the field.
-        values: Members of an enum, choices, ``True``, ``False``, ``None``; or `A_VALUE`, where each
-            object has ``None``.
-    """
+    """A field of a model that has values which no object of the factories has."""
 
     model: Any
+    """The model."""
     field: str
+    """The name of the field."""
     values: tuple[Any, ...]
+    """Members of an enum, choices, ``True``, ``False``, ``None``; or `A_VALUE`, where each object
+    has ``None``."""
 
 
 @dataclass(frozen=True)

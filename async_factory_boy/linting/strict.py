@@ -19,8 +19,6 @@ from async_factory_boy.factory.meta import is_overridden
 from async_factory_boy.linting.coverage import UNKNOWN, Coverage, LintReport, read
 from async_factory_boy.linting.values import broken, described
 
-__all__ = ["ModelMismatchError", "Strict"]
-
 OBJECTS = 50
 """How many objects are looked at of each factory and each trait."""
 

@@ -12,8 +12,6 @@ from async_factory_boy.adapters import Field
 from async_factory_boy.auto.spaces import members
 from async_factory_boy.auto.types import limits
 
-__all__ = ["allowed", "broken", "described", "is_one_of", "listed", "word_for"]
-
 _MOST_SHOWN = 8
 
 
