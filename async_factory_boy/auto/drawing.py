@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -42,6 +43,7 @@ class SeveralDrawn:
     def __init__(self, container: Callable[[Any], Any], space: Space, size: int) -> None:
         self._container, self._at, self._size = container, space.at, size
         first, last = space.usual
+        last = min(last, first + sys.maxsize - 1)  # no longer range has a length
         self._from = range(first, last + 1) if last - first >= size else range(space.size)
 
     def __call__(self) -> Any:

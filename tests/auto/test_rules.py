@@ -357,6 +357,14 @@ def test_choices_within_limits(constraints: Any, expected: set[Any], unique: boo
     assert {*values_of(choice.declaration, len(expected))} == expected
 
 
+def test_a_tuple_of_a_large_type() -> None:
+    """Items are drawn from as many values as there may be, more than a range has a length for."""
+    item = Field(name="x", type=bytes)
+    choice = choose(Field(name="x", type=tuple, element=item, min_length=2, max_length=2), User)
+    ((first, second),) = values_of(choice.declaration, 1)
+    assert len({first, second}) == 2
+
+
 def test_an_enum_without_members() -> None:
     """An enum that has no members has no value."""
     with pytest.raises(ConfigurationError, match=r"User\.x has no value: Empty has no members"):
