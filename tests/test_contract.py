@@ -58,6 +58,7 @@ def test_c1_imports() -> None:
         "async_factory_boy.adapters.configuration",
         "async_factory_boy.adapters.fields",
         "async_factory_boy.adapters.matching",
+        "async_factory_boy.adapters.narrowing",
         "async_factory_boy.adapters.registry",
         "async_factory_boy.adapters.validation",
     }

@@ -180,6 +180,33 @@ def suite_of_each(pytester: pytest.Pytester, request: pytest.FixtureRequest) -> 
 # Fixtures.
 
 
+def test_register_of_an_automatic_factory(suite_of_each: Suite) -> None:
+    """It fills objects from the model. Only what is declared has a fixture, not what is chosen."""
+    suite_of_each.passes(
+        """
+        class AutomaticFactory(AsyncSQLAlchemyModelFactory):
+            class Meta:
+                model = User
+                auto_declarations = True
+
+            role = "automatic"
+
+
+        register(AutomaticFactory, "filled")
+
+
+        @async_
+        @pytest.mark.parametrize("filled__role", ["guest"])
+        async def test_async(filled, request):
+            assert filled.id and filled.name and filled.company is None
+            assert filled.role == "guest"
+            with pytest.raises(pytest.FixtureLookupError):
+                request.getfixturevalue("filled__name")
+        """,
+        passed=1,
+    )
+
+
 def test_register(suite_of_each: Suite) -> None:
     """Both fixtures are there, in async tests and in sync ones, whichever plugin runs them."""
     suite_of_each.passes(

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from async_factory_boy.adapters.fields import NO_DEFAULT, Field, Relation
+from async_factory_boy.adapters.narrowing import narrow
 from async_factory_boy.exceptions import AdapterError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ __tracebackhide__ = True
 _QUALIFIERS = ("Required", "NotRequired", "ReadOnly", "Final", "ClassVar")
 
 # What is constructed for an annotation that names what a value can do.
-_CONCRETE: Mapping[Any, type] = {
+CONCRETE: Mapping[Any, type] = {
     collections.abc.Iterable: list,
     collections.abc.Collection: list,
     collections.abc.Sequence: list,
@@ -87,13 +88,13 @@ class Reader:
             return self._union(name, arguments, metadata, within)
         if origin is typing.Literal:
             return _literal(name, arguments)
-        made = _constraints(metadata)
+        made = constraints(metadata)
         if origin is None:
             single, aware = _class(annotation)
             if aware is not None:
                 made["aware"] = aware
             return Field(name=name, type=single, **made)
-        kind: Any = _CONCRETE.get(origin, origin)
+        kind: Any = CONCRETE.get(origin, origin)
         if not isinstance(kind, type) or kind is collections.abc.Callable:
             return Field(name=name, **made)
         many: Relation | None = None
@@ -220,7 +221,7 @@ def _class(annotation: Any) -> tuple[Any, bool | None]:
     pydantic = sys.modules.get("pydantic")
     if pydantic is not None and annotation in (pydantic.AwareDatetime, pydantic.NaiveDatetime):
         return datetime.datetime, annotation is pydantic.AwareDatetime
-    return _CONCRETE.get(annotation, annotation), None
+    return CONCRETE.get(annotation, annotation), None
 
 
 def flattened(metadata: Iterable[Any]) -> Iterator[Any]:
@@ -235,27 +236,23 @@ def flattened(metadata: Iterable[Any]) -> Iterator[Any]:
 
 
 # How two constraints of the same name become one.
-_TIGHTER: Mapping[str, Any] = {
-    "ge": max, "gt": max, "le": min, "lt": min, "min_length": max, "max_length": min,
-    "multiple_of": lambda _, other: other, "pattern": lambda _, other: other,
-    "max_digits": min, "decimal_places": min,
+# The constraints of annotated_types and of pydantic, each with what a field calls it.
+_CALLED = {
+    "ge": "ge", "gt": "gt", "le": "le", "lt": "lt", "multiple_of": "multiple_of",
+    "min_length": "min_length", "max_length": "max_length", "pattern": "pattern",
+    "max_digits": "precision", "decimal_places": "scale",
 }  # fmt: skip
 
-_CALLED = {"max_digits": "precision", "decimal_places": "scale"}
 
-
-def _constraints(metadata: Iterable[Any]) -> dict[str, Any]:
+def constraints(metadata: Iterable[Any]) -> dict[str, Any]:
     """Return what the metadata of an annotation says, by the names of `Field`."""
     found: dict[str, Any] = {}
     for one in flattened(metadata):
-        for name, tighter in _TIGHTER.items():
-            value = getattr(one, name, None)
-            if value is None or callable(value):
-                continue
-            if isinstance(value, re.Pattern):
-                value = value.pattern
-            name = _CALLED.get(name, name)
-            found[name] = tighter(found[name], value) if name in found else value
+        for given, name in _CALLED.items():
+            value = getattr(one, given, None)
+            if not callable(value):
+                value = value.pattern if isinstance(value, re.Pattern) else value
+                narrow(found, **{name: value})
         if hasattr(one, "tz"):
             found["aware"] = one.tz is not None
     return found

@@ -39,6 +39,7 @@ _NARROWER: Mapping[str, Callable[[Any, Any], Any]] = {
     "precision": min,
     "scale": min,
     "pattern": _both,
+    "multiple_of": lambda _, last: last,
     "choices": _common,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +50,17 @@ def name_of(model: Any) -> str:
     """Return what an error calls a model."""
     name: str = getattr(model, "__name__", None) or getattr(model, "name", None) or repr(model)
     return name
+
+
+def factory_name(model: Any) -> str:
+    """Return what the factory of a model is usually called: a table's is as that of a class."""
+    name = name_of(model)
+    return f"{name if isinstance(model, type) else camel(name)}Factory"
+
+
+def camel(name: str) -> str:
+    """Return a name as that of a class."""
+    return "".join(one[:1].upper() + one[1:] for one in re.split(r"\W|_", name))
 
 
 def needs_rule(field: Field, model: Any, problem: str) -> ConfigurationError:

@@ -10,26 +10,12 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from async_factory_boy.adapters._annotations import flattened, is_nested_model
+from async_factory_boy.adapters._annotations import flattened
 from async_factory_boy.adapters.fields import Field
 from async_factory_boy.exceptions import ConfigurationError
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
-
-
-def can_express(field: Field) -> bool:
-    """Return whether what `Field` says of a field is all that its values have to meet.
-
-    Then a declaration of factory_boy's own can make them. It is not so for a pattern, for a nested
-    model, for a type of pydantic's own, nor where an annotation has a validator.
-    """
-    kind = field.type
-    if field.pattern is not None or is_nested_model(kind) or _is_of_pydantic(kind):
-        return False
-    if has_validators(field):
-        return False
-    return field.element is None or can_express(field.element)
 
 
 def has_validators(field: Field) -> bool:
@@ -42,25 +28,17 @@ def is_described(kind: Any) -> bool:
     return _is_of_pydantic(kind) or hasattr(kind, "__get_pydantic_core_schema__")
 
 
-def value_for(field: Field, model: Any) -> Any:
-    """Return a value for a field, drawn from ``factory.random.randgen``. Never ``None``.
+def maker_for(field: Field, model: Any) -> Callable[[], Any]:
+    """Return what makes values for a field, drawn from ``factory.random.randgen``. Never ``None``.
 
     Args:
         field: The field, as an adapter tells it.
-        model: The model that it belongs to. If that is a pydantic model, the value is what its
+        model: The model that it belongs to. If that is a pydantic model, the values are what its
             constructor takes; or else, which validates nothing, what pydantic makes of that.
 
     Raises:
-        ConfigurationError: When no value is found, or when polyfactory is not installed.
-    """
-    return maker_for(field, model)()
-
-
-def maker_for(field: Field, model: Any) -> Callable[[], Any]:
-    """Return what makes values as `value_for` does, for many of one field.
-
-    Raises:
-        ConfigurationError: When polyfactory is not installed.
+        ConfigurationError: When polyfactory is not installed. What is returned raises it where no
+            value is found.
     """
     try:
         from async_factory_boy.auto._polyfactory import Maker

@@ -208,7 +208,7 @@ def ruled(field: Field, model: Any) -> Choice | None:
         if fnmatchcase(field.name, pattern):
             words = f"your rule for the name {pattern}"
             return _of_user(words, pattern, value, field, model)
-    store_type = getattr(field, "store_type", None)
+    store_type = field.store_type
     for kind in (store_type if isinstance(store_type, type) else type(store_type), field.type):
         for base in getattr(kind, "__mro__", (kind,)):
             if _is_known(base):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Callable, Mapping, MutableMapping, MutableSequence, Sequence
-from dataclasses import is_dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime, timezone
 from decimal import Decimal
 from enum import Enum
@@ -14,6 +13,7 @@ from uuid import UUID
 from factory import declarations
 from factory.faker import Faker
 
+from async_factory_boy.adapters._annotations import is_nested_model
 from async_factory_boy.adapters.fields import Field
 from async_factory_boy.auto import names, spaces
 from async_factory_boy.auto.chosen import Choice, Nested, name_of, needs_rule
@@ -313,13 +313,6 @@ _EXACT = {
 # Types.
 
 
-def is_nested(kind: Any) -> bool:
-    """Return whether a type has fields of its own: a dataclass, a TypedDict, a pydantic model."""
-    return isinstance(kind, type) and (
-        is_dataclass(kind) or typing.is_typeddict(kind) or hasattr(kind, "model_fields")
-    )
-
-
 Choose = Callable[[Field, Any], Choice]
 
 
@@ -364,7 +357,7 @@ def by_type(field: Field, model: Any, unique: bool, choose: Choose) -> Choice:
             raise _nothing(field, model)
         source = f"factory.Sequence(lambda n: {space.source})"
         return Choice(declarations.LazyFunction(Drawn(space)), rule, source, space.imports)
-    if is_nested(kind):
+    if is_nested_model(kind):
         return Choice(Nested(kind), rule, f"factory.SubFactory({kind.__name__}Factory)")
     container = _CONTAINERS.get(kind) if isinstance(kind, type) else None
     if container is not None:
@@ -391,7 +384,7 @@ def _by_unique_type(field: Field, model: Any, rule: str) -> Choice:
         return _numbered(field, model, space, rule)
     if isinstance(field.type, type) and field.type in spaces.SPACES:
         raise _nothing(field, model)
-    if is_nested(field.type) or field.type in _CONTAINERS:
+    if is_nested_model(field.type) or field.type in _CONTAINERS:
         problem = f"is unique, and values of {_type_name(field.type)} cannot be numbered."
         raise needs_rule(field, model, problem)
     if not is_described(field.type):
@@ -468,7 +461,7 @@ def _collection(field: Field, model: Any, rule: str, container: type, choose: Ch
     if element is None or container is dict:
         problem = f"takes {size} items or more, and the adapter does not tell of which type."
         raise needs_rule(field, model, problem)
-    if container is list or is_nested(element.type):
+    if container is list or is_nested_model(element.type):
         item = choose(element, model)
         if isinstance(item.declaration, Nested):
             if container in (set, frozenset):

@@ -263,5 +263,4 @@ def _rank(field: Field, filled: set[str]) -> tuple[bool, bool, int]:
     """Return what is least for the field that is best made unique."""
     word = getattr(field.type, "__name__", "")
     place = _EASY.index(word) if word in _EASY else len(_EASY)
-    few = bool(field.choices) or (field.max_length or 9) < 4
-    return field.name not in filled, few, place
+    return field.name not in filled, _has_few(field), place

@@ -22,7 +22,7 @@ from async_factory_boy.adapters import Field
 from async_factory_boy.adapters._annotations import part_fields
 from async_factory_boy.adapters.configuration import check_names
 from async_factory_boy.auto import Choice, Nested, choose, drawing
-from async_factory_boy.auto.chosen import name_of
+from async_factory_boy.auto.chosen import factory_name, name_of
 from async_factory_boy.auto.rules import on_change, ruled, ruled_alone
 from async_factory_boy.auto.uniques import Unique, carriers
 from async_factory_boy.exceptions import ConfigurationError, shown
@@ -183,7 +183,7 @@ def meta_of_new(base: Any, model: Any, **options: Any) -> Any:
     """
     options = {"model": model, "auto_declarations": True, **options}
     attributes = {"Meta": type("Meta", (), options), "__module__": upstream.__name__}
-    return type(base)(f"{name_of(model)}Factory", (base,), attributes)._meta
+    return type(base)(factory_name(model), (base,), attributes)._meta
 
 
 def choices(
@@ -222,14 +222,9 @@ def choices(
                 yield field, found
 
 
-def choices_within(meta: Any, model: Any) -> Iterator[tuple[Field, Choice | ConfigurationError]]:
-    """Yield, as `choices` does, for objects that are stored within those of a factory.
-
-    Args:
-        meta: The ``_meta`` of the factory.
-        model: The class of the objects.
-    """
-    for field in meta.fields(model):
+def choices_within(model: Any) -> Iterator[tuple[Field, Choice | ConfigurationError]]:
+    """Yield, as `choices` does, for objects that are stored within others, given their class."""
+    for field in part_fields(model):
         if field.required:
             try:
                 found = choose(field, model)
@@ -367,7 +362,11 @@ class _Choosing:
     def choice(self, field: Field, differs: bool, related: Callable[[Field], Choice]) -> Choice:
         """Return what is chosen for a field that is not left out."""
         if field.relation is not None:
-            return ruled(field, self.model) or related(field)
+            of_user = ruled(field, self.model)
+            if of_user is None and field.nullable and not isinstance(self.option, tuple):
+                # The constructor asks for it, but not for an object.
+                return Choice(None, "an optional relation", "None")
+            return of_user or related(field)
         return choose(field, self.model, unique=True if differs else None)
 
     def _left_out(self, field: Field) -> str:
@@ -407,14 +406,11 @@ class _Choosing:
 
     def _nested(self, nested: Nested) -> Any:
         """Return what declares objects that are stored within the object."""
-        own: dict[str, Any] = {}
-        for field in part_fields(nested.model):
-            if field.required:
-                choice = choose(field, nested.model)
-                if isinstance(choice.declaration, Nested):
-                    own[field.name] = self._nested(choice.declaration)
-                else:
-                    own[field.name] = choice.declaration
+        own = {
+            field.name: self._declaration(choose(field, nested.model))
+            for field in part_fields(nested.model)
+            if field.required
+        }
         part = declarations.SubFactory(make_factory(nested.model, **own))
         if nested.container is None:
             return part
@@ -427,6 +423,13 @@ class _Choosing:
         relation = field.relation
         assert relation is not None
         target = relation.target
+        if target is None:
+            raise ConfigurationError(
+                field.name,
+                "refers to objects of any model, so none is chosen. Declare which: "
+                f"{field.name} = factory.SubFactory(...).",
+                owner=self.factory.__name__,
+            )
         found, rule = self._factory_for(field, target)
         # One that is optional may be given where it has to end.
         if field.required and found._meta.auto_declarations is not False:
@@ -501,7 +504,7 @@ class _Choosing:
         candidates = _defined_for(target, self.factory)
         if not candidates:
             return self._made_for(target), f"by relation: an automatic factory of {name_of(target)}"
-        usual = f"{name_of(target)}Factory"
+        usual = factory_name(target)
         for fewer in (
             candidates,
             [one for one in candidates if one.__name__ == usual],
@@ -514,10 +517,13 @@ class _Choosing:
             if len(fewer) == 1:
                 return fewer[0], f"by relation: the factory of {name_of(target)}"
         names = sorted(f"{one.__module__}.{one.__qualname__}" for one in candidates)
+        assert field.relation is not None
+        key = field.relation.attribute
+        which = "factory.SubFactory(...)" if key is None else f'KeyOf(..., "{key}")'
         raise ConfigurationError(
             field.name,
             f"refers to {name_of(target)}, which several factories make: {', '.join(names)}. "
-            f"Declare which: {field.name} = factory.SubFactory(...).",
+            f"Declare which: {field.name} = {which}.",
             owner=self.factory.__name__,
         )
 
@@ -541,7 +547,7 @@ class _Choosing:
                 inherited = getattr(base._meta, name, usual[name])
                 if value is not inherited and not isinstance(value, list | tuple):
                     options[name] = value
-            name = f"{name_of(target)}Factory"
+            name = factory_name(target)
             attributes = {
                 "Meta": type("Meta", (), options),
                 "__module__": self.factory.__module__,

@@ -248,6 +248,7 @@ def _saved(
         enter(steps[0])
     instances = _each(scope, construct, items)
     save: Save[Any] = Save(target, steps, instances)
+    # What is stored alone, save() adds: of several, all are to be there when the first is flushed.
     if postpones and (call.postponed or not is_last):
         enter(steps[0])
         scope.adapter.add(instances)

@@ -22,7 +22,7 @@ from typing import Any, TypeVar, cast
 from factory.helpers import make_factory as make_by_class
 
 from async_factory_boy import options
-from async_factory_boy.auto.chosen import name_of
+from async_factory_boy.auto.chosen import factory_name
 from async_factory_boy.factory import upstream
 from async_factory_boy.factory.automatic import Option
 from async_factory_boy.factory.base import AsyncFactory
@@ -61,7 +61,7 @@ def make_factory(
         base = type(base)(base.__name__, (base,), {"Meta": type("Meta", (), options)})
     if not hasattr(klass, "__name__"):  # a table, which factory_boy's own function asks for one
         attributes = {"Meta": type("Meta", (), {"model": klass}), "__module__": upstream.__name__}
-        unnamed: Any = type(base)(f"{name_of(klass)}Factory", (base,), {**attributes, **kwargs})
+        unnamed: Any = type(base)(factory_name(klass), (base,), {**attributes, **kwargs})
         return cast("type[AsyncFactory[T]]", unnamed)
     made: type[AsyncFactory[T]] = make_by_class(klass, FACTORY_CLASS=base, **kwargs)
     return made

@@ -11,12 +11,12 @@ from factory.base import Factory
 
 from async_factory_boy.adapters import Field
 from async_factory_boy.auto import Choice, Nested
-from async_factory_boy.auto.chosen import name_of
+from async_factory_boy.auto.chosen import camel, factory_name, name_of
 from async_factory_boy.exceptions import ConfigurationError
 from async_factory_boy.factory.automatic import choices, choices_within, meta_of_new
 from async_factory_boy.generating.bases import Base, base_for
 from async_factory_boy.generating.finding import Found, Place, adapter_of, place_of
-from async_factory_boy.generating.naming import camel, declared_as
+from async_factory_boy.generating.naming import declared_as
 from async_factory_boy.generating.reading import Written, WrittenFactory
 
 __all__ = ["Declaration", "Draft", "Drafting"]
@@ -164,7 +164,7 @@ class Drafting:
             self._fill(draft)
             self.new.append(draft)
             return True
-        usual = f"{name_of(model)}Factory"
+        usual = factory_name(model)
         preferred = next((one for one in existing if one.name == usual), existing[0])
         self._names[target] = preferred.name
         for one in existing:
@@ -208,10 +208,10 @@ class Drafting:
         exclude = written.excluded if written is not None else ()
         meta = meta_of_new(draft.base.factory, draft.model, exclude=exclude, **draft.base.options)
         for one, choice in choices(meta, _reference, declared):
-            draft.body.append(self._declaration(draft, meta, one, choice))
+            draft.body.append(self._declaration(draft, one, choice))
 
     def _declaration(
-        self, draft: Draft, meta: Any, field: Field, choice: Choice | ConfigurationError
+        self, draft: Draft, field: Field, choice: Choice | ConfigurationError
     ) -> Declaration:
         name = declared_as(field.name, draft.base.factory)
         declaration = partial(Declaration, name, field.name)
@@ -234,7 +234,7 @@ class Drafting:
             return declaration(f'KeyOf({{}}, "{made.attribute}")', needed, target=target)
         if isinstance(made, Nested):
             target = Target(made.model, is_part=True)
-            self._visit_part(meta, target)
+            self._visit_part(target)
             part = "factory.SubFactory({})"
             if made.container is not None:
                 part = f"factory.List([{', '.join([part] * made.size)}])"
@@ -275,7 +275,7 @@ class Drafting:
             self._path.pop()
         return f"refers to {name_of(target)}, which no factory can be written for."
 
-    def _visit_part(self, meta: Any, target: Target) -> None:
+    def _visit_part(self, target: Target) -> None:
         """Draft the factory of objects that are stored within others."""
         if target in self._visited:
             return
@@ -288,8 +288,8 @@ class Drafting:
             return
         draft = Draft(model, place, self._new_name(place), PLAIN)
         self._names[target] = draft.name
-        for one, choice in choices_within(meta, model):
-            draft.body.append(self._declaration(draft, meta, one, choice))
+        for one, choice in choices_within(model):
+            draft.body.append(self._declaration(draft, one, choice))
         self.new.append(draft)
 
 
@@ -303,7 +303,7 @@ def _parts_of(found: Found) -> set[Any]:
         made = choice.declaration if isinstance(choice, Choice) else None
         if isinstance(made, Nested) and made.model not in parts:
             parts.add(made.model)
-            for _, within in choices_within(meta, made.model):
+            for _, within in choices_within(made.model):
                 add(within)
 
     for _, choice in choices(meta, _reference):

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from async_factory_boy.auto.chosen import camel
 from async_factory_boy.generating.finding import Place
 from async_factory_boy.generating.layout import renamed
 
-__all__ = ["Names", "camel", "declared_as", "lowest_python"]
+__all__ = ["Names", "declared_as", "lowest_python"]
 
 _IMPORT = re.compile(r"from (\S+) import (.+)")
 
@@ -101,11 +102,6 @@ def lowest_python(folder: Path) -> tuple[int, int]:
                 return 3, int(match[1])
             break
     return sys.version_info[:2]
-
-
-def camel(name: str) -> str:
-    """Return a name as that of a class."""
-    return "".join(one[:1].upper() + one[1:] for one in re.split(r"\W|_", name))
 
 
 def declared_as(name: str, base: Any) -> str:

@@ -127,7 +127,7 @@ class LintCase:
                         found += strict.made(self.factory, name, [made], stored=True)
         except Exception as caught:
             error = caught
-        if strict is not None:
+        if strict is not None and strict.knows(self.factory):
             undone = await undoing(self.factory) if undoes else AsyncExitStack()
             works = error is None
             found += await strict.sampled(self.factory, given, name, undone, works=works)

@@ -10,7 +10,7 @@ from typing import Any
 from async_factory_boy import options
 from async_factory_boy.adapters import Field, PersistenceAdapter
 from async_factory_boy.auto import choose
-from async_factory_boy.auto.chosen import name_of
+from async_factory_boy.auto.chosen import factory_name, name_of
 from async_factory_boy.auto.uniques import counted_apart
 from async_factory_boy.exceptions import AsyncFactoryError, OptionError, similar
 from async_factory_boy.factory import AsyncFactory, upstream
@@ -75,6 +75,10 @@ class Strict:
     def _note(self, factory: Any, text: str) -> None:
         self.notes.append(f"{factory.__qualname__} in {factory.__module__}: {text}")
 
+    def knows(self, factory: Any) -> bool:
+        """Return whether it is known what the model of a factory is made of."""
+        return factory in self._fields
+
     def report(self, checked: int) -> LintReport:
         """Return what was found besides failures."""
         return LintReport(checked, self.coverage.not_covered(), tuple(self.notes))
@@ -84,7 +88,7 @@ class Strict:
     def declared(self, factory: Any, trait: str | None) -> Iterator[ModelMismatchError]:
         """Yield what is wrong with the declarations of a factory; with a trait, with its own."""
         meta = factory._meta
-        if factory not in self._fields:
+        if not self.knows(factory):
             return
         overridden = [hook for hook in _HOOKS if is_overridden(factory, hook)]
         if overridden:
@@ -171,7 +175,7 @@ class Strict:
             instances: The objects.
             stored: Whether they are stored.
         """
-        if factory not in self._fields:
+        if not self.knows(factory):
             return
         model = self._models[factory]
         note = self.coverage.note_stored if stored else self.coverage.note_built
@@ -202,14 +206,12 @@ class Strict:
         """Build objects without storing them, and return what is wrong with them.
 
         Args:
-            factory: The factory.
+            factory: The factory; one that it knows.
             given: What it is called with.
             name: What an error calls it, with its trait.
-            undone: Undoes what hooks may store.
+            undone: Undoes what hooks may store. It may have begun to, so it is entered in any case.
             works: Whether one object could be made.
         """
-        if factory not in self._fields:
-            return []
         size = min(max(OBJECTS, self.coverage.most_values(self._models[factory])), MOST_OBJECTS)
         instances: list[Any] = []
         found: list[ModelMismatchError] = []
@@ -245,8 +247,10 @@ def _proposal(field: Field, model: Any) -> str:
     """Return what could be written for a field."""
     relation = field.relation
     if relation is not None:
-        target = f"{name_of(relation.target)}Factory"
-        return f"factory.SubFactory({target})" if relation.attribute is None else "..."
+        target = "..." if relation.target is None else factory_name(relation.target)
+        if relation.attribute is not None:
+            return f'KeyOf({target}, "{relation.attribute}")'
+        return f"factory.SubFactory({target})"
     with contextlib.suppress(AsyncFactoryError):
         return choose(field, model).source or "..."
     return "..."

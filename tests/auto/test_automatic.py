@@ -8,12 +8,28 @@ from typing import Any
 
 import factory
 import pytest
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, String, UniqueConstraint, event, select
+from sqlalchemy import (
+    ForeignKey,
+    ForeignKeyConstraint,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    event,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    MappedAsDataclass,
+    mapped_column,
+    relationship,
+)
 
 from async_factory_boy import auto, bind
 from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.auto.chosen import factory_name
 from async_factory_boy.exceptions import AdapterError, ConfigurationError
 from async_factory_boy.factory import AsyncFactory
 from async_factory_boy.factory.helpers import create_async, make_factory
@@ -155,7 +171,9 @@ def statements(engine: AsyncEngine) -> Generator[list[str]]:
 def user_factory(**attributes: Any) -> Any:
     """Return an automatic factory of users, with some declarations."""
     meta = type("Meta", (), {"model": User, **attributes.pop("meta", {})})
-    return type(Automatic)("UserFactory", (Automatic,), {"Meta": meta, **attributes})
+    # As if it were defined within a function: no other test takes it for that of the model.
+    name = {"__qualname__": "user_factory.<locals>.UserFactory"}
+    return type(Automatic)("UserFactory", (Automatic,), {"Meta": meta, **name, **attributes})
 
 
 async def test_required_fields_are_filled(session: AsyncSession) -> None:
@@ -359,6 +377,52 @@ async def test_a_foreign_key_of_two_columns_by_itself(
     made = await BookmarkFactory.create_batch_async(3)
     pages = {(one.book, one.number) for one in await session.scalars(select(Page))}
     assert {(one.book, one.page) for one in made} == pages
+
+
+def test_several_factories_for_a_key() -> None:
+    """For a key alone, the error says how to declare the key of an object."""
+
+    class FirstFactory(Automatic):
+        class Meta:
+            model = User
+
+    class SecondFactory(Automatic):
+        class Meta:
+            model = User
+
+    class VisitFactory(Automatic):
+        class Meta:
+            model = Visit
+
+    with pytest.raises(
+        ConfigurationError, match=r'Declare which: user_id = KeyOf\(\.\.\., "id"\)\.$'
+    ):
+        VisitFactory.build()
+
+
+def test_a_table_has_a_factory_too() -> None:
+    """The factory of a table is usually called as that of a class of the name would be."""
+    assert factory_name(Visit.__table__) == "VisitFactory"
+    assert factory_name(Table("app_user", MetaData())) == "AppUserFactory"
+    assert factory_name(Visit) == "VisitFactory"
+
+
+def test_an_optional_relation_that_the_constructor_requires() -> None:
+    """It is given None: an object of the model itself could not end."""
+
+    class Base(MappedAsDataclass, DeclarativeBase):
+        pass
+
+    class Node(Base):
+        __tablename__ = "node"
+
+        id: Mapped[int] = mapped_column(primary_key=True, init=False)
+        parent_id: Mapped[int | None] = mapped_column(ForeignKey("node.id"), init=False)
+        parent: Mapped[Node | None] = relationship(remote_side=id)
+
+    nodes = make_factory(Node, FACTORY_CLASS=AsyncSQLAlchemyModelFactory, auto_declarations=True)
+    assert nodes.build().parent is None
+    assert ("parent", "chosen", "an optional relation", "None") in nodes.explain()
 
 
 async def test_unique_together(session: AsyncSession) -> None:

@@ -98,7 +98,7 @@ def test_standard_output(project: Project) -> None:
     project.models(USER)
     before = sorted(project.folder.iterdir())
     result = project.generate()
-    assert (result.status, result.err) == (0, "")
+    assert result.status == 0
     assert body_of(result.out, "UserFactory") == ['name = factory.Faker("name")']
     assert [one for one in sorted(project.folder.iterdir()) if one.name != "__pycache__"] == before
 
@@ -413,6 +413,30 @@ def test_documents(project: Project) -> None:
     assert again == (0, "", "factories.py: nothing is missing.\n")
     check = project.generate("--adapter", "mongo", "--output", "factories.py", "--check")
     assert check.out == ""
+
+
+STORED_WITHIN = """\
+from beanie import Document
+from pydantic import BaseModel
+
+
+class Address(BaseModel):
+    city: str
+
+
+class Customer(Document):
+    address: Address
+"""
+
+
+def test_parts_of_documents(project: Project) -> None:
+    """What is stored within a document is no document, and has a plain factory too."""
+    project.write("models.py", STORED_WITHIN)
+    result = project.generate("--output", "factories.py")
+    assert result.status == 0
+    text = project.text()
+    assert body_of(text, "AddressFactory")[-1] == 'city = factory.Faker("city")'
+    assert body_of(text, "CustomerFactory") == ["address = factory.SubFactory(AddressFactory)"]
 
 
 def test_adapter_of_the_project(project: Project) -> None:

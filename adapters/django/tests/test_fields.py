@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from asgiref.sync import sync_to_async
-from async_factory_boy_django import DjangoAdapter
+from async_factory_boy_django import AsyncDjangoModelFactory, DjangoAdapter
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.postgres.fields import ArrayField, HStoreField, IntegerRangeField
 from django.core import validators
@@ -22,7 +22,7 @@ from django.db import IntegrityError, models, transaction
 from django.db.models.functions import Lower, Now
 from django.test.utils import isolate_apps, override_settings
 
-from async_factory_boy import AdapterError
+from async_factory_boy import AdapterError, ConfigurationError
 from async_factory_boy.adapters.fields import NO_DEFAULT, Field, Relation
 from tests.shop.models import (
     Abstract,
@@ -362,6 +362,21 @@ def test_generic_foreign_key() -> None:
     assert kind.relation == Relation(target=ContentType, keys={"content_type_id": "id"})
     assert [(one.key_of, one.required) for one in (kind, key)] == [("about", False)] * 2
     assert (key.type, key.le) == (int, 2**63 - 1)
+
+
+def test_an_automatic_factory_of_it() -> None:
+    """No model is chosen for a relation to any: the error says what to declare."""
+
+    class NoteFactory(AsyncDjangoModelFactory[Note]):
+        class Meta:
+            auto_declarations = True
+
+    with pytest.raises(ConfigurationError) as caught:
+        NoteFactory.build()
+    assert str(caught.value) == (
+        "NoteFactory.about refers to objects of any model, so none is chosen. Declare which: "
+        "about = factory.SubFactory(...)."
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import abc
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from inspect import get_annotations
@@ -11,6 +10,8 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, is_typeddict
 
 from sqlalchemy.orm import Mapped, declared_attr
+
+from async_factory_boy.adapters._annotations import CONCRETE, constraints
 
 __all__ = [
     "annotation_of",
@@ -29,32 +30,6 @@ if sys.version_info >= (3, 14):  # pragma: no cover (tests measure one version)
     from annotationlib import Format
 
     _LENIENT = {"format": Format.FORWARDREF}
-
-# What can be constructed in place of an abstract collection.
-_CONCRETE: Mapping[Any, type] = {
-    abc.Sequence: list,
-    abc.MutableSequence: list,
-    abc.Collection: list,
-    abc.Iterable: list,
-    abc.Mapping: dict,
-    abc.MutableMapping: dict,
-    abc.Set: set,
-    abc.MutableSet: set,
-}
-
-# The constraints of annotated_types and of pydantic, each with what a field calls it.
-_FACTS = {
-    "ge": "ge",
-    "gt": "gt",
-    "le": "le",
-    "lt": "lt",
-    "multiple_of": "multiple_of",
-    "min_length": "min_length",
-    "max_length": "max_length",
-    "pattern": "pattern",
-    "max_digits": "precision",
-    "decimal_places": "scale",
-}
 
 
 def annotation_of(model: type, name: str) -> Any:
@@ -121,7 +96,7 @@ def class_of(annotation: Any) -> type | None:
     if is_typeddict(found):
         return dict
     found = get_origin(found) or found
-    found = _CONCRETE.get(found, found)
+    found = CONCRETE.get(found, found)
     return found if isinstance(found, type) and found is not object and found is not Any else None
 
 
@@ -146,13 +121,7 @@ def facts_of(annotation: Any, *more: Any) -> dict[str, Any]:
         annotation: The annotation. A union is asked if it has one member besides ``None``.
         more: Constraints that stand elsewhere.
     """
-    facts: dict[str, Any] = {}
-    for constraint in (*_metadata(annotation), *more):
-        for given, name in _FACTS.items():
-            value = getattr(constraint, given, None)
-            if value is not None and not callable(value):
-                facts[name] = getattr(value, "pattern", value)  # of a compiled one
-    return facts
+    return constraints((*_metadata(annotation), *more))
 
 
 def _metadata(annotation: Any) -> Iterator[Any]:
