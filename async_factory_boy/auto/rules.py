@@ -144,12 +144,12 @@ def _check(for_: Any, value: Any) -> None:
 
 def _place(for_: Any) -> tuple[dict[Any, Any], Any]:
     """Return the table that a rule belongs to, and its key there."""
-    if type(for_) is str:
+    if type(for_) is str and for_:
         return _by_name, for_
     if isinstance(for_, type):
         return _by_type, for_
     if isinstance(for_, tuple):
-        if len(for_) == 2 and type(for_[1]) is str:
+        if len(for_) == 2 and type(for_[1]) is str and not isinstance(for_[0], str):
             return _by_field, for_
     else:
         of = getattr(for_, "field", None)  # Django's
@@ -229,6 +229,12 @@ def _of_field(field: Field, model: Any) -> tuple[tuple[Any, str], Any] | None:
     return None
 
 
+def rules_of(model: Any) -> list[tuple[Any, str]]:
+    """Return the fields of a model, and of its bases, that the user has rules for."""
+    owners = getattr(model, "__mro__", (model,))
+    return [(of, name) for of, name in _by_field if any(of is owner for owner in owners)]
+
+
 def _is_known(kind: Any) -> bool:
     return isinstance(kind, type) and kind in _by_type
 
@@ -238,8 +244,8 @@ def _of_user(words: str, for_: Any, value: Any, field: Field, model: Any = None)
         returned = value(field)
         if not _has_value(returned):
             raise _error(
-                for_, f"returned {returned!r} for {field.name!r}: no declaration. For a plain "
-                "value return factory.LazyFunction(lambda: ...).",
+                for_, f"returned {returned!r} for {field.name!r}, which is not a declaration. For "
+                "a plain value return factory.LazyFunction(lambda: ...).",
             )  # fmt: skip
         value = returned
     # What a part is, no name tells; and to look at it would be to build it.
@@ -290,8 +296,9 @@ class Checked(BaseDeclaration):
             if kind is bool or kind is datetime:  # which are an int and a date as well
                 fits = wanted is kind
             if not fits and value not in field.choices:
-                return f"takes {wanted.__name__}, and was given {kind.__name__}"
+                given = "None" if value is None else kind.__name__
+                return f"takes {wanted.__name__}, and was given {given}"
         longest = field.max_length
         if longest is not None and isinstance(value, Sized) and len(value) > longest:
-            return f"is at most {longest} long, and was given a value of {len(value)}"
+            return f"has a length of at most {longest}, and was given one of {len(value)}"
         return ""

@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the table."""
     if arguments.setup is not None:
         importing.call(arguments.setup)
-    found = importing.member(arguments.factory)
+    found = importing.member(arguments.factory, "app.factories:UserFactory")
     if not (isinstance(found, type) and issubclass(found, AsyncFactory)):
         raise CommandError(
             f"{arguments.factory} is {found!r}, and no class that derives from AsyncFactory."

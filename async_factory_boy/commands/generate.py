@@ -106,7 +106,9 @@ def _check_usage(arguments: argparse.Namespace) -> None:
     if output is None:
         for option in ("check", "write"):
             if getattr(arguments, option):
-                raise CommandError(f"--{option} needs --output, the file to compare.", status=2)
+                raise CommandError(
+                    f"--{option} needs --output, the file that has the factories.", status=2
+                )
     elif not output.parent.is_dir():
         raise CommandError(
             f"--output {output}: there is no folder {output.parent}; make it first.", status=2
@@ -138,6 +140,8 @@ def _wanted(found: Sequence[Found], arguments: argparse.Namespace) -> Sequence[F
     if arguments.only is None:
         return found
     names = [name.strip() for name in arguments.only.split(",") if name.strip()]
+    if not names:
+        raise CommandError("--only names no model; write --only User,Post, say.", status=2)
     by_name_ = {one.place.name: one for one in found}
     for name in names:
         if name not in by_name_:

@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from async_factory_boy.commands.problems import CommandError
+from async_factory_boy.exceptions import similar
 
 __all__ = ["call", "member", "module"]
 
@@ -33,8 +34,13 @@ def module(name: str) -> ModuleType:
         raise CommandError(_problem(name, error)) from error
 
 
-def member(path: str) -> Any:
+def member(path: str, example: str) -> Any:
     """Import what is called ``package.module:name``.
+
+    Args:
+        path: What it is called.
+        example: Another such path, for the error that this is none.
+
 
     Raises:
         CommandError: When the path has another form, or there is no such thing.
@@ -42,13 +48,14 @@ def member(path: str) -> Any:
     name, colon, attribute = path.partition(":")
     if not colon or not attribute:
         raise CommandError(
-            f"{path!r} has not the form package.module:name; write app.factories:UserFactory, say.",
+            f"{path!r} has not the form package.module:name; write {example}, say.",
             status=2,
         )
     found: Any = module(name)
     for part in attribute.split("."):
         if not hasattr(found, part):
-            raise CommandError(f"{name} has no {attribute}.")
+            has = similar(part, [one for one in vars(found) if not one.startswith("_")])
+            raise CommandError(f"{name} has no {attribute}.{has}")
         found = getattr(found, part)
     return found
 
@@ -59,7 +66,7 @@ def call(path: str) -> None:
     Raises:
         CommandError: When it cannot be imported, or raises something.
     """
-    function = member(path)
+    function = member(path, "tests.conftest:initialise")
     try:
         result = function()
         if inspect.isawaitable(result):

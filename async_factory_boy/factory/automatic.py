@@ -23,9 +23,9 @@ from async_factory_boy.adapters._annotations import part_fields
 from async_factory_boy.adapters.configuration import check_names
 from async_factory_boy.auto import Choice, Nested, choose, drawing
 from async_factory_boy.auto.chosen import factory_name, name_of
-from async_factory_boy.auto.rules import on_change, ruled, ruled_alone
+from async_factory_boy.auto.rules import on_change, ruled, ruled_alone, rules_of
 from async_factory_boy.auto.uniques import Unique, carriers
-from async_factory_boy.exceptions import ConfigurationError, shown
+from async_factory_boy.exceptions import AbstractFactoryError, ConfigurationError, shown
 from async_factory_boy.factory import upstream
 from async_factory_boy.factory.faking import value_of
 
@@ -169,8 +169,24 @@ def chosen(meta: Any, path: tuple[tuple[Any, str], ...] = ()) -> Chosen:
     found = _chosen.get(meta)
     if found is None:
         _refuse_cycle(meta, path)
-        found = _chosen[meta] = _Choosing(meta, path).run()
+        try:
+            found = _chosen[meta] = _Choosing(meta, path).run()
+        except ConfigurationError as error:
+            if not path or isinstance(error, _AskedForError):
+                raise
+            raise _AskedForError(error, path) from error
     return found
+
+
+class _AskedForError(ConfigurationError):
+    """An error about a related model, which names the factory that has asked for it."""
+
+    def __init__(self, error: ConfigurationError, path: Sequence[tuple[Any, str]]) -> None:
+        ways = [
+            f"{upstream.factory_of(meta).__name__}.{name.rpartition('.')[2]}" for meta, name in path
+        ]
+        problem = f"{error.problem} (Asked for by {' → '.join(ways)}.)"
+        super().__init__(error.option, problem, owner=error.owner)
 
 
 def meta_of_new(base: Any, model: Any, **options: Any) -> Any:
@@ -222,16 +238,49 @@ def choices(
                 yield field, found
 
 
-def choices_within(model: Any) -> Iterator[tuple[Field, Choice | ConfigurationError]]:
-    """Yield, as `choices` does, for objects that are stored within others, given their class."""
+def choices_within(
+    model: Any, within: Sequence[Any]
+) -> Iterator[tuple[Field, Choice | ConfigurationError]]:
+    """Yield, as `choices` does, for objects that are stored within others.
+
+    Args:
+        model: Their class.
+        within: The classes of those that they are stored in, the outermost first.
+    """
     for field in part_fields(model):
         if field.required:
             try:
-                found = choose(field, model)
+                found = _chosen_within(field, model, within)
             except ConfigurationError as error:
                 yield field, error
             else:
                 yield field, found
+
+
+def _chosen_within(field: Field, model: Any, within: Sequence[Any]) -> Choice:
+    """Return what is chosen for a field of objects that are stored within others."""
+    return _ended(choose(field, model), field, model, within)
+
+
+def _ended(choice: Choice, field: Field, model: Any, within: Sequence[Any] = ()) -> Choice:
+    """Return what is chosen for a field, or None where that would go on for ever.
+
+    Raises:
+        ConfigurationError: When the field takes no None.
+    """
+    nested = choice.declaration
+    around = [*within, model]
+    if not isinstance(nested, Nested) or nested.model not in around:
+        return choice
+    if field.nullable:
+        return Choice(None, "ends what would go on for ever", "None")
+    way = " → ".join(map(name_of, [*around[around.index(nested.model) :], nested.model]))
+    raise ConfigurationError(
+        field.name,
+        f"leads back to {name_of(nested.model)}, and each of these is required: {way}. No object "
+        "ends that; let one of the fields take None, or an empty list.",
+        owner=name_of(model),
+    )
 
 
 def refuse_too_many(meta: Any, size: int, given: Iterable[str]) -> None:
@@ -285,12 +334,18 @@ def _refuse_cycle(meta: Any, path: Sequence[tuple[Any, str]]) -> None:
     if meta not in places:
         return
     cycle = [name for _, name in path[places.index(meta) :]]
-    first = cycle[0].partition(".")[2]
+    first = cycle[0].rpartition(".")[2]
+    ends = f"{first} = None"
+    if len(cycle) > 1:
+        below, _, _ = cycle[1].rpartition(".")
+        back = cycle[-1].rpartition(".")[2]
+        inner = "__".join([*(one.rpartition(".")[2] for one in cycle[1:-1]), back])
+        ends = f"{first} = factory.SubFactory({below}Factory, {inner}=None)"
     raise ConfigurationError(
         first,
         f"leads back to {name_of(meta.model)}, and each of these relations is required: "
-        f"{' → '.join([*cycle, name_of(meta.model)])}. Declare one of them, so that it ends: "
-        f"{first} = factory.SubFactory(..., ...=None), say.",
+        f"{' → '.join([*cycle, name_of(meta.model)])}. No declaration ends that, unless one of "
+        f"their keys takes null; then write {ends}. Or declare an object that is stored already.",
         owner=upstream.factory_of(meta).__name__,
     )
 
@@ -324,16 +379,21 @@ class _Choosing:
         self.left_out = {name: self._left_out(one) for name, one in self.fields.items()}
         """For each field, why nothing is chosen for it; empty where something is."""
         self.filled = {name for name, reason in self.left_out.items() if not reason}
+        self.never_filled = {
+            name
+            for name in self.fields
+            if name in meta.exclude
+            or self.option is False
+            or (isinstance(self.option, tuple) and name not in self.option)
+        }
 
-    def run(self) -> Chosen:
-        if isinstance(self.option, tuple):
-            check_names(
-                "auto_declarations",
-                self.option,
-                self.fields.keys(),
-                owner=f"{self.factory.__name__}.Meta",
-                model=self.model,
-            )
+    def run(self, *, shows_errors: bool = False) -> Chosen:
+        """Choose.
+
+        Args:
+            shows_errors: Whether a field that nothing can be chosen for has a row that says so.
+        """
+        self._check_names()
         parts: dict[str, Any] = {}
         values: dict[str, Any] = {}
         rows = []
@@ -344,17 +404,49 @@ class _Choosing:
             elif left_out:
                 rows.append(Row(name, "left out", left_out, ""))
             else:
-                choice = self.choice(field, differs, self._related)
+                try:
+                    choice = self.choice(field, differs, self._related)
+                    declaration = self._declaration(choice)
+                except ConfigurationError as error:
+                    if not shows_errors:
+                        raise
+                    rows.append(Row(name, "refused", str(error), ""))
+                    continue
                 of_kind = values if field.relation is None else parts
-                of_kind[self.spelt.get(name, name)] = self._declaration(choice)
+                of_kind[self.spelt.get(name, name)] = declaration
                 rows.append(Row(name, "chosen", choice.rule, choice.source))
         return Chosen({**parts, **values}, tuple(rows))
+
+    def _check_names(self) -> None:
+        """Raise ConfigurationError where ``Meta``, or a rule, names what cannot be chosen."""
+        owner, known = f"{self.factory.__name__}.Meta", self.fields.keys()
+        if isinstance(self.option, tuple):
+            check_names("auto_declarations", self.option, known, owner=owner, model=self.model)
+            for name in self.option:
+                field = self.fields[name]
+                instead = f"the key of {field.key_of}. Name {field.key_of}"
+                if field.key_of is None:
+                    if not field.generated:
+                        continue
+                    instead = "made by the store. Leave it out, or declare it"
+                raise ConfigurationError(
+                    "auto_declarations", f"names {name!r}, which is {instead}.", owner=owner
+                )
+        for model, name in rules_of(self.model):
+            check_names(
+                f"rule(({name_of(model)}, {name!r}))",
+                [name],
+                known,
+                owner="async_factory_boy.auto",
+                model=self.model,
+            )
 
     def decided(self) -> Iterator[tuple[Field, str, bool]]:
         """Yield each field, why it is left out, and whether its value has to differ from others."""
         filled = self.filled
         # As a rule that is given a value, so is one whose value has to differ from that of others.
-        differing = carriers(self.fields.values(), filled | self.declared) - self.declared
+        differing = carriers(self.fields.values(), filled | self.declared)
+        differing -= self.declared | self.never_filled
         for name, field in self.fields.items():
             differs = name in differing
             yield field, "" if differs else self.left_out[name], differs
@@ -367,7 +459,8 @@ class _Choosing:
                 # The constructor asks for it, but not for an object.
                 return Choice(None, "an optional relation", "None")
             return of_user or related(field)
-        return choose(field, self.model, unique=True if differs else None)
+        choice = choose(field, self.model, unique=True if differs else None)
+        return _ended(choice, field, self.model)
 
     def _left_out(self, field: Field) -> str:
         """Return why nothing is chosen for a field; empty where something is."""
@@ -376,6 +469,8 @@ class _Choosing:
             return "declared"
         if name in self.meta.exclude:
             return "in Meta.exclude"
+        if option is False:
+            return "Meta.auto_declarations is not set"
         if isinstance(option, tuple):
             return "" if name in option else "not in Meta.auto_declarations"
         if field.key_of is not None:
@@ -400,14 +495,23 @@ class _Choosing:
             return type(declaration).__name__
         return repr(declaration)
 
-    def _declaration(self, choice: Choice) -> Any:
+    def _declaration(self, choice: Choice, within: tuple[Any, ...] = ()) -> Any:
         declaration = choice.declaration
-        return self._nested(declaration) if isinstance(declaration, Nested) else declaration
+        if isinstance(declaration, Nested):
+            return self._nested(declaration, within or (self.model,))
+        return declaration
 
-    def _nested(self, nested: Nested) -> Any:
-        """Return what declares objects that are stored within the object."""
+    def _nested(self, nested: Nested, within: tuple[Any, ...]) -> Any:
+        """Return what declares objects that are stored within the object.
+
+        Args:
+            nested: Says what they are.
+            within: The classes of the objects that they are stored in, the outermost first.
+        """
         own = {
-            field.name: self._declaration(choose(field, nested.model))
+            field.name: self._declaration(
+                _chosen_within(field, nested.model, within), (*within, nested.model)
+            )
             for field in part_fields(nested.model)
             if field.required
         }
@@ -519,7 +623,8 @@ class _Choosing:
         names = sorted(f"{one.__module__}.{one.__qualname__}" for one in candidates)
         assert field.relation is not None
         key = field.relation.attribute
-        which = "factory.SubFactory(...)" if key is None else f'KeyOf(..., "{key}")'
+        first = candidates[0].__name__
+        which = f"factory.SubFactory({first})" if key is None else f'KeyOf({first}, "{key}")'
         raise ConfigurationError(
             field.name,
             f"refers to {name_of(target)}, which several factories make: {', '.join(names)}. "
@@ -576,7 +681,12 @@ class Explanation(tuple[Row, ...]):
 
 def explained(meta: Any) -> Explanation:
     """Return what comes of each field of a model, and of what else a factory declares."""
-    rows = chosen(meta).rows
+    if meta.model is None:
+        raise AbstractFactoryError(
+            f"{upstream.factory_of(meta).__name__} has no Meta.model, whose fields could be "
+            "explained; explain a factory that is derived from it."
+        )
+    rows = _Choosing(meta, ()).run(shows_errors=True).rows
     known = {row.name for row in rows}
     return Explanation((*rows, *_further(meta, known)))
 

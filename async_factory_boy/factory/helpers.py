@@ -58,7 +58,7 @@ def make_factory(
     base: Any = kwargs.pop("FACTORY_CLASS", AsyncFactory)
     if auto_declarations is not None:
         options = {"abstract": True, "auto_declarations": auto_declarations}
-        base = type(base)(base.__name__, (base,), {"Meta": type("Meta", (), options)})
+        base = type(base)(factory_name(klass), (base,), {"Meta": type("Meta", (), options)})
     if not hasattr(klass, "__name__"):  # a table, which factory_boy's own function asks for one
         attributes = {"Meta": type("Meta", (), {"model": klass}), "__module__": upstream.__name__}
         unnamed: Any = type(base)(factory_name(klass), (base,), {**attributes, **kwargs})

@@ -126,6 +126,8 @@ class Drafting:
         self._adapter = adapter
         self._written = written
         self._path: list[tuple[Any, str]] = []
+        self._parts: list[Target] = []
+        """What is being drafted of the objects within others, the outermost first."""
         self._names: dict[Target, str] = {}
         self._metas: dict[Target, Any] = {}
         self._taken = set(written.taken) if written is not None else set[str]()
@@ -288,8 +290,11 @@ class Drafting:
             return
         draft = Draft(model, place, self._new_name(place), PLAIN)
         self._names[target] = draft.name
-        for one, choice in choices_within(model):
+        within = [one.model for one in self._parts]
+        self._parts.append(target)
+        for one, choice in choices_within(model, within):
             draft.body.append(self._declaration(draft, one, choice))
+        self._parts.pop()
         self.new.append(draft)
 
 
@@ -303,7 +308,7 @@ def _parts_of(found: Found) -> set[Any]:
         made = choice.declaration if isinstance(choice, Choice) else None
         if isinstance(made, Nested) and made.model not in parts:
             parts.add(made.model)
-            for _, within in choices_within(made.model):
+            for _, within in choices_within(made.model, ()):
                 add(within)
 
     for _, choice in choices(meta, _reference):

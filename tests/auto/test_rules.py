@@ -222,8 +222,8 @@ def test_a_function_that_returns_no_declaration() -> None:
     with pytest.raises(ConfigurationError) as caught:
         choose(EMAIL, User)
     assert str(caught.value) == (
-        "async_factory_boy.auto.rule((User, 'email')) returned 'x' for 'email': no declaration. "
-        "For a plain value return factory.LazyFunction(lambda: ...)."
+        "async_factory_boy.auto.rule((User, 'email')) returned 'x' for 'email', which is not "
+        "a declaration. For a plain value return factory.LazyFunction(lambda: ...)."
     )
 
 
@@ -235,9 +235,13 @@ class Color(enum.Enum):
 @pytest.mark.parametrize(
     ("constraints", "wrong", "problem"),
     [
-        ({"type": str, "max_length": 3}, "abcd", "is at most 3 long, and was given a value of 4"),
+        (
+            {"type": str, "max_length": 3},
+            "abcd",
+            "has a length of at most 3, and was given one of 4",
+        ),
         ({"type": str}, 5, "takes str, and was given int"),
-        ({"type": str}, None, "takes str, and was given NoneType"),
+        ({"type": str}, None, "takes str, and was given None"),
         ({"type": int}, True, "takes int, and was given bool"),
         ({"type": date}, datetime(2020, 1, 1), "takes date, and was given datetime"),
         ({"type": Color}, 1, "takes Color, and was given int"),
@@ -299,7 +303,9 @@ async def test_a_name_rule_that_is_awaited() -> None:
         })  # fmt: skip
 
     assert await made(4).build_async() == {"x": "abcd"}
-    with pytest.raises(ConfigurationError, match="is at most 3 long, and was given a value of 4"):
+    with pytest.raises(
+        ConfigurationError, match="has a length of at most 3, and was given one of 4"
+    ):
         await made(3).build_async()
 
 

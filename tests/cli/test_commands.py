@@ -151,8 +151,15 @@ MODULES = {
             ["generate", "models", "--adapter", "sqlalchmy"], 2,
             "--adapter names an unknown adapter 'sqlalchmy'. Did you mean 'sqlalchemy'? Known",
         ),
-        (["generate", "models", "--check"], 2, "--check needs --output, the file to compare."),
-        (["generate", "models", "--write"], 2, "--write needs --output, the file to compare."),
+        (["generate", "models", "--only", ","], 2, "--only names no model; write --only User,Post"),
+        (
+            ["generate", "models", "--check"], 2,
+            "--check needs --output, the file that has the factories.",
+        ),
+        (
+            ["generate", "models", "--write"], 2,
+            "--write needs --output, the file that has the factories.",
+        ),
         (
             ["generate", "models", "--output", "no/factories.py"], 2,
             "--output no/factories.py: there is no folder no; make it first.",

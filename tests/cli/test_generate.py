@@ -15,6 +15,7 @@ from async_factory_boy.adapters import registry
 from async_factory_boy.auto import rules_kept
 from async_factory_boy.generating.layout import laid_out, renamed
 from tests.cli.project import COMPANY, USER, Project, body_of
+from tests.test_docs import ROOT, page_files
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -592,3 +593,13 @@ def test_renamed() -> None:
         renamed(source, lambda name: {"date": "d"}.get(name, name))
         == 'd.date(date=d, other="date") + d'
     )
+
+
+def test_the_page_says_what_is_written(project: Project) -> None:
+    """The models and the factories of docs/generate.md belong together."""
+    files = page_files((ROOT / "docs" / "generate.md").read_text())
+    project.write("app/__init__.py", "")
+    project.write("app/models.py", files["app/models.py"])
+    written = project.run("generate", "app.models").out
+    # The page begins with the name of the file: # tests/factories.py.
+    assert written.split() == files["tests/factories.py"].split()[2:]
