@@ -101,8 +101,14 @@ def run(arguments: argparse.Namespace) -> int:
     return _existing(written, merged(written, drafting, python), arguments)
 
 
+def _names_in(only: str) -> list[str]:
+    return [name.strip() for name in only.split(",") if name.strip()]
+
+
 def _check_usage(arguments: argparse.Namespace) -> None:
     output: Path | None = arguments.output
+    if arguments.only is not None and not _names_in(arguments.only):
+        raise CommandError("--only names no model; write --only User,Post, say.", status=2)
     if output is None:
         for option in ("check", "write"):
             if getattr(arguments, option):
@@ -139,9 +145,7 @@ def _wanted(found: Sequence[Found], arguments: argparse.Namespace) -> Sequence[F
         )
     if arguments.only is None:
         return found
-    names = [name.strip() for name in arguments.only.split(",") if name.strip()]
-    if not names:
-        raise CommandError("--only names no model; write --only User,Post, say.", status=2)
+    names = _names_in(arguments.only)
     by_name_ = {one.place.name: one for one in found}
     for name in names:
         if name not in by_name_:
