@@ -101,7 +101,7 @@ WAYS: dict[str, Callable[[SQLAlchemyStore, int], Coroutine[Any, Any, object]]] =
 
 async def main(way: str, url: str, size: int) -> Footprint:
     """Create a batch, and return what this process takes."""
-    async with SQLAlchemyStore.opened_at(url) as store:
+    async with PostgreSQL.opened_at(url) as store:
         created = await WAYS[way](store, size)
         gc.collect()
         footprint = _read_footprint()

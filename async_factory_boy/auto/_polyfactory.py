@@ -38,6 +38,7 @@ from async_factory_boy.adapters._annotations import (
     typed_dict_fields,
 )
 from async_factory_boy.adapters.fields import Field
+from async_factory_boy.auto.chosen import name_of
 from async_factory_boy.exceptions import ConfigurationError
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
@@ -88,7 +89,7 @@ class Maker:
             self._field.name,
             f"has constraints that no value was found for ({_shortened(problem)}). "
             "Declare the field in the factory.",
-            owner=self._model.__name__,
+            owner=name_of(self._model),
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from async_factory_boy.adapters._annotations import flattened
 from async_factory_boy.adapters.fields import Field
+from async_factory_boy.auto.chosen import name_of
 from async_factory_boy.exceptions import ConfigurationError
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
@@ -48,7 +49,7 @@ def maker_for(field: Field, model: Any) -> Callable[[], Any]:
             "has constraints that factory_boy's declarations cannot express, and polyfactory, "
             "which makes values for those, is not installed. Install it with: "
             "pip install 'async-factory-boy[auto]'; or declare the field in the factory.",
-            owner=model.__name__,
+            owner=name_of(model),
         ) from None
     return Maker(field, model)
 
