@@ -17,6 +17,7 @@ import uuid
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
@@ -83,7 +84,7 @@ class Servers:
         self._stack.callback(self._mysql, url, f"DROP DATABASE {name}")
         return _with_database(url, name)
 
-    def _mysql(self, url: str, statement: str) -> None:
+    def _mysql(self, url: str, statement: str) -> list[tuple[Any, ...]]:
         import pymysql
 
         parts = urlsplit(url)
@@ -93,7 +94,27 @@ class Servers:
             user=parts.username,
             password=parts.password or "",
         ) as connection:
-            connection.cursor().execute(statement)
+            cursor = connection.cursor()
+            cursor.execute(statement)
+            return [*cursor.fetchall()]
+
+    def databases(self, kind: str) -> set[str]:
+        """Return the names of the databases of a server: of "postgresql", or of "mysql"."""
+        if kind == "postgresql":
+            import psycopg
+
+            with psycopg.connect(self._postgres_server) as connection:
+                rows = connection.execute("SELECT datname FROM pg_database").fetchall()
+        else:
+            rows = self._mysql(os.environ["MYSQL_URL"], "SHOW DATABASES")
+        return {row[0] for row in rows}
+
+    def drop_database(self, kind: str, name: str) -> None:
+        """Drop a database of a server."""
+        if kind == "postgresql":
+            self._drop_postgres(name)
+        else:
+            self._mysql(os.environ["MYSQL_URL"], f"DROP DATABASE {name}")
 
     @cached_property
     def mongodb(self) -> str:

@@ -217,6 +217,10 @@ class AsyncFactoryOptions(Options):
             owner=f"{name}.Meta",
         )
 
+    def likely_adapter(self, model: Any) -> PersistenceAdapter[Any] | None:
+        """Return the adapter for objects of a model, without a warning where it is inferred."""
+        return self._adapter or next((one for one, _ in candidates(model)), None)
+
     def relations(self) -> Mapping[str, Mapping[str, str]]:
         """Return the relations of the model that are stored as keys in attributes of its own.
 
@@ -231,7 +235,7 @@ class AsyncFactoryOptions(Options):
         model = self.get_model_class()
         if model is None or isinstance(model, str):
             return {}
-        adapter = self._adapter or next((one for one, _ in candidates(model)), None)
+        adapter = self.likely_adapter(model)
         if adapter is None or type(adapter).keys_of is PersistenceAdapter.keys_of:
             return {}
         relations: Mapping[str, Mapping[str, str]] = adapter.keys_of(model)
@@ -264,7 +268,7 @@ class AsyncFactoryOptions(Options):
         Raises:
             AdapterError: When no adapter can tell.
         """
-        adapter = self._adapter or next((one for one, _ in candidates(model)), None)
+        adapter = self.likely_adapter(model)
         if adapter is None:
             raise AdapterError(
                 f"{self.factory.__name__}.Meta.auto_declarations needs an adapter that can tell "

@@ -21,25 +21,34 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from async_factory_boy.pytest_plugin import linting, reporting, seeding, unloaded
+from async_factory_boy.pytest_plugin import kept, linting, reporting, seeding, unloaded
 
 if TYPE_CHECKING:
     from async_factory_boy.pytest_plugin.fixtures import LazyFixture, register
+    from async_factory_boy.pytest_plugin.sharing import shared
+    from async_factory_boy.pytest_plugin.stores.sqlalchemy import sqlalchemy_database
 
-__all__ = ["LazyFixture", "register"]
+__all__ = ["LazyFixture", "register", "shared", "sqlalchemy_database"]
+
+_MODULES = {
+    "LazyFixture": "fixtures",
+    "register": "fixtures",
+    "shared": "sharing",
+    "sqlalchemy_database": "stores.sqlalchemy",
+}
 
 
-def _fixtures() -> Any:
-    """Return the module of the fixtures, if it was imported, for `register`."""
-    return globals().get("fixtures")
+def _imported(module: str) -> Any:
+    """Return a module of the plugin, if something that needs it has imported it."""
+    return globals().get(module)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from async_factory_boy.pytest_plugin import fixtures
+    from importlib import import_module
 
-    return getattr(fixtures, name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -47,30 +56,45 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     seeding.add_options(parser, group)
     reporting.add_options(group)
     linting.add_options(group)
+    group.addoption(
+        "--keep-database",
+        action="store_true",
+        help="leave the databases that fixtures have created for this run, and show their names",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     seeding.configure(config)
     reporting.configure(config)
     linting.configure(config)
+    kept.configure(config)
+    config.addinivalue_line(
+        "markers",
+        "factory_database(rollback=True): with rollback=False, what the test commits stays until "
+        "its end, when the tables are emptied",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    fixtures = _fixtures()
+    fixtures = _imported("fixtures")
     if fixtures is not None:
         fixtures.let_parametrize(metafunc)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    call: pytest.CallInfo[None],
+    item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if call.excinfo is not None:
-        explained = unloaded.explained(call.excinfo.value)
-        if explained is not None:
-            report.sections.append(("async-factory-boy", explained))
+        error = call.excinfo.value
+        databases = _imported("databases")
+        explanations = [unloaded.explained(error)]
+        if databases is not None:
+            databases.shorten(report, error)
+            explanations.append(databases.explained(item, error))
+        report.sections += [("async-factory-boy", one) for one in explanations if one is not None]
     return report
 
 
@@ -79,7 +103,7 @@ def pytest_fixture_setup(
     fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
 ) -> Generator[None, Any, Any]:
     __tracebackhide__ = True
-    fixtures = _fixtures()
-    if fixtures is None:
+    loops = _imported("loops")
+    if loops is None:
         return (yield)
-    return (yield from fixtures.hand_to_the_runner(fixturedef, request))
+    return (yield from loops.hand_over(fixturedef, request))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
@@ -14,6 +14,18 @@ from factory.declarations import SubFactory
 from async_factory_boy.factory import upstream
 
 SEPARATOR = "__"
+
+
+def depending_on(names: Iterable[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Have pytest pass the fixtures of these names to a function that takes keywords."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in names]
+        function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
 
 # The attribute of a fixture function that tells it is ours, with a `Model`.
 MODEL = "_async_factory_boy_model"
@@ -73,6 +85,18 @@ def definitions_in_use(node: Any, name: str) -> Iterator[Any]:
             break
 
 
+def uses_of(node: Any, definition: Any) -> set[str]:
+    """Return the names of the fixtures that one uses, and those that these use."""
+    found: set[str] = set()
+    left = [*definition.argnames]
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += [used for one in definitions_in_use(node, name) for used in one.argnames]
+    return found
+
+
 def fixture_names(node: Any) -> Iterable[str]:
     """Return the names of all fixtures that pytest has found, those a test cannot see as well."""
     # The first is the table of pytest before 9.1, which has two.
@@ -101,6 +125,32 @@ def related_model(model: Model, attribute: str, node: Any) -> Model | None:
         ):
             return found if name != model.name else None  # a user's parent is another user
     return None
+
+
+def models_reached(node: Any, names: Iterable[str]) -> dict[str, Model]:
+    """Return the models that fixtures lead to, by the names of theirs.
+
+    Args:
+        node: The test.
+        names: The fixtures.
+    """
+    models: dict[str, Model] = {}
+    left = list(names)
+    seen: set[str] = set()
+    while left:
+        name = left.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        for definition in definitions_in_use(node, name):
+            model = model_of(definition.func)
+            if model is None or model.name != name:
+                left += definition.argnames
+                continue
+            models[name] = model
+            related = (related_model(model, attribute, node) for attribute in model.attributes())
+            left += [one.name for one in related if one is not None]
+    return models
 
 
 _IN_PROGRESS = pytest.StashKey[list[str]]()
@@ -133,6 +183,18 @@ def is_overridden(node: Any, model: Model, attribute: str) -> bool:
         attribute in model.overrides
         or path in _parameters_of(node)
         or model_of(definitions_of(node, path)[-1].func) is not model
+    )
+
+
+def has_values_of_test(node: Any, model: Model) -> bool:
+    """Tell whether a test overrides anything of a model, beyond what `register` was given."""
+    attributes = [*model.attributes()]
+    return any(
+        path not in model.overrides and path not in attributes for path in paths_within(node, model)
+    ) or any(
+        model.path_to(attribute) in _parameters_of(node)
+        or model_of(definitions_of(node, model.path_to(attribute))[-1].func) is not model
+        for attribute in attributes
     )
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Generator, Iterable, Mapping
-from typing import Any, NoReturn, TypeVar, cast, overload
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, NoReturn, TypeVar, overload
 
 import pytest
 
@@ -23,17 +23,24 @@ from async_factory_boy.pytest_plugin._definitions import (
     Model,
     definitions_in_use,
     definitions_of,
+    depending_on,
     fixture_names,
+    has_values_of_test,
     is_changed,
     is_in_progress,
     is_overridden,
     model_name,
     model_of,
+    models_reached,
     paths_within,
     related_model,
     resolving,
     underscored,
 )
+from async_factory_boy.pytest_plugin.databases import database_for, given_to, open_for
+from async_factory_boy.pytest_plugin.lanes import ENTRIES, DataOf, Entry
+from async_factory_boy.pytest_plugin.loops import async_fixture
+from async_factory_boy.pytest_plugin.sharing import Scope, check_scope, entry_of, shared_by
 
 __all__ = ["LazyFixture", "register"]
 
@@ -82,13 +89,25 @@ class LazyFixture:
 
 
 @overload
-def register(factory_class: F, /, _name: str | None = None, **overrides: Any) -> F: ...
+def register(
+    factory_class: F, /, _name: str | None = None, *, scope: Scope = "function", **overrides: Any
+) -> F: ...
 @overload
 def register(
-    factory_class: None = None, /, _name: str | None = None, **overrides: Any
+    factory_class: None = None,
+    /,
+    _name: str | None = None,
+    *,
+    scope: Scope = "function",
+    **overrides: Any,
 ) -> Callable[[F], F]: ...
 def register(
-    factory_class: Any = None, /, _name: str | None = None, **overrides: Any
+    factory_class: Any = None,
+    /,
+    _name: str | None = None,
+    *,
+    scope: Scope = "function",
+    **overrides: Any,
 ) -> type[AsyncFactory[Any]] | Callable[[F], F]:
     """Make fixtures of a factory, in the module or class whose body calls this.
 
@@ -112,6 +131,9 @@ def register(
         _name: The name of the model's fixture. By default, that of the model: ``user`` for
             ``User``. Where the model is a builtin, such as ``dict``, or no class, that of the
             factory: ``user`` for ``UserFactory``.
+        scope: Which tests share the object: those of a ``"class"``, a ``"module"``, a
+            ``"package"``, or all of a ``"session"``. It is stored once for them, and each test
+            finds it as it was stored. By default, each test has its own.
         **overrides: Values or declarations to use in place of those of the factory.
 
     Returns:
@@ -129,12 +151,16 @@ def register(
         )
     namespace = frame.f_locals
     if factory_class is None:
-        return lambda factory: _register(factory, _name, overrides, namespace)
-    return _register(factory_class, _name, overrides, namespace)  # type: ignore[no-any-return]
+        return lambda factory: _register(factory, _name, scope, overrides, namespace)
+    return _register(factory_class, _name, scope, overrides, namespace)  # type: ignore[no-any-return]
 
 
 def _register(
-    factory: Any, name: str | None, overrides: Mapping[str, Any], namespace: dict[str, Any]
+    factory: Any,
+    name: str | None,
+    scope: str,
+    overrides: Mapping[str, Any],
+    namespace: dict[str, Any],
 ) -> Any:
     if pytest.version_tuple < (8, 1):
         _fail(
@@ -142,6 +168,7 @@ def _register(
             'installed; upgrade it: pip install "pytest>=8.1".'
         )
     _check_factory(factory, name)
+    check_scope(f"register({factory.__name__})", scope)
     model = Model(name or model_name(factory), factory, overrides)
     if not model.name.isidentifier():
         _fail(
@@ -163,8 +190,12 @@ def _register(
         fixtures[factory_name] = _factory_fixture(model)
     for attribute in model.attributes():
         fixtures[model.path_to(attribute)] = _attribute_fixture(model, attribute)
-    fixtures[model.given_name] = _given_fixture(model)
-    fixtures[model.name] = _for_pytest_asyncio(_model_fixture(model))
+    entries_of = None if scope == "function" else _entries_of(model, scope)
+    fixtures[model.given_name] = _given_fixture(model, entries_of)
+    fixtures[model.name] = async_fixture(
+        _model_fixture(model), under_anyio=_model_fixture(model, _ANYIO_HINT)
+    )
+    setattr(fixtures[model.name], ENTRIES, entries_of)
     for fixture_name, function in fixtures.items():
         if fixture_name in namespace:
             continue  # an attribute's, which is overridden already
@@ -286,23 +317,42 @@ def _is_fixture_of(fixture: object, factory: object) -> bool:
 # The fixtures.
 
 
-def _depending_on(names: Iterable[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Have pytest pass the fixtures of these names to a function that takes keywords."""
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        parameters = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in names]
-        function.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        return function
-
-    return decorate
-
-
 def _factory_fixture(model: Model) -> Callable[..., Any]:
-    def factory_fixture() -> Any:
-        return model.factory
+    def factory_fixture(request: pytest.FixtureRequest) -> Any:
+        database = database_for(request.node, model.factory)
+        if database is None or inspect.iscoroutinefunction(request.function):
+            return model.factory
+        request.getfixturevalue(database.opened)
+        return FactoryInSyncTest(model.factory, database.database.run)
 
     factory_fixture.__doc__ = f"The factory class {model.factory.__name__}."
     return factory_fixture
+
+
+class FactoryInSyncTest:
+    """A factory whose `create` and `create_batch` run on the event loop of a synchronous test.
+
+    All else is that of the factory.
+
+    Args:
+        factory: The factory.
+        run: Runs a coroutine on that loop.
+    """
+
+    def __init__(self, factory: Any, run: Callable[[Any], Any]) -> None:
+        self._factory = factory
+        self._run = run
+
+    def create(self, **keywords: Any) -> Any:
+        """Create an object, as `create_async` does."""
+        return self._run(self._factory.create_async(**keywords))
+
+    def create_batch(self, size: int, **keywords: Any) -> Any:
+        """Create objects, as `create_batch_async` does."""
+        return self._run(self._factory.create_batch_async(size, **keywords))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._factory, name)
 
 
 def _attribute_fixture(model: Model, attribute: str) -> Callable[..., Any]:
@@ -321,29 +371,93 @@ def _attribute_fixture(model: Model, attribute: str) -> Callable[..., Any]:
     return attribute_fixture
 
 
-def _given_fixture(model: Model) -> Callable[..., Any]:
-    """Return a fixture of the keywords that the model's fixture gives to the factory."""
-    declarations = upstream.written(model.factory._meta)
+class _Shared(NamedTuple):
+    """What the fixture of a model has, where it is not created for a test."""
+
+    instance: Any
+
+
+def _given_fixture(
+    model: Model, entries_of: Callable[[pytest.FixtureRequest], list[Entry]] | None
+) -> Callable[..., Any]:
+    """Return a fixture of the keywords that the model's fixture gives to the factory.
+
+    Args:
+        model: The model.
+        entries_of: Returns what tests share of it, if its fixture is of a wider scope.
+    """
     attributes = {model.path_to(attribute): attribute for attribute in model.attributes()}
 
-    @_depending_on(["request", *attributes])
-    def given_fixture(request: pytest.FixtureRequest, **values: Any) -> dict[str, Any]:
+    @depending_on(["request", *attributes])
+    def given_fixture(request: pytest.FixtureRequest, **values: Any) -> Mapping[str, Any] | _Shared:
         __tracebackhide__ = True
+        entries = [] if entries_of is None else entries_of(request)
+        if entries:
+            return _Shared(given_to(request, entries[-1]))
+        open_for(request, model.factory)
         given = {attributes[path]: value for path, value in values.items()}
         for path in paths_within(request.node, model):
             given[path] = request.getfixturevalue(model.path_to(path))
-        keywords = {}
-        for name, value in given.items():
-            declared = name in declarations and value is declarations[name]
-            # What is not overridden is the factory's to evaluate.
-            if not declared or (
-                is_overridden(request.node, model, name) and not isinstance(value, _DECLARATIONS)
-            ):
-                keywords[name] = _evaluated(value, request, model.path_to(name))
-        return keywords
+        return _keywords(model, given, request)
 
     given_fixture.__doc__ = f"What {model.factory.__name__} is given for {model.name}."
     return given_fixture
+
+
+def _keywords(
+    model: Model, given: Mapping[str, Any], request: pytest.FixtureRequest
+) -> dict[str, Any]:
+    """Return what of the values of attributes is not the factory's to evaluate."""
+    declarations = upstream.written(model.factory._meta)
+    keywords = {}
+    for name, value in given.items():
+        declared = name in declarations and value is declarations[name]
+        if not declared or (
+            is_overridden(request.node, model, name) and not isinstance(value, _DECLARATIONS)
+        ):
+            keywords[name] = _evaluated(value, request, model.path_to(name))
+    return keywords
+
+
+def _entries_of(model: Model, scope: str) -> Callable[[pytest.FixtureRequest], list[Entry]]:
+    """Return a function that returns what a test shares of a registered model.
+
+    A test that overrides anything of it, or of what it refers to, has an object of its own.
+    """
+
+    def entries_of(request: pytest.FixtureRequest) -> list[Entry]:
+        node = request.node
+        if has_values_of_test(node, model):
+            return []
+        arguments: dict[str, Any] = {}
+        entries: list[Entry] = []
+        for attribute, value in model.attributes().items():
+            related = related_model(model, attribute, node)
+            name = related.name if related is not None else _name_in(value)
+            parts = shared_by(request, name) if name is not None else None
+            if parts is not None:
+                if not parts:
+                    return []
+                entries += parts
+                arguments[attribute] = DataOf(parts[-1])
+            elif attribute in model.overrides:
+                arguments[attribute] = _evaluated(value, request, model.path_to(attribute))
+        for path in model.overrides.keys() - model.attributes().keys():
+            arguments[path] = _evaluated(model.overrides[path], request, model.path_to(path))
+        database = database_for(node, model.factory)
+        asked = f"register({model.factory.__name__}, scope={scope!r})"
+        entry = entry_of(
+            request, asked, scope, model.name, database, model.factory.create_async, arguments
+        )
+        return [*entries, entry._replace(key=entries_of)]
+
+    return entries_of
+
+
+def _name_in(value: Any) -> str | None:
+    """Return the name of the fixture that a `LazyFixture` stands for."""
+    name = value.fixture if isinstance(value, LazyFixture) else None
+    return name if isinstance(name, str) else None
 
 
 def _evaluated(value: Any, request: pytest.FixtureRequest, path: str) -> Any:
@@ -368,11 +482,14 @@ def _evaluated(value: Any, request: pytest.FixtureRequest, path: str) -> Any:
 def _model_fixture(model: Model, hint: str = "") -> Callable[..., Any]:
     factory_name = underscored(model.factory.__name__)
 
-    @_depending_on([factory_name, model.given_name])
+    @depending_on([factory_name, model.given_name])
     async def model_fixture(**fixtures: Any) -> Any:
         __tracebackhide__ = True
+        given = fixtures[model.given_name]
+        if isinstance(given, _Shared):
+            return given.instance
         try:
-            return await fixtures[factory_name].create_async(**fixtures[model.given_name])
+            return await fixtures[factory_name].create_async(**given)
         except MissingOptionError as error:
             raise MissingOptionError(
                 f"{error} The fixture {model.name!r} takes what is bound when it is set up: bind "
@@ -392,7 +509,7 @@ def let_parametrize(metafunc: pytest.Metafunc) -> None:
     Called by the hook ``pytest_generate_tests``, before any other. Whether a user has the company
     of a fixture is seen only when the test runs; pytest wants to know before.
     """
-    models = _models_for(metafunc)
+    models = models_reached(metafunc.definition, metafunc.fixturenames)
     if not models:
         return
     for name in _parametrized(metafunc):
@@ -411,28 +528,6 @@ def let_parametrize(metafunc: pytest.Metafunc) -> None:
         for path in paths_within(metafunc.definition, model)
     ]
     _add_fixtures_with_params(metafunc, [*models, *nested])
-
-
-def _models_for(metafunc: pytest.Metafunc) -> dict[str, Model]:
-    """Return the models that the fixtures of a test lead to, by the names of their fixtures."""
-    node = metafunc.definition
-    models: dict[str, Model] = {}
-    names = list(metafunc.fixturenames)
-    seen: set[str] = set()
-    while names:
-        name = names.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        for definition in definitions_in_use(node, name):
-            model = model_of(definition.func)
-            if model is None or model.name != name:
-                names += definition.argnames
-                continue
-            models[name] = model
-            related = (related_model(model, attribute, node) for attribute in model.attributes())
-            names += [one.name for one in related if one is not None]
-    return models
 
 
 def _parametrized(metafunc: pytest.Metafunc) -> list[str]:
@@ -456,73 +551,3 @@ def _add_fixtures_with_params(metafunc: pytest.Metafunc, names: list[str]) -> No
         if any(definition.params is not None for definition in in_use):
             metafunc.fixturenames.append(name)
             metafunc._arg2fixturedefs[name] = definitions_of(metafunc.definition, name)
-
-
-def hand_to_the_runner(
-    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
-) -> Generator[None, Any, Any]:
-    """Have the plugin that runs a test set up the fixture of a model, which is async.
-
-    A wrapper of the hook ``pytest_fixture_setup``.
-    """
-    __tracebackhide__ = True
-    model = model_of(fixturedef.func)
-    if model is None or model.name != fixturedef.argname:
-        return (yield)
-    plugins = request.config.pluginmanager
-    if "anyio_backend" in request.fixturenames:  # which anyio's plugin goes by
-        function = _model_fixture(model, _ANYIO_HINT)
-    elif _old_pytest_asyncio():
-        _fail(
-            f"The fixture {model.name!r} takes pytest-asyncio 1.0 or later, and version "
-            f"{_old_pytest_asyncio()} is installed, which may run it on another event loop than "
-            'the test; upgrade it: pip install "pytest-asyncio>=1.0".'
-        )
-    elif not inspect.iscoroutinefunction(fixturedef.func):
-        return (yield)  # pytest-asyncio before 1.1 has seen to it when it was collected
-    elif plugins.has_plugin("asyncio") or plugins.has_plugin("pytest_asyncio.plugin"):
-        # The session is used by the test as well: so the object has to be made on its loop.
-        function = _for_pytest_asyncio(_model_fixture(model), _loop_scope(request))
-    else:
-        _fail(
-            f"The fixture {model.name!r} is created in an event loop, and {request.node.nodeid} "
-            "has none: install pytest-asyncio; or, with anyio's plugin, mark the test with "
-            "@pytest.mark.anyio, or if it is synchronous, with "
-            '@pytest.mark.usefixtures("anyio_backend").'
-        )
-    definition = cast("Any", fixturedef)
-    registered, definition.func = definition.func, function
-    try:
-        return (yield)
-    finally:
-        definition.func = registered
-
-
-def _loop_scope(request: pytest.FixtureRequest) -> str | None:
-    """Return the scope of the loop that a test runs on, if it was chosen."""
-    marker = request.node.get_closest_marker("asyncio")
-    if marker is None:
-        return None
-    chosen: str | None = marker.kwargs.get("loop_scope")
-    if chosen is None:
-        chosen = request.config.getini("asyncio_default_test_loop_scope")
-        if chosen == "function":  # where nobody has set it, too; the session may be elsewhere
-            return None
-    return chosen
-
-
-def _for_pytest_asyncio(
-    function: Callable[..., Any], loop_scope: str | None = None
-) -> Callable[..., Any]:
-    """Return a function, marked as an async fixture that pytest-asyncio is to run."""
-    if "pytest_asyncio" in sys.modules and not _old_pytest_asyncio():
-        import pytest_asyncio
-
-        pytest_asyncio.fixture(loop_scope=cast("Any", loop_scope))(function)
-    return function
-
-
-def _old_pytest_asyncio() -> str:
-    """Return the version of pytest-asyncio if it is in use and too old, or nothing."""
-    version: str = getattr(sys.modules.get("pytest_asyncio"), "__version__", "")
-    return version if version.startswith("0.") else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
@@ -175,18 +176,27 @@ class Seeding:
         request: Any,  # a SubRequest, which pytest does not export
     ) -> Generator[None, Any, Any]:
         """Keep what other tests use as well from depending on the test that comes first."""
-        if fixturedef.scope == "function" or not self._seeds():
+        if fixturedef.scope == "function":
             return (yield)
+        # By its place: the text of a parameter may be another in each run, as an address is.
+        param = request.param_index if hasattr(request, "param") else ""
+        with self.apart(f"{_name(request.node)} {fixturedef.argname} {param}"):
+            return (yield)
+
+    @contextmanager
+    def apart(self, name: str) -> Generator[None]:
+        """Have what is drawn depend on a name alone, and not on what was drawn before."""
+        if not self._seeds():
+            yield
+            return
         import faker.generator
         from factory.random import randgen
 
         generators = (randgen, faker.generator.random)
         states = [generator.getstate() for generator in generators]
-        # By its place: the text of a parameter may be another in each run, as an address is.
-        param = request.param_index if hasattr(request, "param") else ""
-        self._reseed(f"{_name(request.node)} {fixturedef.argname} {param}")
+        self._reseed(name)
         try:
-            return (yield)
+            yield
         finally:
             self._notice_others()
             if not self._seeded_by_others:
@@ -246,10 +256,16 @@ class _Sequences:
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
         if fixturedef.scope == "function":
             return (yield)
+        with self.apart():
+            return (yield)
+
+    @contextmanager
+    def apart(self) -> Generator[None]:
+        """Have the numbers of sequences be those for what several tests use."""
         of_test, of_outer = self._exchange(self.shared), sequences.offset
         sequences.offset = self.OFFSET
         try:
-            return (yield)
+            yield
         finally:
             self.shared, sequences.offset = self._exchange(of_test), of_outer
 
