@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "factory": {
         "adapters", "auto", "engine", "exceptions", "observing", "options", "sequences", "stores",
     },
+    "isolation": {"exceptions"},
     "generating": {"adapters", "auto", "exceptions", "factory"},
     "commands": {"adapters", "exceptions", "factory", "generating"},
 }  # fmt: skip

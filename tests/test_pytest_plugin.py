@@ -1115,7 +1115,7 @@ def test_no_event_loop(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
         [
-            "E*FixtureError: The fixture 'user' is created in an event loop, and "
+            "E*FixtureError: The fixture 'user' runs in an event loop, and "
             "test_it.py::test has none: install pytest-asyncio; or, with anyio's plugin, mark the "
             "test with @pytest.mark.anyio, or if it is synchronous, with "
             '@pytest.mark.usefixtures("anyio_backend").'
@@ -1138,9 +1138,9 @@ def test_old_pytest_asyncio(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> No
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
         [
-            "E*FixtureError: The fixture 'user' takes pytest-asyncio 1.0 or later, and version "
+            "E*FixtureError: The fixture 'user' takes pytest-asyncio 1.1 or later, and version "
             "0.23.8 is installed, which may run it on another event loop than the test; upgrade "
-            'it: pip install "pytest-asyncio>=1.0".'
+            'it: pip install "pytest-asyncio>=1.1".'
         ]
     )
 
@@ -1615,7 +1615,8 @@ def test_no_effect(pytester: pytest.Pytester) -> None:
                 "async_factory_boy",
                 "async_factory_boy.observing",
                 "async_factory_boy.pytest_plugin",
-                "async_factory_boy.pytest_plugin.linting",
+                "async_factory_boy.pytest_plugin.kept",
+            "async_factory_boy.pytest_plugin.linting",
                 "async_factory_boy.pytest_plugin.reporting",
                 "async_factory_boy.pytest_plugin.seeding",
                 "async_factory_boy.pytest_plugin.unloaded",

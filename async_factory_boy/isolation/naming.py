@@ -40,8 +40,8 @@ def refuse_used(where: str, name: str, tables: Collection[str], call: str) -> No
         return
     some = ", ".join(sorted(tables)[:3])
     raise FixtureError(
-        f"{call}({where!r}): the database {name!r} exists and has tables ({some}, ...), and its name "
-        "does not contain 'test': it does not look like a database for tests, so nothing was done. "
-        f"Give the URL of another database, such as one called '{name}_test', which need not exist. "
-        f"If this is meant, write {call}(..., allow_existing=True)."
+        f"{call}({where!r}): the database {name!r} exists and has tables ({some}, ...). Its name "
+        "does not contain 'test', so it does not look like a database for tests, and nothing was "
+        f"done. Give the URL of another one, such as '{name}_test', which need not exist. If this "
+        f"one is meant, write {call}(..., allow_existing=True)."
     )

@@ -119,9 +119,8 @@ class Server:
         outer = self.url.database if tables is not None else self._maintenance
         place = Place(self.url.set(database=name))
         try:
-            await self._execute(
-                self.url.set(database=outer), f"CREATE DATABASE {_quoted(self._dialect, name)}"
-            )
+            quoted = _quoted(self._dialect, name)
+            await self._execute(self.url.set(database=outer), f"CREATE DATABASE {quoted}")
         except DBAPIError as error:
             if not _lacks_right(error):
                 raise
@@ -134,12 +133,10 @@ class Server:
         return "postgres" if self._dialect == "postgresql" else ""
 
     async def _create_file(self, run: Run) -> Place:
-        given = self.url.database or ""
-        if given not in ("", ":memory:"):
-            path = Path(given)
-            if path.exists() and not self.allow_existing:
-                refuse_used(self.shown, path.name, await self._tables() or (), self.call)
-        path = run.folder / f"{name_of(Path(given).stem.strip(':'), run.suffix)}.sqlite"
+        given = Path(self.url.database or "")
+        if not self.allow_existing and given.is_file():  # noqa: ASYNC240 (nothing else runs)
+            refuse_used(self.shown, given.name, await self._tables() or (), self.call)
+        path = run.folder / f"{name_of(given.stem.strip(':'), run.suffix)}.sqlite"
         return Place(self.url.set(database=str(path)))
 
     async def _create_schema(
@@ -148,17 +145,16 @@ class Server:
         """Create a schema in the database that is given, where no database may be created."""
         user = self.url.username or "the user"
         given = self.url.database
+        begin = f"{self.call}({self.shown!r}): {user} may create no database"
         if self._dialect != "postgresql":
-            pattern = f"{given or 'test'}\\_%"
             raise FixtureError(
-                f"{self.call}({self.shown!r}): {user} may create no database. Have an administrator "
-                f"write: GRANT ALL ON `{pattern}`.* TO '{user}'@'%'"
+                f"{begin}. Have an administrator write: "
+                f"GRANT ALL ON `{given or 'test'}\\_%`.* TO '{user}'@'%'"
             ) from refused
         if tables is None:
             raise FixtureError(
-                f"{self.call}({self.shown!r}): {user} may create no database, and {given!r} does not "
-                f"exist. Have an administrator write: ALTER ROLE {user} CREATEDB; or create {given!r} "
-                "for it, in which each worker of the tests then has a schema."
+                f"{begin}, and {given!r} does not exist. Have an administrator write: ALTER ROLE "
+                f"{user} CREATEDB; or create {given!r}, in which each worker then has a schema."
             ) from refused
         try:
             await self._execute(self.url, f"CREATE SCHEMA {_quoted(self._dialect, name)}")
@@ -166,9 +162,8 @@ class Server:
             if not _lacks_right(error):
                 raise
             raise FixtureError(
-                f"{self.call}({self.shown!r}): {user} may create neither a database nor a schema in "
-                f"{given!r}. Have an administrator write: ALTER ROLE {user} CREATEDB; or: GRANT CREATE "
-                f"ON DATABASE {given} TO {user}"
+                f"{begin}, and no schema in {given!r}. Have an administrator write: ALTER ROLE "
+                f"{user} CREATEDB; or: GRANT CREATE ON DATABASE {given} TO {user}"
             ) from error
         return Place(self.url, name)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Generator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn
@@ -277,7 +277,7 @@ def defined_at(node: pytest.Item, name: str) -> DatabaseFixtures | None:
 
 def visible_at(node: pytest.Item) -> Iterator[DatabaseFixtures]:
     """Yield the databases whose fixtures a test sees."""
-    # By a fixture that is not async: plugins put others in the place of those while they set them up.
+    # By a fixture that is not async: plugins put another function in place of an async one.
     return (one for one in DatabaseFixtures.all if defined_at(node, one.own) is one)
 
 
@@ -296,7 +296,6 @@ def open_for(request: pytest.FixtureRequest, factory: Any) -> None:
 
 def given_to(request: pytest.FixtureRequest, entry: Entry) -> Any:
     """Return, for a test, data that it shares with others."""
-    __tracebackhide__ = True
     database: DatabaseFixtures = entry.database
     opened = request.getfixturevalue(database.opened)
     lane = request.node.stash[LANES][database]
@@ -350,9 +349,10 @@ def _rolls_back(node: pytest.Item) -> bool:
     rollback = marker.kwargs.get("rollback", True)
     if marker.args or set(marker.kwargs) - {"rollback"} or not isinstance(rollback, bool):
         given = [*map(repr, marker.args), *(f"{k}={v!r}" for k, v in marker.kwargs.items())]
+        meant = closest(next(iter(marker.kwargs), ""), ["rollback"])
         _fail(
             f"{node.nodeid}: @pytest.mark.{MARKER}({', '.join(given)}) takes rollback=False or "
-            f"rollback=True, and nothing else.{closest(next(iter(marker.kwargs), ''), ['rollback'])}"
+            f"rollback=True, and nothing else.{meant}"
         )
     return rollback
 
@@ -364,5 +364,4 @@ def _apart(function: Callable[[], None]) -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    __tracebackhide__ = True
     raise FixtureError(message)

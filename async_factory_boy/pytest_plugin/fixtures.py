@@ -44,6 +44,9 @@ from async_factory_boy.pytest_plugin.sharing import Scope, check_scope, entry_of
 
 __all__ = ["LazyFixture", "register"]
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 F = TypeVar("F", bound="type[AsyncFactory[Any]]")
 
 _ANYIO_HINT = (
@@ -305,7 +308,6 @@ def _check_name(model: Model, name: str, namespace: Mapping[str, Any]) -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    __tracebackhide__ = True
     raise FixtureError(message)
 
 
@@ -390,7 +392,6 @@ def _given_fixture(
 
     @depending_on(["request", *attributes])
     def given_fixture(request: pytest.FixtureRequest, **values: Any) -> Mapping[str, Any] | _Shared:
-        __tracebackhide__ = True
         entries = [] if entries_of is None else entries_of(request)
         if entries:
             return _Shared(given_to(request, entries[-1]))
@@ -461,7 +462,6 @@ def _name_in(value: Any) -> str | None:
 
 
 def _evaluated(value: Any, request: pytest.FixtureRequest, path: str) -> Any:
-    __tracebackhide__ = True
     if not isinstance(value, LazyFixture):
         return value
     node = request.node
@@ -484,7 +484,6 @@ def _model_fixture(model: Model, hint: str = "") -> Callable[..., Any]:
 
     @depending_on([factory_name, model.given_name])
     async def model_fixture(**fixtures: Any) -> Any:
-        __tracebackhide__ = True
         given = fixtures[model.given_name]
         if isinstance(given, _Shared):
             return given.instance

@@ -17,6 +17,9 @@ import pytest
 from async_factory_boy.exceptions import FixtureError
 from async_factory_boy.pytest_plugin._definitions import definitions_in_use, uses_of
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 Function = Callable[..., Any]
 
 # The attribute of a fixture's function that tells it is to be handed over.
@@ -47,7 +50,6 @@ def hand_over(
 
     A wrapper of the hook ``pytest_fixture_setup``.
     """
-    __tracebackhide__ = True
     functions = getattr(fixturedef.func, _HANDED_OVER, None)
     if functions is None:
         return (yield)
@@ -184,5 +186,4 @@ def _old_pytest_asyncio() -> str:
 
 
 def _fail(message: str) -> NoReturn:
-    __tracebackhide__ = True
     raise FixtureError(message)

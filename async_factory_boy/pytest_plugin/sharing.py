@@ -25,6 +25,9 @@ from async_factory_boy.pytest_plugin.lanes import ENTRIES, DataOf, Entry, OfData
 
 __all__ = ["shared"]
 
+# pytest leaves the frames of this module out, unless it is asked for --full-trace.
+__tracebackhide__ = True
+
 Scope = Literal["session", "package", "module", "class", "function"]
 F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
 
@@ -92,7 +95,6 @@ def _fixture(function: Any, scope: Scope) -> Any:
 
     @depending_on(["request"])
     def shared_fixture(request: pytest.FixtureRequest) -> Any:
-        __tracebackhide__ = True
         return given_to(request, entries_of(request)[-1])
 
     shared_fixture.__doc__ = function.__doc__
@@ -182,7 +184,7 @@ def entry_of(
 def _how_to_last(request: pytest.FixtureRequest, scope: str) -> str:
     if loops.is_under_anyio(request):
         return (
-            "anyio's plugin does not tell how long a loop lasts: run the test by pytest-asyncio, or "
+            "Under anyio's plugin it may end with each test: run the test by pytest-asyncio, or "
             "leave the scope out."
         )
     return (
@@ -194,8 +196,9 @@ def _how_to_last(request: pytest.FixtureRequest, scope: str) -> str:
 def _check_parts(name: str, scope: str, argument: str, parts: list[Entry]) -> None:
     if not parts:
         _fail(
-            f"The shared fixture {name!r} takes {argument!r}, of which this test has its own, since "
-            "it overrides a value of it: leave the override out, or create an object in the test."
+            f"The shared fixture {name!r} takes {argument!r}, of which this test has its own, "
+            "since it overrides a value of it: leave the override out, or create an object in the "
+            "test."
         )
     if loops.SCOPES.index(parts[-1].scope) < loops.SCOPES.index(scope):
         _fail(
@@ -228,5 +231,4 @@ def _one_of(asked: str, databases: list[DatabaseFixtures]) -> DatabaseFixtures |
 
 
 def _fail(message: str) -> NoReturn:
-    __tracebackhide__ = True
     raise FixtureError(message)

@@ -29,7 +29,7 @@ def sqlalchemy_database(
     session_options: Mapping[str, Any] | None = None,
     configure: Callable[[AsyncEngine], object] | None = None,
 ) -> None:
-    """Make the fixtures ``database``, ``engine`` and ``session``, in the conftest.py that calls this.
+    """Make the fixtures ``database``, ``engine`` and ``session``, where a conftest.py calls this.
 
     ```python
     sqlalchemy_database("postgresql+asyncpg://localhost/app_test", metadata=Base.metadata)
