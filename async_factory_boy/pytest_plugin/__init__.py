@@ -26,15 +26,26 @@ from async_factory_boy.pytest_plugin import kept, linting, reporting, seeding, u
 if TYPE_CHECKING:
     from async_factory_boy.pytest_plugin.fixtures import LazyFixture, register
     from async_factory_boy.pytest_plugin.sharing import shared
+    from async_factory_boy.pytest_plugin.stores.databases import databases_database
     from async_factory_boy.pytest_plugin.stores.sqlalchemy import sqlalchemy_database
+    from async_factory_boy.pytest_plugin.stores.tortoise import tortoise_database
 
-__all__ = ["LazyFixture", "register", "shared", "sqlalchemy_database"]
+__all__ = [
+    "LazyFixture",
+    "databases_database",
+    "register",
+    "shared",
+    "sqlalchemy_database",
+    "tortoise_database",
+]
 
 _MODULES = {
     "LazyFixture": "fixtures",
+    "databases_database": "stores.databases",
     "register": "fixtures",
     "shared": "sharing",
     "sqlalchemy_database": "stores.sqlalchemy",
+    "tortoise_database": "stores.tortoise",
 }
 
 

@@ -84,6 +84,51 @@ SQLALCHEMY_CONFTEST = """
         return Store(session)
 """
 
+DATABASES_SHOP = SQLALCHEMY_SHOP.replace("sqlalchemy import Async", "databases import Async").replace(
+    "AsyncSQLAlchemyModelFactory", "AsyncDatabasesFactory"
+)
+
+DATABASES_CONFTEST = """
+    import pytest
+    from sqlalchemy import delete, func, select, update
+
+    from async_factory_boy.pytest_plugin import databases_database, register, shared
+    from shop import Base, Company, CompanyFactory, User, UserFactory
+
+    databases_database({url!r}, metadata=Base.metadata)
+
+
+    class Store:
+        def __init__(self, database):
+            self.database = database
+
+        async def count(self, model):
+            return await self.database.fetch_val(select(func.count()).select_from(model))
+
+        async def names(self, model):
+            rows = await self.database.fetch_all(select(model.name).order_by(model.name))
+            return [row.name for row in rows]
+
+        async def commit(self):
+            async with self.database.transaction():
+                pass
+
+        async def save(self, instance):
+            model = type(instance)
+            named = update(model).where(model.id == instance.id).values(name=instance.name)
+            await self.database.execute(named)
+
+        async def delete(self, instance):
+            model = type(instance)
+            async with self.database.transaction():
+                await self.database.execute(delete(model).where(model.id == instance.id))
+
+
+    @pytest.fixture
+    def store(database):
+        return Store(database)
+"""
+
 
 class Kind:
     """A store that has fixtures of a database.
@@ -122,26 +167,55 @@ class Kind:
         raise NotImplementedError
 
 
-class SQLAlchemy(Kind):
-    """SQLAlchemy, by a driver of its own for each kind of database."""
+class SQL(Kind):
+    """An ORM on a database of SQL.
 
-    def __init__(self, driver: str) -> None:
-        super().__init__("sqlalchemy_database", SQLALCHEMY_SHOP, SQLALCHEMY_CONFTEST)
+    Args:
+        driver: The scheme of URLs.
+        on: The database: ``"sqlite"``, ``"postgresql"`` or ``"mysql"``.
+        **kwargs: As of a `Kind`.
+    """
+
+    def __init__(self, driver: str, on: str, **kwargs: str) -> None:
+        super().__init__(**kwargs)
         self.driver = driver
+        self.on = on
 
     def url(self, servers: Servers, name: str) -> str:
-        if self.driver.startswith("sqlite"):
+        if self.on == "sqlite":
             return f"{self.driver}://"
-        server = servers.postgres if self.driver.startswith("postgresql") else servers.mysql
+        server = servers.postgres if self.on == "postgresql" else servers.mysql
         return with_database(server, name).replace(server.partition(":")[0], self.driver, 1)
 
     def databases(self, servers: Servers) -> set[str]:
-        if self.driver.startswith("sqlite"):
-            return set()
-        return servers.databases(self.driver.partition("+")[0])
+        return set() if self.on == "sqlite" else servers.databases(self.on)
 
     def drop(self, servers: Servers, name: str) -> None:
-        servers.drop_database(self.driver.partition("+")[0], name)
+        servers.drop_database(self.on, name)
+
+
+def sqlalchemy(driver: str) -> Kind:
+    """SQLAlchemy, by a driver of its own for each kind of database."""
+    return SQL(
+        driver,
+        driver.partition("+")[0],
+        call="sqlalchemy_database",
+        shop=SQLALCHEMY_SHOP,
+        conftest=SQLALCHEMY_CONFTEST,
+    )
+
+
+def databases(driver: str) -> Kind:
+    """databases, with classes that SQLAlchemy maps."""
+    return SQL(
+        driver,
+        driver,
+        call="databases_database",
+        shop=DATABASES_SHOP,
+        conftest=DATABASES_CONFTEST,
+        session="database",
+        own="database_of_run",
+    )
 
 
 def with_database(url: str, name: str) -> str:
@@ -152,7 +226,10 @@ def with_database(url: str, name: str) -> str:
 
 
 KINDS: Mapping[str, Kind] = {
-    "sqlalchemy-sqlite": SQLAlchemy("sqlite+aiosqlite"),
-    "sqlalchemy-postgresql": SQLAlchemy("postgresql+asyncpg"),
-    "sqlalchemy-mariadb": SQLAlchemy("mysql+asyncmy"),
+    "sqlalchemy-sqlite": sqlalchemy("sqlite+aiosqlite"),
+    "sqlalchemy-postgresql": sqlalchemy("postgresql+asyncpg"),
+    "sqlalchemy-mariadb": sqlalchemy("mysql+asyncmy"),
+    "databases-sqlite": databases("sqlite"),
+    "databases-postgresql": databases("postgresql"),
+    "databases-mariadb": databases("mysql"),
 }
