@@ -271,28 +271,33 @@ class _OpenedDatabase(Opened):
         state = inspection(instance, raiseerr=False)
         if not isinstance(state, InstanceState):
             return NotImplemented  # a TableRow is copied as any other value
-        return self._copied(instance, state.mapper, state.dict)
+        return self._copied(instance, set())
 
-    def _copied(self, instance: Any, mapper: Mapper[Any], values: Mapping[str, Any]) -> Any:
+    def _copied(self, instance: Any, under_way: set[int]) -> Any:
         """Return a copy of a mapped object, one for each row, with the relations that are set."""
+        state: InstanceState[Any] = inspection(instance)
+        mapper = state.mapper
         row = mapper.class_, *mapper.primary_key_from_instance(instance)
         copied = self._copies.get(row)
         if copied is None:
             copied = self._copies[row] = mapper.class_manager.new_instance()
-        for name, value in values.items():
+        if id(instance) in under_way:
+            return copied
+        under_way.add(id(instance))
+        for name, value in state.dict.items():
             if name in mapper.relationships:
-                set_committed_value(copied, name, self._related(value))
+                set_committed_value(copied, name, self._related(value, under_way))
             elif name in mapper.attrs:
                 set_committed_value(copied, name, copy.deepcopy(value))
             elif name != "_sa_instance_state":
                 copied.__dict__[name] = copy.deepcopy(value)
         return copied
 
-    def _related(self, value: Any) -> Any:
+    def _related(self, value: Any, under_way: set[int]) -> Any:
         if value is None:
             return None
         if isinstance(value, dict):
-            return {key: self.anew(one) for key, one in value.items()}
+            return {key: self._copied(one, under_way) for key, one in value.items()}
         if isinstance(value, (list, set)):
-            return type(value)(self.anew(one) for one in value)
-        return self.anew(value)
+            return type(value)(self._copied(one, under_way) for one in value)
+        return self._copied(value, under_way)

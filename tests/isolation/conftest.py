@@ -18,12 +18,17 @@ import pytest
 import pytest_asyncio  # noqa: F401
 import sqlalchemy.dialects.mysql
 import sqlalchemy.dialects.postgresql  # noqa: F401
+import tortoise.backends.asyncpg
+import tortoise.backends.mysql
+import tortoise.backends.sqlite  # noqa: F401
 
 import async_factory_boy.factory.databases
 import async_factory_boy.factory.sqlalchemy
+import async_factory_boy.factory.tortoise
 import async_factory_boy.pytest_plugin.sharing
 import async_factory_boy.pytest_plugin.stores.databases
-import async_factory_boy.pytest_plugin.stores.sqlalchemy  # noqa: F401
+import async_factory_boy.pytest_plugin.stores.sqlalchemy
+import async_factory_boy.pytest_plugin.stores.tortoise  # noqa: F401
 from tests.isolation.kinds import KINDS, Kind
 from tests.servers import Servers
 

@@ -129,6 +129,71 @@ DATABASES_CONFTEST = """
         return Store(database)
 """
 
+TORTOISE_SHOP = """
+    import factory
+    from tortoise import fields
+    from tortoise.models import Model
+
+    from async_factory_boy.factory.tortoise import AsyncTortoiseModelFactory
+
+
+    class Company(Model):
+        id = fields.IntField(primary_key=True)
+        name = fields.CharField(max_length=50)
+
+
+    class User(Model):
+        id = fields.IntField(primary_key=True)
+        name = fields.CharField(max_length=50, unique=True)
+        company = fields.ForeignKeyField("shop.Company", "users", null=True)
+
+        class Meta:
+            table = "app_user"
+
+
+    class CompanyFactory(AsyncTortoiseModelFactory[Company]):
+        name = factory.Faker("company")
+
+
+    class UserFactory(AsyncTortoiseModelFactory[User]):
+        name = factory.Sequence(lambda n: f"user{n}")
+        company = factory.SubFactory(CompanyFactory)
+"""
+
+TORTOISE_CONFTEST = """
+    import pytest
+    from tortoise.transactions import in_transaction
+
+    from async_factory_boy.pytest_plugin import register, shared, tortoise_database
+    from shop import Company, CompanyFactory, User, UserFactory
+
+    tortoise_database({url!r}, modules={"shop": ["shop"]})
+
+
+    class Store:
+        async def count(self, model):
+            return await model.all().count()
+
+        async def names(self, model):
+            return await model.all().order_by("name").values_list("name", flat=True)
+
+        async def commit(self):
+            async with in_transaction() as transaction:
+                await transaction.commit()
+
+        async def save(self, instance):
+            await instance.save()
+
+        async def delete(self, instance):
+            async with in_transaction():
+                await instance.delete()
+
+
+    @pytest.fixture
+    def store(connection):
+        return Store()
+"""
+
 
 class Kind:
     """A store that has fixtures of a database.
@@ -183,7 +248,7 @@ class SQL(Kind):
 
     def url(self, servers: Servers, name: str) -> str:
         if self.on == "sqlite":
-            return f"{self.driver}://"
+            return f"{self.driver}://:memory:" if self.call.startswith("tortoise") else f"{self.driver}://"
         server = servers.postgres if self.on == "postgresql" else servers.mysql
         return with_database(server, name).replace(server.partition(":")[0], self.driver, 1)
 
@@ -218,6 +283,18 @@ def databases(driver: str) -> Kind:
     )
 
 
+def tortoise(driver: str, on: str) -> Kind:
+    """Tortoise ORM, with an app that is not called ``models``."""
+    return SQL(
+        driver,
+        on,
+        call="tortoise_database",
+        shop=TORTOISE_SHOP,
+        conftest=TORTOISE_CONFTEST,
+        session="connection",
+    )
+
+
 def with_database(url: str, name: str) -> str:
     """Return a URL for another database on the same server."""
     from urllib.parse import urlsplit, urlunsplit
@@ -232,4 +309,7 @@ KINDS: Mapping[str, Kind] = {
     "databases-sqlite": databases("sqlite"),
     "databases-postgresql": databases("postgresql"),
     "databases-mariadb": databases("mysql"),
+    "tortoise-sqlite": tortoise("sqlite", "sqlite"),
+    "tortoise-postgresql": tortoise("asyncpg", "postgresql"),
+    "tortoise-mariadb": tortoise("mysql", "mysql"),
 }
