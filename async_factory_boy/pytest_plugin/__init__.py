@@ -26,12 +26,13 @@ from async_factory_boy.pytest_plugin import kept, linting, reporting, seeding, u
 if TYPE_CHECKING:
     from async_factory_boy.pytest_plugin.fixtures import LazyFixture, register
     from async_factory_boy.pytest_plugin.sharing import shared
-    from async_factory_boy.pytest_plugin.stores.sqlalchemy import sqlalchemy_database
+    from async_factory_boy.pytest_plugin.stores.sqlalchemy import alembic, sqlalchemy_database
 
-__all__ = ["LazyFixture", "register", "shared", "sqlalchemy_database"]
+__all__ = ["LazyFixture", "alembic", "register", "shared", "sqlalchemy_database"]
 
 _MODULES = {
     "LazyFixture": "fixtures",
+    "alembic": "stores.sqlalchemy",
     "register": "fixtures",
     "shared": "sharing",
     "sqlalchemy_database": "stores.sqlalchemy",
