@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 from subprocess import PIPE, Popen
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -249,8 +250,8 @@ def test_fixture_on_another_loop(on_sqlite: Project, loops: str) -> None:
         [
             "E*FixtureError: The fixture 'client' runs on the event loop of its session, and "
             f"test_it.py::test_it on that of its {loops}; both use one connection, which belongs "
-            f"to one loop. In the configuration of pytest, write asyncio_default_fixture_loop_scope = "
-            f"{loops}; or for this fixture, @pytest_asyncio.fixture(loop_scope='{loops}').",
+            "to one loop. In the configuration of pytest, write asyncio_default_fixture_loop_scope "
+            f"= {loops}; or for this fixture, @pytest_asyncio.fixture(loop_scope='{loops}').",
         ]
     )
 
@@ -402,7 +403,7 @@ def test_without_the_right_to_create(on_postgresql: Project, servers: Servers) -
     base = servers.new_postgres()
     role = f"afb_{os.getpid()}"
     servers.execute(base, f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")
-    name = base.rpartition("/")[2].partition("?")[0]
+    name = urlsplit(base).path.strip("/")
     try:
         url = re.sub(r"//[^@/]*@?", f"//{role}:secret@", base, count=1)
         url = url.replace("postgresql", "postgresql+asyncpg", 1)
