@@ -93,6 +93,7 @@ class Servers:
             port=parts.port or 3306,
             user=parts.username,
             password=parts.password or "",
+            database=parts.path.strip("/") or None,
         ) as connection:
             cursor = connection.cursor()
             cursor.execute(statement)
@@ -108,6 +109,16 @@ class Servers:
         else:
             rows = self._mysql(os.environ["MYSQL_URL"], "SHOW DATABASES")
         return {row[0] for row in rows}
+
+    def execute(self, url: str, statement: str) -> list[tuple[Any, ...]]:
+        """Execute a statement in a database of PostgreSQL or MariaDB, and return its rows."""
+        if not url.startswith("postgresql"):
+            return self._mysql(url, statement)
+        import psycopg
+
+        with psycopg.connect(url, autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return cursor.fetchall() if cursor.description else []
 
     def drop_database(self, kind: str, name: str) -> None:
         """Drop a database of a server."""

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import databases
 from databases.core import Connection as DatabasesOwnConnection
 from databases.core import Transaction
+from databases.interfaces import TransactionBackend
 from sqlalchemy import MetaData, make_url
 from sqlalchemy import inspect as inspection
 from sqlalchemy.orm import InstanceState, Mapper
@@ -200,8 +201,16 @@ class _OneConnection(databases.Database):
 class _Begun(Transaction):
     """A transaction that may be ended in another context than the one it was begun in."""
 
-    # In place of a property, whose value databases keeps in a context variable.
-    _transaction = None
+    _kept: TransactionBackend | None = None
+
+    # databases keeps it in a context variable.
+    @property
+    def _transaction(self) -> TransactionBackend | None:
+        return self._kept
+
+    @_transaction.setter
+    def _transaction(self, transaction: TransactionBackend | None) -> None:
+        self._kept = transaction
 
 
 class DatabasesConnection(Connection):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
+from os import PathLike
 from typing import Any, cast
 
 from sqlalchemy import URL, MetaData
@@ -22,7 +23,7 @@ from async_factory_boy.isolation import engines
 from async_factory_boy.isolation.base import Connection, Database, Opened, Run
 from async_factory_boy.isolation.servers import Place
 
-__all__ = ["SQLAlchemyDatabase"]
+__all__ = ["SQLAlchemyDatabase", "alembic"]
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
@@ -140,6 +141,33 @@ class SQLAlchemyDatabase(Database):
 
 async def _awaited(awaitable: Awaitable[object]) -> object:
     return await awaitable
+
+
+def alembic(path: str | PathLike[str], revision: str = "head") -> Schema:
+    """Return a function that creates tables by the migrations of Alembic.
+
+    ```python
+    sqlalchemy_database(url, schema=alembic("alembic.ini"))
+    ```
+
+    The migrations find the URL of the new database where Alembic's own templates of ``env.py`` read
+    it: ``config.get_main_option("sqlalchemy.url")``.
+
+    Args:
+        path: The path of the configuration file.
+        revision: The revision to upgrade to.
+    """
+
+    def upgrade(url: URL) -> None:
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config(path)
+        shown = url.render_as_string(hide_password=False)
+        config.set_main_option("sqlalchemy.url", shown.replace("%", "%%"))
+        command.upgrade(config, revision)
+
+    return upgrade
 
 
 class SQLAlchemyConnection(Connection):

@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     from async_factory_boy.pytest_plugin.fixtures import LazyFixture, register
     from async_factory_boy.pytest_plugin.sharing import shared
     from async_factory_boy.pytest_plugin.stores.databases import databases_database
-    from async_factory_boy.pytest_plugin.stores.sqlalchemy import sqlalchemy_database
+    from async_factory_boy.pytest_plugin.stores.sqlalchemy import alembic, sqlalchemy_database
     from async_factory_boy.pytest_plugin.stores.tortoise import tortoise_database
 
 __all__ = [
     "LazyFixture",
+    "alembic",
     "databases_database",
     "register",
     "shared",
@@ -41,6 +42,7 @@ __all__ = [
 
 _MODULES = {
     "LazyFixture": "fixtures",
+    "alembic": "stores.sqlalchemy",
     "databases_database": "stores.databases",
     "register": "fixtures",
     "shared": "sharing",

@@ -84,9 +84,9 @@ SQLALCHEMY_CONFTEST = """
         return Store(session)
 """
 
-DATABASES_SHOP = SQLALCHEMY_SHOP.replace("sqlalchemy import Async", "databases import Async").replace(
-    "AsyncSQLAlchemyModelFactory", "AsyncDatabasesFactory"
-)
+DATABASES_SHOP = SQLALCHEMY_SHOP.replace(
+    "sqlalchemy import Async", "databases import Async"
+).replace("AsyncSQLAlchemyModelFactory", "AsyncDatabasesFactory")
 
 DATABASES_CONFTEST = """
     import pytest
@@ -248,7 +248,11 @@ class SQL(Kind):
 
     def url(self, servers: Servers, name: str) -> str:
         if self.on == "sqlite":
-            return f"{self.driver}://:memory:" if self.call.startswith("tortoise") else f"{self.driver}://"
+            return (
+                f"{self.driver}://:memory:"
+                if self.call.startswith("tortoise")
+                else f"{self.driver}://"
+            )
         server = servers.postgres if self.on == "postgresql" else servers.mysql
         return with_database(server, name).replace(server.partition(":")[0], self.driver, 1)
 

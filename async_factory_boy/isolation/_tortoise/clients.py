@@ -68,7 +68,9 @@ class ClientServer(Server):
         host = self._credentials.get("host")
         shown = shown or f"{self._engine.rpartition('.')[2]}://{host or ''}/{given or ''}"
         if self._engine not in _DIALECTS:
-            raise FixtureError(f"{call}({shown!r}): no database is created on such a server. {_HOW}")
+            raise FixtureError(
+                f"{call}({shown!r}): no database is created on such a server. {_HOW}"
+            )
         super().__init__(
             call,
             shown=shown,

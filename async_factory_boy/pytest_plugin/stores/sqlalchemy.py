@@ -6,7 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from async_factory_boy.isolation.sqlalchemy import SQLAlchemyDatabase
+from async_factory_boy.isolation.sqlalchemy import SQLAlchemyDatabase, alembic
 from async_factory_boy.pytest_plugin.databases import define
 from async_factory_boy.pytest_plugin.stores import namespace_of
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, MetaData
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-__all__ = ["sqlalchemy_database"]
+__all__ = ["alembic", "sqlalchemy_database"]
 
 
 def sqlalchemy_database(
