@@ -15,7 +15,7 @@ from databases.core import Transaction
 from databases.interfaces import TransactionBackend
 from sqlalchemy import MetaData, make_url
 from sqlalchemy import inspect as inspection
-from sqlalchemy.orm import InstanceState, Mapper
+from sqlalchemy.orm import InstanceState
 from sqlalchemy.orm.attributes import set_committed_value
 
 from async_factory_boy.exceptions import FixtureError

@@ -137,8 +137,8 @@ class TortoiseDatabase(Database):
         except ConfigurationError as error:
             raise FixtureError(
                 f"{_CALL}(): Tortoise ORM cannot use these models: {error} Models refer to each "
-                f'other by the name of an app, which is the key in {_CALL}(url, modules={{"models": '
-                '["app.models"]}).'
+                "other by the name of an app, which is the key in "
+                f'{_CALL}(url, modules={{"models": ["app.models"]}}).'
             ) from error
 
     async def empty(self, context: TortoiseContext) -> None:
