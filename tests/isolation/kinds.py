@@ -238,21 +238,19 @@ class SQL(Kind):
     Args:
         driver: The scheme of URLs.
         on: The database: ``"sqlite"``, ``"postgresql"`` or ``"mysql"``.
+        file: The file that a URL of SQLite has to name.
         **kwargs: As of a `Kind`.
     """
 
-    def __init__(self, driver: str, on: str, **kwargs: str) -> None:
+    def __init__(self, driver: str, on: str, file: str = "", **kwargs: str) -> None:
         super().__init__(**kwargs)
         self.driver = driver
         self.on = on
+        self.file = file
 
     def url(self, servers: Servers, name: str) -> str:
         if self.on == "sqlite":
-            return (
-                f"{self.driver}://:memory:"
-                if self.call.startswith("tortoise")
-                else f"{self.driver}://"
-            )
+            return f"{self.driver}://{self.file}"
         server = servers.postgres if self.on == "postgresql" else servers.mysql
         return with_database(server, name).replace(server.partition(":")[0], self.driver, 1)
 
@@ -292,6 +290,7 @@ def tortoise(driver: str, on: str) -> Kind:
     return SQL(
         driver,
         on,
+        file=":memory:",
         call="tortoise_database",
         shop=TORTOISE_SHOP,
         conftest=TORTOISE_CONFTEST,
