@@ -184,8 +184,9 @@ class Server(ABC):
 
 def _codes(error: BaseException | None) -> set[object]:
     """Return the SQLSTATE of an error and the number of MySQL's, of what it was raised from too."""
-    codes = set[object]()
-    while error is not None:
+    codes, told = set[object](), list[BaseException]()
+    while error is not None and error not in told:
+        told.append(error)
         codes |= {getattr(error, "sqlstate", None), *error.args[:1]}
         error = getattr(error, "orig", None) or error.__cause__ or error.__context__
     return codes

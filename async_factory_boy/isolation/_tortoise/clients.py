@@ -114,11 +114,13 @@ class ClientServer(Server):
         )
         if self._engine == _PSYCOPG:
             await self._try_psycopg(connection["credentials"])
+        refused: BaseException | None = None
         try:
             await client.create_connection(with_db=bool(database))
         except DBConnectionError as error:
-            # That of the driver says more.
-            raise error.__cause__ or error.__context__ or error from None
+            refused = error.__cause__ or error.__context__ or error
+        if refused is not None:
+            raise refused  # that of the driver, which says more
         try:
             yield client
         finally:
