@@ -28,6 +28,7 @@ from async_factory_boy.auto.uniques import Unique, carriers
 from async_factory_boy.exceptions import AbstractFactoryError, ConfigurationError, shown
 from async_factory_boy.factory import upstream
 from async_factory_boy.factory.faking import value_of
+from async_factory_boy.factory.ruled import asked, by_rule
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
@@ -405,8 +406,9 @@ class _Choosing:
                 rows.append(Row(name, "left out", left_out, ""))
             else:
                 try:
-                    choice = self.choice(field, differs, self._related)
-                    declaration = self._declaration(choice)
+                    with asked(field, self.model, self.factory.__name__):
+                        choice = self.choice(field, differs, self._related)
+                    declaration = self._declaration(choice, field)
                 except ConfigurationError as error:
                     if not shows_errors:
                         raise
@@ -495,11 +497,14 @@ class _Choosing:
             return type(declaration).__name__
         return repr(declaration)
 
-    def _declaration(self, choice: Choice, within: tuple[Any, ...] = ()) -> Any:
+    def _declaration(self, choice: Choice, field: Field, within: tuple[Any, ...] = ()) -> Any:
         declaration = choice.declaration
         if isinstance(declaration, Nested):
             return self._nested(declaration, within or (self.model,))
-        return declaration
+        model, owner = self.model, self.factory.__name__
+        if within:
+            model, owner = within[-1], factory_name(within[-1])
+        return by_rule(declaration, field, model, owner)
 
     def _nested(self, nested: Nested, within: tuple[Any, ...]) -> Any:
         """Return what declares objects that are stored within the object.
@@ -508,13 +513,12 @@ class _Choosing:
             nested: Says what they are.
             within: The classes of the objects that they are stored in, the outermost first.
         """
-        own = {
-            field.name: self._declaration(
-                _chosen_within(field, nested.model, within), (*within, nested.model)
-            )
-            for field in part_fields(nested.model)
-            if field.required
-        }
+        own = {}
+        for field in part_fields(nested.model):
+            if field.required:
+                with asked(field, nested.model, factory_name(nested.model)):
+                    choice = _chosen_within(field, nested.model, within)
+                own[field.name] = self._declaration(choice, field, (*within, nested.model))
         part = declarations.SubFactory(make_factory(nested.model, **own))
         if nested.container is None:
             return part
