@@ -124,14 +124,21 @@ class LintCase:
                 else:
                     made = await self.factory.create_async(**given)
                     if strict is not None:
-                        found += strict.made(self.factory, name, [made], stored=True)
+                        found += strict.made(self.factory, self.trait, name, [made], stored=True)
         except Exception as caught:
             error = caught
         if strict is not None and strict.knows(self.factory):
             undone = await undoing(self.factory) if undoes else AsyncExitStack()
             works = error is None
-            found += await strict.sampled(self.factory, given, name, undone, works=works)
-        return found if error is None else [*found, error]
+            found += await strict.sampled(self.factory, self.trait, name, undone, works=works)
+        if strict is None or error is None:
+            return found if error is None else [error]
+        told = strict.explains(self.factory, found, _in_one_line(error))
+        if told is not None:
+            # The store, or the model, has refused what is told already.
+            told.__cause__ = told.__cause__ or error
+            return found
+        return [*found, error]
 
 
 @dataclass(frozen=True)
@@ -289,7 +296,8 @@ async def _run(
             observer.linted(checks.coverage.rows(), report.notes)
     if failures:
         # The one with a traceback that leads somewhere.
-        failed = next((one.error for one in failures if one.error.__traceback__), None)
+        errors = [one.error for one in failures]
+        failed = next((one for one in errors if one.__traceback__ or one.__cause__), None)
         raise LintError(failures, len(cases), report) from failed
     return report
 

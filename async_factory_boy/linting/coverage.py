@@ -157,7 +157,7 @@ class Coverage:
                         value = _without_value(field)
                     self._note(model, field, value)
                     continue
-                value = _related(instance, field.name)
+                value = related(instance, field.name)
                 self._note(model, field, value)
                 if relation.target in self._fields:
                     parts = value if isinstance(value, list | tuple | set) else [value]
@@ -211,7 +211,7 @@ def _full_name(model: Any) -> str:
     return name
 
 
-def _related(instance: Any, name: str) -> Any:
+def related(instance: Any, name: str) -> Any:
     """Return what an object that was built refers to."""
     value = read(instance, name)
     if value is not UNKNOWN:
