@@ -27,7 +27,7 @@ from async_factory_boy.exceptions import AbstractFactoryError, ConfigurationErro
 from async_factory_boy.factory import building, relations, upstream
 from async_factory_boy.factory.building import Arguments, Parts, Values
 from async_factory_boy.factory.calls import Call
-from async_factory_boy.factory.checks import refuse_wrong_keywords
+from async_factory_boy.factory.checks import refuse_misspelt_declarations, refuse_wrong_keywords
 from async_factory_boy.factory.evaluators import (
     KNOWN,
     Compiled,
@@ -287,6 +287,10 @@ class Plan:
         if known is not model or construct is None:
             for omission in self._left_out:
                 omission.refuse_impossible(model)
+            declared = upstream.outright(meta)
+            refuse_misspelt_declarations(
+                meta, model, [name for name in self.keywords if name in declared]
+            )
             construct = meta.constructor(model, stores=stores)
             self._prepared[stores] = model, construct
         scope.construct = construct

@@ -49,6 +49,9 @@ AnyFactory = type[AsyncFactory[Any]]
 Factories = ModuleType | AnyFactory | Iterable[ModuleType | AnyFactory]
 Strategy = Literal["create", "build"]
 
+_KEYWORDS = ("strategy", "rollback", "strict")
+"""What `lint` and `LintCase.run` take besides call-time options."""
+
 
 @dataclass(frozen=True)
 class LintCase:
@@ -93,6 +96,7 @@ class LintCase:
             LintError: When it is strict, and the factory does not fit its model.
             Exception: What creating the object raised otherwise, untouched.
         """
+        options.refuse_unknown(call_options, owner="LintCase.run()", further=_KEYWORDS)
         _check_strategy(strategy)
         try:
             await _run([self], strategy, rollback, strict, call_options)
@@ -268,6 +272,7 @@ async def lint(
         ConfigurationError: When `factories` is something else, or has no factory in it.
         AdapterError: When the store cannot undo anything.
     """
+    options.refuse_unknown(call_options, owner="lint()", further=("traits", *_KEYWORDS))
     cases = lint_cases(factories, traits=traits)
     _check_strategy(strategy)
     return await _run(cases, strategy, rollback, strict, call_options)
