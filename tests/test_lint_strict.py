@@ -616,6 +616,22 @@ async def test_not_covered(session: AsyncSession) -> None:
     )
 
 
+async def test_not_covered_beside_failures(session: AsyncSession) -> None:
+    """Where there are failures, the error ends with what is not covered."""
+
+    class Long(CompanyFactory):
+        name = "x" * 21
+
+    with pytest.raises(LintError) as caught:
+        await lint([Long], strict=True, traits=False)
+    assert str(caught.value).partition("\n\n")[2] == (
+        "No object of the others has these values, which is no failure:\n"
+        "model    field  not covered\n"
+        "Company  size   a value"
+    )
+    assert "no failure" not in str(LintError(caught.value.failures, 1, caught.value.report))
+
+
 async def test_all_covered(session: AsyncSession) -> None:
     """What iterators, other factories and parts give, counts."""
 

@@ -25,6 +25,7 @@ from async_factory_boy.auto import Choice, Nested, choose, drawing
 from async_factory_boy.auto.chosen import factory_name, name_of
 from async_factory_boy.auto.rules import on_change, ruled, ruled_alone, rules_of
 from async_factory_boy.auto.uniques import Unique, carriers
+from async_factory_boy.columns import columns
 from async_factory_boy.exceptions import AbstractFactoryError, ConfigurationError, shown
 from async_factory_boy.factory import upstream
 from async_factory_boy.factory.faking import value_of
@@ -55,6 +56,8 @@ class Chosen(NamedTuple):
     by_name: Mapping[str, Any]
     """The declarations."""
     rows: Sequence[Row]
+    imports: Sequence[str]
+    """What the sources in the rows need."""
 
 
 class Limited(NamedTuple):
@@ -85,6 +88,9 @@ class KeyOf(declarations.SubFactory):
             return related[self.attribute]
         return getattr(related, self.attribute)
 
+
+KEY_OF = "from async_factory_boy.factory import KeyOf"
+"""The line that a declaration by `KeyOf` needs."""
 
 # The factories that the user has defined, each with a number, and those that were made here.
 _defined: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
@@ -398,6 +404,7 @@ class _Choosing:
         parts: dict[str, Any] = {}
         values: dict[str, Any] = {}
         rows = []
+        imports: dict[str, None] = {}
         for field, left_out, differs in self.decided():
             name = field.name
             if name in self.declared:
@@ -417,7 +424,8 @@ class _Choosing:
                 of_kind = values if field.relation is None else parts
                 of_kind[self.spelt.get(name, name)] = declaration
                 rows.append(Row(name, "chosen", choice.rule, choice.source))
-        return Chosen({**parts, **values}, tuple(rows))
+                imports.update(dict.fromkeys(choice.imports))
+        return Chosen({**parts, **values}, tuple(rows), tuple(sorted(imports)))
 
     def _check_names(self) -> None:
         """Raise ConfigurationError where ``Meta``, or a rule, names what cannot be chosen."""
@@ -547,7 +555,7 @@ class _Choosing:
         if relation.attribute is not None:
             self._refuse_several(field, name)
             source = f'KeyOf({name}, "{relation.attribute}")'
-            return Choice(KeyOf(found, relation.attribute), rule, source)
+            return Choice(KeyOf(found, relation.attribute), rule, source, (KEY_OF,))
         shared = self.shared(field, found._meta)
         source = "".join(f', {key}=factory.SelfAttribute("{path}")' for key, path in shared.items())
         attributes = {key: declarations.SelfAttribute(path) for key, path in shared.items()}
@@ -632,7 +640,7 @@ class _Choosing:
         raise ConfigurationError(
             field.name,
             f"refers to {name_of(target)}, which several factories make: {', '.join(names)}. "
-            f"Declare which: {field.name} = {which}.",
+            f"Declare which: {field.name} = {which}{'' if key is None else f' (needs: {KEY_OF})'}.",
             owner=self.factory.__name__,
         )
 
@@ -669,18 +677,25 @@ class _Choosing:
 
 
 class Explanation(tuple[Row, ...]):
-    """What comes of each field; as a text, a table."""
+    """What comes of each field; as a text, a table.
 
-    __slots__ = ()
+    Args:
+        rows: A row for each field.
+        imports: The lines that the declarations in it need, besides ``import factory``.
+    """
+
+    imports: tuple[str, ...]
+
+    def __new__(cls, rows: Iterable[Row], imports: Iterable[str] = ()) -> Explanation:
+        made = super().__new__(cls, rows)
+        made.imports = tuple(imports)
+        return made
 
     def __str__(self) -> str:
-        titles = ("field", "", "by", "declaration")
-        lines = [titles, *self]
-        widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in lines
-        )
+        lines = columns(("field", "", "by", "declaration"), self)
+        if self.imports:
+            lines += ["", "These declarations need:", *self.imports]
+        return "\n".join(lines)
 
 
 def explained(meta: Any) -> Explanation:
@@ -690,9 +705,9 @@ def explained(meta: Any) -> Explanation:
             f"{upstream.factory_of(meta).__name__} has no Meta.model, whose fields could be "
             "explained; explain a factory that is derived from it."
         )
-    rows = _Choosing(meta, ()).run(shows_errors=True).rows
-    known = {row.name for row in rows}
-    return Explanation((*rows, *_further(meta, known)))
+    found = _Choosing(meta, ()).run(shows_errors=True)
+    known = {row.name for row in found.rows}
+    return Explanation((*found.rows, *_further(meta, known)), found.imports)
 
 
 def _further(meta: Any, known: Iterable[str]) -> list[Row]:

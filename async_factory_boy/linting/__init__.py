@@ -99,7 +99,7 @@ class LintCase:
         options.refuse_unknown(call_options, owner="LintCase.run()", further=_KEYWORDS)
         _check_strategy(strategy)
         try:
-            await _run([self], strategy, rollback, strict, call_options)
+            await _run([self], strategy, rollback, strict, call_options, shows_report=False)
         except LintError as error:
             only, *others = error.failures
             if others or isinstance(only.error, ModelMismatchError):
@@ -197,17 +197,28 @@ class LintError(AsyncFactoryError, AssertionError):
             one only where `lint` is strict.
         checked: How many were tried.
         report: What a strict `lint` tells besides.
+        shows_report: Whether the text ends with the report. It is not if that is shown elsewhere.
     """
 
     def __init__(
-        self, failures: Iterable[LintFailure], checked: int, report: LintReport | None = None
+        self,
+        failures: Iterable[LintFailure],
+        checked: int,
+        report: LintReport | None = None,
+        *,
+        shows_report: bool = False,
     ) -> None:
         self.failures = tuple(failures)
         self.checked = checked
         self.report = report
         failed = len({failure.case for failure in self.failures})
         lines = "".join(f"\n- {failure}" for failure in self.failures)
-        super().__init__(f"{failed} of {checked} factories and traits do not work:{lines}")
+        besides = ""
+        if shows_report and report is not None and (report.not_covered or report.notes):
+            besides = (
+                f"\n\nNo object of the others has these values, which is no failure:\n{report}"
+            )
+        super().__init__(f"{failed} of {checked} factories and traits do not work:{lines}{besides}")
 
 
 class BrokenUndoError(AdapterError):
@@ -275,7 +286,7 @@ async def lint(
     options.refuse_unknown(call_options, owner="lint()", further=("traits", *_KEYWORDS))
     cases = lint_cases(factories, traits=traits)
     _check_strategy(strategy)
-    return await _run(cases, strategy, rollback, strict, call_options)
+    return await _run(cases, strategy, rollback, strict, call_options, shows_report=True)
 
 
 async def _run(
@@ -284,6 +295,8 @@ async def _run(
     rollback: bool,
     strict: bool | None,
     call_options: Mapping[str, Any],
+    *,
+    shows_report: bool,
 ) -> LintReport | None:
     observer = observing.lint_observer
     checks = None
@@ -303,7 +316,8 @@ async def _run(
         # The one with a traceback that leads somewhere.
         errors = [one.error for one in failures]
         failed = next((one for one in errors if one.__traceback__ or one.__cause__), None)
-        raise LintError(failures, len(cases), report) from failed
+        shows_report = shows_report and observer is None  # which shows it after the run
+        raise LintError(failures, len(cases), report, shows_report=shows_report) from failed
     return report
 
 

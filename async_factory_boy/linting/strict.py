@@ -18,6 +18,7 @@ from async_factory_boy.auto.chosen import factory_name, name_of
 from async_factory_boy.auto.uniques import counted_apart
 from async_factory_boy.exceptions import AsyncFactoryError, OptionError, similar
 from async_factory_boy.factory import AsyncFactory, upstream
+from async_factory_boy.factory.automatic import KEY_OF
 from async_factory_boy.factory.checks import fields_without
 from async_factory_boy.factory.meta import is_overridden
 from async_factory_boy.linting.coverage import UNKNOWN, Coverage, LintReport, read, related
@@ -371,8 +372,7 @@ def _proposal(field: Field, model: Any) -> tuple[str, tuple[str, ...]]:
     if relation is not None:
         target = "..." if relation.target is None else factory_name(relation.target)
         if relation.attribute is not None:
-            needed = "from async_factory_boy.factory import KeyOf"
-            return f'KeyOf({target}, "{relation.attribute}")', (needed,)
+            return f'KeyOf({target}, "{relation.attribute}")', (KEY_OF,)
         return f"factory.SubFactory({target})", ()
     with contextlib.suppress(AsyncFactoryError):
         choice = choose(field, model)

@@ -424,7 +424,10 @@ def test_several_factories_for_a_key() -> None:
 
     with pytest.raises(ConfigurationError) as caught:
         VisitFactory.build()
-    assert str(caught.value).endswith('Declare which: user_id = KeyOf(FirstFactory, "id").')
+    assert str(caught.value).endswith(
+        'Declare which: user_id = KeyOf(FirstFactory, "id") (needs: from async_factory_boy.factory '
+        "import KeyOf)."
+    )
 
 
 def test_a_table_has_a_factory_too() -> None:
@@ -570,6 +573,17 @@ def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert printed.splitlines()[0].split() == ["field", "by", "declaration"]
     assert "factory.SubFactory(CompanyFactory)" in printed
+
+
+def test_explain_names_imports() -> None:
+    """Below the table stands what has to be imported for the declarations in it."""
+    visits = make_factory(Visit, FACTORY_CLASS=AsyncSQLAlchemyModelFactory, auto_declarations=True)
+    text = str(visits.explain())
+    assert text.endswith("\n\nThese declarations need:\n" + "\n".join(visits.explain().imports))
+    scope: dict[str, Any] = {"factory": factory, "UserFactory": user_factory()}
+    exec("\n".join(visits.explain().imports), scope)
+    sources = [row.source for row in visits.explain() if row.origin == "chosen"]
+    assert len([eval(source, scope) for source in sources]) == 3
 
 
 def test_explain_without_the_option() -> None:
