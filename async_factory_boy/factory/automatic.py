@@ -76,10 +76,11 @@ class KeyOf(declarations.SubFactory):
     Args:
         factory: The factory of the related object.
         attribute: The attribute of that object that holds the key.
+        **kwargs: What is declared for the object, as in a ``SubFactory``.
     """
 
-    def __init__(self, factory: Any, attribute: str) -> None:
-        super().__init__(factory)
+    def __init__(self, factory: Any, attribute: str, **kwargs: Any) -> None:
+        super().__init__(factory, **kwargs)
         self.attribute = attribute
 
     def evaluate(self, instance: Any, step: Any, extra: dict[str, Any]) -> Any:
@@ -340,14 +341,18 @@ def _refuse_cycle(meta: Any, path: Sequence[tuple[Any, str]]) -> None:
     places = [one for one, _ in path]
     if meta not in places:
         return
-    cycle = [name for _, name in path[places.index(meta) :]]
+    path = path[places.index(meta) :]
+    cycle = [name for _, name in path]
     first = cycle[0].rpartition(".")[2]
     ends = f"{first} = None"
     if len(cycle) > 1:
-        below, _, _ = cycle[1].rpartition(".")
+        below = upstream.factory_of(path[1][0]).__name__
         back = cycle[-1].rpartition(".")[2]
         inner = "__".join([*(one.rpartition(".")[2] for one in cycle[1:-1]), back])
-        ends = f"{first} = factory.SubFactory({below}Factory, {inner}=None)"
+        key = next(one for one in meta.fields(meta.model) if one.name == first).relation.attribute
+        ends = f"{first} = factory.SubFactory({below}, {inner}=None)"
+        if key is not None:
+            ends = f'{first} = KeyOf({below}, "{key}", {inner}=None) (needs: {KEY_OF})'
     raise ConfigurationError(
         first,
         f"leads back to {name_of(meta.model)}, and each of these relations is required: "
