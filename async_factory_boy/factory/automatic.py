@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from factory import declarations
 from factory.helpers import make_factory
 
-from async_factory_boy.adapters import Field
+from async_factory_boy.adapters import Field, Relation
 from async_factory_boy.adapters._annotations import part_fields
 from async_factory_boy.adapters.configuration import check_names
 from async_factory_boy.auto import Choice, Nested, choose, drawing
@@ -313,6 +313,84 @@ def refuse_too_many(meta: Any, size: int, given: Iterable[str]) -> None:
         if given_by.isdisjoint(given):
             asked[unique.shared_by] = asked.get(unique.shared_by, 0) + size
             unique.refuse_beyond(asked[unique.shared_by])
+
+
+def read_off_given(meta: Any, extras: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Yield the relations whose object is that of an object which a call gives.
+
+    Where the keys of a relation are among those of another, the object of the one is that of the
+    other's, too: the tenant of a post is that of the author who is given.
+
+    Args:
+        meta: The ``_meta`` of the factory.
+        extras: The keywords of the call.
+
+    Yields:
+        For each, the name, what is chosen for it, and what is declared in place of that.
+    """
+    if meta.auto_declarations is False or not extras:
+        return
+    by_name = chosen(meta).by_name
+    spelt = {new: old for old, new in meta.rename.items()}
+    relations = {
+        spelt.get(field.name, field.name): field.relation
+        for field in meta.fields(meta.model_to_construct())
+        if field.relation is not None and field.relation.keys
+    }
+    for name, relation in relations.items():
+        declaration = by_name.get(name)
+        if type(declaration) is not declarations.SubFactory:
+            continue
+        for given, other in relations.items():
+            if (
+                given != name
+                and given in extras
+                and not upstream.is_declared(extras[given])
+                and relation.keys.keys() <= other.keys.keys()
+            ):
+                read = _read_off(meta, name, relation, given, other)
+                is_there = declarations.LazyAttribute(partial(_has_value, given))
+                yield name, declaration, declarations.Maybe(
+                    is_there, declarations.LazyAttribute(read), declaration
+                )  # fmt: skip
+                break
+
+
+def _has_value(name: str, stub: Any) -> bool:
+    return getattr(stub, name) is not None
+
+
+def _read_off(
+    meta: Any, name: str, relation: Relation, given: str, other: Relation
+) -> Callable[[Any], Any]:
+    """Return what reads the object of a relation off that of another, which is given."""
+    theirs = {field.name: field for field in meta.fields(other.target)}
+    keys = {other.keys[key]: attribute for key, attribute in relation.keys.items()}
+    inner = next(
+        (
+            field.name
+            for field in theirs.values()
+            if field.relation is not None
+            and field.relation.target is relation.target
+            and field.relation.keys == keys
+        ),
+        None,
+    )
+
+    def read(stub: Any) -> Any:
+        # Not getattr(), which may ask the database.
+        held = getattr(getattr(stub, given), "__dict__", {})
+        value = held.get(inner)
+        if value is not None:
+            return value
+        why = f"which has no relation {name}" if inner is None else f"whose {inner} is not loaded"
+        raise ConfigurationError(
+            name,
+            f"has to be that of the {given} which is given, {why}. Give {name} to the call, too.",
+            owner=upstream.factory_of(meta).__name__,
+        )
+
+    return read
 
 
 def _limited_of(meta: Any, above: tuple[Any, ...]) -> Iterator[Limited]:
