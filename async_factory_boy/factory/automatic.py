@@ -349,10 +349,13 @@ def read_off_given(meta: Any, extras: Mapping[str, Any]) -> Iterator[tuple[str, 
                 and relation.keys.keys() <= other.keys.keys()
             ):
                 read = _read_off(meta, name, relation, given, other)
-                is_there = declarations.LazyAttribute(partial(_has_value, given))
-                yield name, declaration, declarations.Maybe(
-                    is_there, declarations.LazyAttribute(read), declaration
-                )  # fmt: skip
+                maybe: Any = declarations.Maybe  # whose annotations say less than it takes
+                instead = maybe(
+                    declarations.LazyAttribute(partial(_has_value, given)),
+                    declarations.LazyAttribute(read),
+                    declaration,
+                )
+                yield name, declaration, instead
                 break
 
 

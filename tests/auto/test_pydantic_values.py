@@ -342,8 +342,8 @@ def test_polyfactory_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(caught.value) == (
         "Dog.tag has constraints that factory_boy's declarations cannot express: "
         r"pattern='^[A-Z]{3}-\\d{2,4}$'. polyfactory, which makes values for those, is not "
-        "installed. Install it with: pip install 'async-factory-boy[auto]'; or declare the field in "
-        "the factory."
+        "installed. Install it with: pip install 'async-factory-boy[auto]'; or declare the field "
+        "in the factory."
     )
 
 
