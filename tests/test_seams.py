@@ -1146,7 +1146,7 @@ EXCEPTIONS = {
         "exceptions.py",
         "UnknownStrategy",
     ): "is a base of an error of ours",
-    ("auto/rules.py", "BaseDeclaration"): "is what a declaration of ours is derived from",
+    ("auto/rules.py", "BaseDeclaration"): "is what a rule is told by that is a declaration",
     ("factory/base.py", "_generate"): "is overridden there; one more call would take time",
 }
 

@@ -6,13 +6,14 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
-from factory.declarations import BaseDeclaration, SubFactory
+from factory.declarations import SubFactory
 
 from async_factory_boy.adapters import Field
 from async_factory_boy.auto.chosen import name_of
 from async_factory_boy.auto.rules import Rule, misfit, rule_for
 from async_factory_boy.exceptions import AsyncFactoryError, ConfigurationError
 from async_factory_boy.factory.notes import add_note
+from async_factory_boy.factory.upstream import BaseDeclaration
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
