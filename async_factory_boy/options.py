@@ -269,13 +269,7 @@ def bind(
         "progress": progress,
     }
     options = {name: value for name, value in named.items() if value is not _NOT_GIVEN} | others
-    for name in options:
-        if name not in _known:
-            raise OptionError(
-                f"bind() got an unknown option {name!r}.{closest(name, _known)} "
-                f"Known options: {', '.join(sorted(_known))}. Those of an adapter are known once "
-                "its module is imported."
-            )
+    refuse_unknown(options, owner="bind()")
     before = _in_force.get()
     _in_force.set(before.over(_checked(options), by_bind=True))
     try:
@@ -284,6 +278,23 @@ def bind(
         # Not reset(token): pytest's plugins may tear a fixture down in a copy of the context it
         # was set up in, where a token is refused.
         _in_force.set(before)
+
+
+def refuse_unknown(names: Iterable[str], *, owner: str, further: Iterable[str] = ()) -> None:
+    """Raise OptionError for what is no call-time option.
+
+    Args:
+        names: What was given.
+        owner: What it was given to.
+        further: The keywords that may have been meant besides.
+    """
+    for name in names:
+        if name not in _known:
+            raise OptionError(
+                f"{owner} got an unknown option {name!r}.{closest(name, {*_known, *further})} "
+                f"Known options: {', '.join([*further, *sorted(_known)])}. Those of an adapter are "
+                "known once its module is imported."
+            )
 
 
 def _by_name(function: Callable[..., Any]) -> Callable[..., Any]:

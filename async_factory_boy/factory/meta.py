@@ -267,15 +267,23 @@ class AsyncFactoryOptions(Options):
 
         Raises:
             AdapterError: When no adapter can tell.
+            ConfigurationError: When the model is a string that the adapter does not know.
         """
         adapter = self.likely_adapter(model)
         if adapter is None:
+            if isinstance(model, str):
+                raise self._no_class(model)
             raise AdapterError(
                 f"{self.factory.__name__}.Meta.auto_declarations needs an adapter that can tell "
                 f"what {name_of(model)} is made of; set {self.factory.__name__}.Meta.adapter, or "
                 "subclass the dedicated factory of your ORM."
             )
-        fields: Any = adapter.fields(model)
+        try:
+            fields: Any = adapter.fields(model)
+        except AdapterError as error:
+            if isinstance(model, str):  # which some adapters may look up
+                raise self._no_class(model) from error
+            raise
         if not isinstance(fields, Sequence) or not all(isinstance(one, Field) for one in fields):
             raise AdapterError(
                 f"{type(adapter).__name__}.fields() returned {shown(fields)}; it has to return a "

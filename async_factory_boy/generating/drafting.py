@@ -13,7 +13,7 @@ from async_factory_boy.adapters import Field
 from async_factory_boy.auto import Choice, Nested
 from async_factory_boy.auto.chosen import camel, factory_name, name_of
 from async_factory_boy.exceptions import ConfigurationError
-from async_factory_boy.factory.automatic import choices, choices_within, meta_of_new
+from async_factory_boy.factory.automatic import KEY_OF, choices, choices_within, meta_of_new
 from async_factory_boy.generating.bases import Base, base_for
 from async_factory_boy.generating.finding import Found, Place, adapter_of, place_of
 from async_factory_boy.generating.naming import declared_as
@@ -232,8 +232,7 @@ class Drafting:
                     f', {key}=factory.SelfAttribute("{path}")' for key, path in shared.items()
                 )
                 return declaration(f"factory.SubFactory({{}}{keywords})", target=target)
-            needed = ("from async_factory_boy.factory import KeyOf",)
-            return declaration(f'KeyOf({{}}, "{made.attribute}")', needed, target=target)
+            return declaration(f'KeyOf({{}}, "{made.attribute}")', (KEY_OF,), target=target)
         if isinstance(made, Nested):
             target = Target(made.model, is_part=True)
             self._visit_part(target)
