@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
-from factory.base import Factory
+from factory.base import DictFactory, Factory
 
 from async_factory_boy.adapters import Field
 from async_factory_boy.auto import Choice, Nested
@@ -244,6 +244,7 @@ class Drafting:
                     part = f"factory.Transformer({part}, transform={made.container.__name__})"
             return declaration(part, target=target)
         if choice.source:
+            decide = decide or _refusal(field, name, choice)
             source = choice.source.replace("{", "{{").replace("}", "}}")
             return declaration(source, choice.imports, decide=decide)
         is_taken = draft.written is None and draft.base is not PLAIN
@@ -320,6 +321,21 @@ def _reference(field: Field, shared: Callable[[Any], Mapping[str, str]]) -> Choi
     assert field.relation is not None
     reference = _Reference(field.relation.target, field.relation.attribute, shared)
     return Choice(reference, "by relation", "reference")
+
+
+def _refusal(field: Field, name: str, choice: Choice) -> str:
+    """Return which validator refuses a value that was chosen, and why; nothing if none does."""
+    if not field.validators:
+        return ""
+    value = DictFactory.build(value=choice.declaration)["value"]
+    for validate in field.validators:
+        try:
+            validate(value)
+        except Exception as error:
+            which = getattr(validate, "__name__", type(validate).__name__)
+            text = " ".join(f"{error}".split()).rstrip(".")
+            return f"{name} is chosen {_by(choice.rule)}, which {which} refuses: {text}."
+    return ""
 
 
 def _by(rule: str) -> str:
