@@ -413,7 +413,10 @@ def test_documents(project: Project) -> None:
     again = project.generate("--adapter", "mongo", "--output", "factories.py")
     assert again == (0, "", "factories.py: nothing is missing.\n")
     check = project.generate("--adapter", "mongo", "--output", "factories.py", "--check")
-    assert check.out == ""
+    assert check.out == (
+        "factories.py: LineFactory.sku is to be decided: is chosen by constraint, of the pattern "
+        "^[A-Z]{3}$, for which there is no expression.\n"
+    )
 
 
 STORED_WITHIN = """\
@@ -444,6 +447,13 @@ def test_parts_of_documents(project: Project) -> None:
     ]
     assert project.imported().AddressFactory.build().country_id
     assert body_of(text, "CustomerFactory") == ["address = factory.SubFactory(AddressFactory)"]
+
+    city = '    city = factory.Faker("city")\n'
+    project.write("factories.py", text.replace(city, ""))
+    check = project.generate("--output", "factories.py", "--check")
+    assert check == (1, "factories.py: AddressFactory.city is missing\n", "")
+    project.generate("--output", "factories.py", "--write")
+    assert city in project.text()
 
 
 def test_adapter_of_the_project(project: Project) -> None:

@@ -48,13 +48,12 @@ def documents_within(document: type[Document]) -> Iterator[type[Document]]:
     pending: list[type[BaseModel]] = [document]
     for model in pending:
         for info in model.model_fields.values():
-            kind = info.annotation
-            is_class = isinstance(kind, type) and typing.get_origin(kind) is None
-            if not (is_class and issubclass(kind, BaseModel) and info.is_required()):
+            kind: Any = info.annotation
+            if typing.get_origin(kind) is not None or not isinstance(kind, type):
                 continue
-            if issubclass(kind, Document):
+            if issubclass(kind, Document) and info.is_required():
                 yield kind
-            if kind not in pending:
+            if issubclass(kind, BaseModel) and info.is_required() and kind not in pending:
                 pending.append(kind)
 
 
