@@ -281,7 +281,7 @@ STAMP = {**of(datetime, "DateTimeField", aware=True), **FILLED}
 )
 def test_column(name: str, said: dict[str, Any]) -> None:
     """A field that is stored in a column is told with its type, and what its values are like."""
-    assert field(Everything, name) == Field(name=name, **said)
+    assert replace(field(Everything, name), validators=()) == Field(name=name, **said)
 
 
 @pytest.mark.parametrize(
