@@ -681,8 +681,19 @@ class Slotted:
         self.name, self.parts, self.whole = name, list(parts), whole
 
 
+class Unloaded:
+    """Says only once it is loaded whether it has objects, as Tortoise's many-to-many relations."""
+
+    def __bool__(self) -> bool:
+        raise LookupError
+
+
 class Lazy:
     """Has relations that have to be loaded, and one that is none."""
+
+    @property
+    def teams(self) -> Any:
+        return Unloaded()
 
     @property
     def owner(self) -> Any:
@@ -705,6 +716,7 @@ async def test_how_values_are_read() -> None:
             if model is Lazy:
                 return [
                     Field(name="name", type=Role),
+                    Field(name="teams", relation=Relation(target=User, many=True)),
                     Field(name="owner", relation=Relation(target=User), nullable=True),
                     Field(name="mentor", relation=Relation(target=User), nullable=True),
                 ]

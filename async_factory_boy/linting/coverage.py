@@ -219,7 +219,7 @@ def related(instance: Any, name: str) -> Any:
         return value
     try:
         value = getattr(instance, name)
+        # Tortoise has an object that is false in place of None.
+        return value if value else None
     except Exception:  # it would have to be loaded
         return UNKNOWN
-    # Tortoise has an object that is false in place of None.
-    return value if value else None

@@ -16,6 +16,8 @@ from typing import Any, TypedDict
 
 import factory
 import pytest
+from beanie import PydanticObjectId
+from bson import ObjectId
 from pydantic import BaseModel, EmailStr, HttpUrl, SecretStr
 from sqlalchemy import Column, MetaData, String, Table, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -557,7 +559,11 @@ def test_plain_values(field: Field, expected: Any) -> None:
     assert eval(choice.source) == expected
 
 
-@pytest.mark.parametrize("kind", [IPv4Address, Path])
+class OwnId(ObjectId):
+    pass
+
+
+@pytest.mark.parametrize("kind", [IPv4Address, Path, ObjectId, PydanticObjectId, OwnId])
 def test_drawn_types(kind: type) -> None:
     """Types that Faker has no values of are drawn from values of their own."""
     choice = choose(Field(name="x", type=kind), User)

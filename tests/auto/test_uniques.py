@@ -15,6 +15,8 @@ from uuid import UUID
 
 import factory
 import pytest
+from beanie import PydanticObjectId
+from bson import ObjectId
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
@@ -62,7 +64,7 @@ def test_floats_of_single_precision(bounds: Any) -> None:
 
 @pytest.mark.parametrize(
     "kind", [int, float, Decimal, datetime, date, UUID, bytes, timedelta, IPv4Address, IPv6Address,
-             Path],
+             Path, ObjectId, PydanticObjectId],
 )  # fmt: skip
 def test_other_types_in_a_large_batch(kind: type) -> None:
     """100,000 values of any other type are distinct."""
