@@ -25,6 +25,8 @@ from factory import base, builder, declarations, enums, errors, helpers, utils
 import async_factory_boy
 from async_factory_boy.factory import AsyncFactory, AsyncFactoryOptions, evaluators, step, upstream
 
+pytestmark = pytest.mark.unmeasured
+
 
 @contextmanager
 def seam(taken_for_granted: str, *names: str) -> Generator[None]:

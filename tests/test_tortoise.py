@@ -237,7 +237,7 @@ async def sqlite(servers: Servers) -> AsyncGenerator[TortoiseContext]:
         yield context
 
 
-@pytest.fixture(params=params(stores.STORES, 2))
+@pytest.fixture(params=params(stores.STORES))
 async def database(
     request: pytest.FixtureRequest, servers: Servers
 ) -> AsyncGenerator[TortoiseContext]:
@@ -249,7 +249,7 @@ async def database(
 SERVERS = [store for store in stores.STORES if store.concurrent]
 
 
-@pytest.fixture(params=params(SERVERS, 2))
+@pytest.fixture(params=params(SERVERS))
 async def server(
     request: pytest.FixtureRequest, servers: Servers
 ) -> AsyncGenerator[TortoiseContext]:

@@ -23,6 +23,8 @@ from tests.stores import beanie, databases, mongo, sqlalchemy, tortoise
 from tests.stores.base import Store, params
 from tests.stores.every import STORES
 
+pytestmark = pytest.mark.unmeasured
+
 SIZE = 14
 
 # For what depends on how a batch runs, not on the store: one database of each adapter.
