@@ -888,7 +888,7 @@ def run_project(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     return pytester.runpytest(*mode, *without, *arguments)
 
 
-@pytest.mark.parametrize("workers", [[], pytest.param(["-n2"], marks=pytest.mark.unmeasured)])
+@pytest.mark.parametrize("workers", [[], ["-n2"]])
 def test_option(pytester: pytest.Pytester, workers: list[str]) -> None:
     """With --factory-lint-strict, each lint is strict, and the summary tells what none covers."""
     result = run_project(pytester, "--factory-lint-strict", *workers)

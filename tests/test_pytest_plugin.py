@@ -1276,7 +1276,6 @@ RECORDED = """
 """
 
 
-@pytest.mark.unmeasured
 def test_same_data(suite: Suite) -> None:
     """A test gives the same data alone, in any order, and under pytest-xdist.
 
@@ -1585,7 +1584,6 @@ def test_iterators_begin_anew(suite: Suite) -> None:
     )
 
 
-@pytest.mark.unmeasured
 @pytest.mark.parametrize("ids", [("alice", "bob"), ("gwen", "gw0")])
 def test_workers_with_ids(suite: Suite, ids: tuple[str, str]) -> None:
     """Workers have no number in common, whatever their ids."""

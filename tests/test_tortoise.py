@@ -225,7 +225,7 @@ class AuditedFactory(AsyncTortoiseModelFactory[Audited]):
 async def opened(
     servers: Servers, kind: type[stores.TortoiseStore]
 ) -> AsyncGenerator[TortoiseContext]:
-    url = kind.url(servers)
+    url = kind.url(servers, __name__)
     async with stores.opened_context(kind.id, url, __name__, app="own") as context:
         yield context
 

@@ -93,8 +93,8 @@ class TortoiseStore(Store):
         self.connection = connection
 
     @staticmethod
-    def url(servers: Servers) -> str:
-        """Return the URL of a place that does not exist yet."""
+    def url(servers: Servers, module: str) -> str:
+        """Return the URL of a place for the tables of a module, as `opened_context` takes it."""
         raise NotImplementedError
 
     @classmethod
@@ -169,28 +169,50 @@ class TortoiseStore(Store):
 async def opened_context(
     name: str, url: str, module: str, *, app: str = "models"
 ) -> AsyncGenerator[TortoiseContext]:
-    """Initialise Tortoise with the tables of `module`, in a place of their own that is gone later.
+    """Initialise Tortoise with the tables of `module`, which are empty.
 
-    The place is a schema on PostgreSQL, where that takes less time than a database. Its connection
-    is called `name`: Tortoise keeps the statements it has compiled for a table of a connection by
+    On MariaDB they stay for the run. Elsewhere, they are in a place of their own that is gone
+    later: a schema on PostgreSQL, where that takes less time than a database. The connection is
+    called `name`: Tortoise keeps the statements it has compiled for a table of a connection by
     these names, whatever the dialect.
     """
     config = generate_config(url, {app: [module]}, connection_label=name)
     schema = config["connections"][name]["credentials"].get("schema")
+    stays = url.startswith("mysql")
     async with TortoiseContext() as context:
-        await context.init(config, _create_db=schema is None)
+        await context.init(config, _create_db=schema is None and not stays)
         connection = context.db()
         try:
             if schema is not None:
                 await connection.execute_script(f"CREATE SCHEMA {schema}")
-            await context.generate_schemas()
+            if url in _created:
+                await _empty(connection)
+            else:
+                await context.generate_schemas()
+            if stays:
+                _created.add(url)
             yield context
         finally:
             if schema is not None:
                 await connection.execute_script(f"DROP SCHEMA {schema} CASCADE")
             await connection.close()
-            if schema is None:
+            if schema is None and not stays:
                 await connection.db_delete()
+
+
+_created: set[str] = set()
+
+
+async def _empty(connection: BaseDBAsyncClient) -> None:
+    """Make the tables of a database of MariaDB what they were when they had been created."""
+    found = await connection.execute_query_dict("SHOW TABLE STATUS")
+    statements = ["SET FOREIGN_KEY_CHECKS = 0"]
+    for table in found:
+        statements.append(f"DELETE FROM `{table['Name']}`")
+        if table["Auto_increment"] is not None:
+            statements.append(f"ALTER TABLE `{table['Name']}` AUTO_INCREMENT = 1")
+    statements.append("SET FOREIGN_KEY_CHECKS = 1")
+    await connection.execute_script("; ".join(statements))
 
 
 @contextmanager
@@ -224,7 +246,7 @@ class SQLite(TortoiseStore):
     concurrent: ClassVar = False
 
     @staticmethod
-    def url(servers: Servers) -> str:
+    def url(servers: Servers, module: str) -> str:
         return f"sqlite://{servers.folder / 'tortoise.sqlite'}"
 
     @classmethod
@@ -236,7 +258,7 @@ class PostgreSQLAsyncpg(TortoiseStore):
     id: ClassVar = "tortoise-postgresql-asyncpg"
 
     @staticmethod
-    def url(servers: Servers) -> str:
+    def url(servers: Servers, module: str) -> str:
         return _with_schema(servers.postgres, "asyncpg")
 
     @classmethod
@@ -248,7 +270,7 @@ class PostgreSQLPsycopg(TortoiseStore):
     id: ClassVar = "tortoise-postgresql-psycopg"
 
     @staticmethod
-    def url(servers: Servers) -> str:
+    def url(servers: Servers, module: str) -> str:
         return _with_schema(servers.postgres, "psycopg")
 
     @classmethod
@@ -260,8 +282,8 @@ class MariaDB(TortoiseStore):
     id: ClassVar = "tortoise-mariadb"
 
     @staticmethod
-    def url(servers: Servers) -> str:
-        return urlsplit(servers.mysql)._replace(path=f"/{_unique_name()}").geturl()
+    def url(servers: Servers, module: str) -> str:
+        return servers.mysql_of(module)
 
     @classmethod
     def new(cls, servers: Servers) -> str:
