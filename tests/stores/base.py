@@ -107,7 +107,7 @@ class Store(ABC):
         return nullcontext()
 
 
-# What a store did on one of its databases, it does on the others with the versions of the run.
+# Measuring, and the lowest versions, are for the first of those that are alike.
 REPEATS = (pytest.mark.unmeasured, pytest.mark.versionless)
 
 
