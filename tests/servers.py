@@ -77,7 +77,7 @@ class Servers:
     def mysql_of(self, module: str) -> str:
         """``mysql://`` URL of a database for the tables of a module, the same for the whole run.
 
-        To create the tables of a test, and to drop them, takes MariaDB a second.
+        To create the tables for a test takes MariaDB longer than most tests.
         """
         if module not in self._mysql_of:
             self._mysql_of[module] = self.new_mysql()
