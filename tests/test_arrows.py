@@ -9,7 +9,7 @@ import pytest
 
 import async_factory_boy
 
-pytestmark = pytest.mark.versionless
+pytestmark = [pytest.mark.unmeasured, pytest.mark.versionless]
 
 PACKAGE = Path(async_factory_boy.__file__).parent
 

@@ -26,6 +26,8 @@ import async_factory_boy
 from async_factory_boy.factory import AsyncFactory, AsyncFactoryOptions, evaluators, step, upstream
 from async_factory_boy.factory.ruled import Ruled
 
+pytestmark = pytest.mark.unmeasured
+
 
 @contextmanager
 def seam(taken_for_granted: str, *names: str) -> Generator[None]:

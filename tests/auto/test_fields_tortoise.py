@@ -529,7 +529,7 @@ async def database(
 ) -> AsyncGenerator[TortoiseContext]:
     """Tortoise initialised on each backend in turn."""
     kind = request.param
-    url = kind.url(servers)
+    url = kind.url(servers, __name__)
     async with stores.opened_context(kind.id, url, __name__, app="auto") as context:
         yield context
 

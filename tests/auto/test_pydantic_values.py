@@ -167,6 +167,7 @@ def test_types(annotation: Any) -> None:
         model(value=value)
 
 
+@pytest.mark.unmeasured
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(annotations(), min_size=1, max_size=5), st.booleans())
 def test_random_models(fields: list[tuple[Any, Any, str]], nested: bool) -> None:
@@ -272,6 +273,7 @@ def printed() -> str:
     return str([maker_for(one, Order)() for one in told(Order).values() if one.type is not set])
 
 
+@pytest.mark.unmeasured
 def test_values_are_the_same_in_another_process() -> None:
     """Values do not depend on the hashes of strings, which are others in each process."""
     another = subprocess.run(

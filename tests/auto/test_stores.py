@@ -15,6 +15,8 @@ from async_factory_boy.factory.upstream import written
 from tests.stores.base import Store, params
 from tests.stores.every import STORES
 
+pytestmark = pytest.mark.unmeasured
+
 
 def base_of(made: Any) -> Any:
     """Return the base class that a factory of a store's has: it has no model."""

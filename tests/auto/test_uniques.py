@@ -34,6 +34,8 @@ def chosen(field: Field, model: Any = None) -> Choice:
     return choose(field, model or fresh(), unique=True)
 
 
+@pytest.mark.unmeasured
+@pytest.mark.versionless
 @pytest.mark.parametrize(
     ("name", "lengths"),
     [
@@ -62,6 +64,8 @@ def test_floats_of_single_precision(bounds: Any) -> None:
     assert len({struct.pack("f", value) for value in values}) == 10_000
 
 
+@pytest.mark.unmeasured
+@pytest.mark.versionless
 @pytest.mark.parametrize(
     "kind", [int, float, Decimal, datetime, date, UUID, bytes, timedelta, IPv4Address, IPv6Address,
              Path, ObjectId, PydanticObjectId],

@@ -23,6 +23,8 @@ from tests.servers import Servers
 from tests.stores.base import Store
 from tests.stores.sqlalchemy import CompanyFactory, PostFactory, SQLiteMemory, UserFactory
 
+pytestmark = pytest.mark.unmeasured
+
 
 @pytest.fixture
 async def store(servers: Servers) -> AsyncGenerator[Store]:
