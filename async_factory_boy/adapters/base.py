@@ -409,6 +409,26 @@ class PersistenceAdapter(ABC, Generic[M]):
             "nothing; or lint(..., rollback=False) on a store that is thrown away afterwards."
         )
 
+    # For the report of the pytest plugin.
+
+    def listen(
+        self, heard: Callable[[Callable[[object], bool]], object], /
+    ) -> Callable[[], object] | None:
+        """Have a callable called before each statement that this process sends to the store.
+
+        So that ``--factory-report`` can tell which objects nobody asks the store for. Not only
+        what the adapter sends counts: an application's own statements do, on whatever connection.
+        Default: ``None``, for a store that nobody can listen to.
+
+        Args:
+            heard: Is called with a function that tells whether the statement may change the row of
+                an object that it is given.
+
+        Returns:
+            What ends it.
+        """
+        return None
+
     # For a unit of work, which orders by itself what it is given.
 
     def postpones(self, model: type[M], names: Collection[str]) -> bool:

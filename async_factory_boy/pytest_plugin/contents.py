@@ -1,0 +1,83 @@
+"""Tells what an object holds, to be compared with what it holds later; without any I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from enum import Enum
+from typing import Any
+
+# Of more, or deeper than this, nothing is told: to compare it would take too long.
+_MOST = 1000
+_DEEPEST = 50
+
+_VALUES = (str, int, float, complex, bytes, type(None), type, Enum)
+
+
+class _CannotTellError(Exception):
+    """There is a value that may change, and cannot be copied."""
+
+
+def contents_of(
+    instance: object, collections: Callable[[type], Collection[str] | None]
+) -> object | None:
+    """Return a copy of what an object holds, and all that it refers to; ``None`` if unknown.
+
+    Attributes are taken as they are, and not read: so nothing is loaded. What is private is left
+    out unless it is a plain value, such as whether the object is stored.
+
+    Args:
+        instance: The object.
+        collections: Returns the names of collections that an object of a class has of its own;
+            ``None`` if that is not known. Others, such as the users of a company, are left out:
+            they change with other objects.
+    """
+    try:
+        return _Copy(collections).of(instance, 0)
+    except _CannotTellError:
+        return None
+
+
+def are_same(before: object | None, now: object | None) -> bool:
+    """Return whether two contents are known, and the same."""
+    try:
+        return before is not None and bool(before == now)
+    except Exception:  # whatever the values make of it
+        return False
+
+
+class _Copy:
+    def __init__(self, collections: Callable[[type], Collection[str] | None]) -> None:
+        self._collections = collections
+        self._places: dict[int, int] = {}
+
+    def of(self, value: Any, depth: int) -> object:
+        kind = type(value)
+        if isinstance(value, _VALUES):
+            return kind, value
+        place = self._places.get(id(value))
+        if place is not None:
+            return place
+        if depth > _DEEPEST or len(self._places) >= _MOST:
+            raise _CannotTellError
+        self._places[id(value)] = len(self._places)
+        if isinstance(value, Mapping):
+            return kind, {key: self.of(one, depth + 1) for key, one in value.items()}
+        if isinstance(value, list | tuple):
+            return kind, [self.of(one, depth + 1) for one in value]
+        if isinstance(value, set | frozenset):
+            return kind, frozenset(value)
+        held = self._held(value)
+        if held:
+            return kind, {name: self.of(one, depth + 1) for name, one in held.items()}
+        if kind.__hash__ is None:
+            raise _CannotTellError
+        return value  # a date, a decimal: what is hashable is taken for a value that never changes
+
+    def _held(self, value: Any) -> dict[str, Any]:
+        own = self._collections(type(value))
+        return {
+            name: one
+            for name, one in getattr(value, "__dict__", {}).items()
+            if (not name.startswith("_") or isinstance(one, _VALUES))
+            and (own is None or name in own or not isinstance(one, list | set))
+        }
