@@ -17,9 +17,7 @@ class _CannotTellError(Exception):
     """There is a value that may change, and cannot be copied."""
 
 
-def contents_of(
-    instance: object, collections: Callable[[type], Collection[str] | None]
-) -> object | None:
+def contents_of(instance: object, left_out: Callable[[type], Collection[str]]) -> object | None:
     """Return a copy of what an object holds, and all that it refers to; ``None`` if unknown.
 
     Attributes are taken as they are, and not read: so nothing is loaded. What is private is left
@@ -27,12 +25,10 @@ def contents_of(
 
     Args:
         instance: The object.
-        collections: Returns the names of collections that an object of a class has of its own;
-            ``None`` if that is not known. Others, such as the users of a company, are left out:
-            they change with other objects.
+        left_out: Returns the names of what else is left out of the objects of a class.
     """
     try:
-        return _Copy(collections).of(instance, 0)
+        return _Copy(left_out).of(instance, 0)
     except _CannotTellError:
         return None
 
@@ -46,8 +42,8 @@ def are_same(before: object | None, now: object | None) -> bool:
 
 
 class _Copy:
-    def __init__(self, collections: Callable[[type], Collection[str] | None]) -> None:
-        self._collections = collections
+    def __init__(self, left_out: Callable[[type], Collection[str]]) -> None:
+        self._left_out = left_out
         self._places: dict[int, int] = {}
 
     def of(self, value: Any, depth: int) -> object:
@@ -74,10 +70,9 @@ class _Copy:
         return value  # a date, a decimal: what is hashable is taken for a value that never changes
 
     def _held(self, value: Any) -> dict[str, Any]:
-        own = self._collections(type(value))
+        left_out = self._left_out(type(value))
         return {
             name: one
             for name, one in getattr(value, "__dict__", {}).items()
-            if (not name.startswith("_") or isinstance(one, _VALUES))
-            and (own is None or name in own or not isinstance(one, list | set))
+            if name not in left_out and (not name.startswith("_") or isinstance(one, _VALUES))
         }

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from itertools import takewhile
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -75,7 +76,7 @@ class Share(NamedTuple):
 
     tests: Sequence[str]
     seconds: float
-    """What creating one of them would save."""
+    """What creating it once would save."""
 
     write: str
     """What to write to share it."""
@@ -141,6 +142,9 @@ class Creations:
         self._adapters: dict[str, Any] = {}
         """The adapter that each factory used last."""
 
+        self._left_out: dict[type, Collection[str]] = {}
+        """For each model, what of its objects is not compared."""
+
         self._ends: dict[type, Callable[[], object] | None] = {}
         """For each class of adapters, what ends its listening; ``None`` if it cannot listen."""
 
@@ -175,19 +179,19 @@ class Creations:
         if len(instances) == 1:  # a fixture would not take the place of a batch
             created.instance = instances[0]
             self._write(test, created, given)
-            created.contents = contents_of(created.instance, self._collections(factory))
+            created.contents = self._contents(created)
             test.by_instance[id(created.instance)] = created
 
-    def _collections(self, factory: str) -> Callable[[type], Collection[str] | None]:
-        adapter = self._adapters.get(factory)
+    def _contents(self, created: _Created) -> object | None:
+        adapter: Any = self._adapters.get(created.factory)
 
-        def collections(model: type) -> Collection[str] | None:
-            try:
-                return {one.name for one in adapter.fields(model)}
-            except Exception:  # no model of its, or it cannot tell
-                return None
+        def left_out(model: type) -> Collection[str]:
+            names = self._left_out.get(model)
+            if names is None:
+                names = self._left_out[model] = _collections_of_others(adapter, model)
+            return names
 
-        return collections
+        return contents_of(created.instance, left_out)
 
     def _write(self, test: _Test, created: _Created, given: Mapping[str, Any]) -> None:
         """Note what a call was given, as it is written; unless there is no way to write it."""
@@ -290,8 +294,7 @@ class Creations:
     def _is_same(self, created: _Created) -> bool:
         if created.may_be_changed or not all(map(self._is_same, created.parts)):
             return False
-        now = contents_of(created.instance, self._collections(created.factory))
-        return are_same(created.contents, now)
+        return are_same(created.contents, self._contents(created))
 
     def _hears_all_of(self, test: _Test) -> bool:
         """Return whether all statements were heard that could have asked for its objects."""
@@ -348,6 +351,23 @@ def by_a_factory() -> Generator[None]:
         _for_a_factory.set(before)
 
 
+def _collections_of_others(adapter: Any, model: type) -> Collection[str]:
+    """Return the names of collections that change with other objects: the users of a company."""
+
+    def refers(target: Any) -> bool:
+        relations = [one.relation for one in adapter.fields(target)]
+        return any(one and not one.many and one.target is model for one in relations)
+
+    try:
+        return {
+            one.name
+            for one in adapter.fields(model)
+            if one.relation and one.relation.many and refers(one.relation.target)
+        }
+    except Exception:  # it is no model of the adapter's, which may say so in any way
+        return ()
+
+
 def _within(created: _Created, several: Collection[int]) -> bool:
     """Return whether an object is one of several, or was given one."""
     return id(created) in several or any(_within(part, several) for part in created.parts)
@@ -360,22 +380,24 @@ def _shares(some: Sequence[Alike], depth: int) -> Generator[Share]:
             groups[one.scopes[depth]].append(one)
     for group in groups.values():
         if all(one.is_same for one in group):
-            yield from _share([one for one in group if one.is_alone], depth)
+            yield from _share([one for one in group if one.is_alone])
         else:
             yield from _shares(group, depth + 1)
 
 
-def _share(some: Sequence[Alike], depth: int) -> Generator[Share]:
-    """Yield what calls in one scope are worth, in the narrowest that has all of them."""
-    spared = len(some) - len({one.worker for one in some})
-    if spared < 1:
+def _share(some: Sequence[Alike]) -> Generator[Share]:
+    """Yield what calls are worth, in the narrowest scope that has all of them."""
+    of_workers: dict[str, list[float]] = defaultdict(list)
+    for one in some:
+        of_workers[one.worker].append(one.seconds)
+    if len(of_workers) == len(some):
         return
+    # Each worker goes on creating one, and the first takes longest: what it needs is imported.
+    seconds = sum(sum(times) - max(times) for times in of_workers.values())
     first = some[0]
-    common = depth
-    while len({one.scopes[common : common + 1] for one in some}) == 1 and first.scopes[common:]:
-        common += 1
-    scope, node = first.scopes[common - 1]
-    seconds = sum(one.seconds for one in some) * spared / len(some)
+    columns = zip(*(one.scopes for one in some), strict=False)
+    common = [column[0] for column in takewhile(lambda column: len({*column}) == 1, columns)]
+    scope, node = common[-1]
     plain = f", {first.plain}" if first.plain else ""
     write = f'register({_short(first.factory)}{plain}, scope="{scope}")'
     tests = [one.test for one in some]
