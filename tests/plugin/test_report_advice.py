@@ -7,11 +7,18 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
+import aiosqlite  # noqa: F401
+import factory
 import pytest
+import pytest_asyncio  # noqa: F401
+import tortoise.context  # noqa: F401
 
+import async_factory_boy.factory.sqlalchemy
+import async_factory_boy.factory.tortoise  # noqa: F401
 from async_factory_boy.pytest_plugin.creations import Creations
 
-pytestmark = pytest.mark.unmeasured
+# The runs are in this process, and forget what they import: so what is slow to import is here.
+factory.Faker("name").evaluate(None, None, {"locale": None})
 
 MODELS = {
     "sqlalchemy": """
@@ -142,7 +149,7 @@ class Project:
             path.parent.mkdir(exist_ok=True)
             path.write_text(code)
         unused = ("cacheprovider", "pytest_cov", "randomly", "hypothesispytest")
-        result = self.pytester.runpytest_subprocess(
+        result = self.pytester.runpytest(
             *(argument for plugin in unused for argument in ("-p", f"no:{plugin}")),
             *("-W", "error", "--tb=short", "-o", "asyncio_mode=auto"),
             *("-o", f"asyncio_default_fixture_loop_scope={scope}"),
