@@ -53,26 +53,28 @@ class _Copy:
         place = self._places.get(id(value))
         if place is not None:
             return place
+        parts = self._parts(value)
+        if parts is None:
+            if kind.__hash__ is None:
+                raise _CannotTellError
+            return value  # a date, a decimal: what is hashable is taken for a value
         if depth > _DEEPEST or len(self._places) >= _MOST:
             raise _CannotTellError
         self._places[id(value)] = len(self._places)
-        if isinstance(value, Mapping):
-            return kind, {key: self.of(one, depth + 1) for key, one in value.items()}
-        if isinstance(value, list | tuple):
-            return kind, [self.of(one, depth + 1) for one in value]
-        if isinstance(value, set | frozenset):
-            return kind, frozenset(value)
-        held = self._held(value)
-        if held:
-            return kind, {name: self.of(one, depth + 1) for name, one in held.items()}
-        if kind.__hash__ is None:
-            raise _CannotTellError
-        return value  # a date, a decimal: what is hashable is taken for a value that never changes
+        return kind, {name: self.of(one, depth + 1) for name, one in parts.items()}
 
-    def _held(self, value: Any) -> dict[str, Any]:
+    def _parts(self, value: Any) -> Mapping[Any, Any] | None:
+        """Return what a value is made of; ``None`` if nothing is to be seen."""
+        if isinstance(value, Mapping):
+            return value
+        if isinstance(value, list | tuple):
+            return dict(enumerate(value))
+        if isinstance(value, set | frozenset):
+            return dict.fromkeys(value)
         left_out = self._left_out(type(value))
-        return {
+        held = {
             name: one
             for name, one in getattr(value, "__dict__", {}).items()
             if name not in left_out and (not name.startswith("_") or isinstance(one, _VALUES))
         }
+        return held or None

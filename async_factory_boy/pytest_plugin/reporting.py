@@ -30,8 +30,8 @@ def add_options(group: pytest.OptionGroup) -> None:
         nargs="?",
         const=10,
         type=_number,
-        help="show the N factories that took longest, and the N tests that created most (default "
-        "of N: 10; 0 for all)",
+        help="show the N factories that took longest, the N tests that created most, and what to "
+        "share or only build (default of N: 10; 0 for all)",
     )
     group.addoption(
         "--factory-report-json",

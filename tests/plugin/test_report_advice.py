@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -47,8 +48,8 @@ MODELS = {
 
             id: Mapped[int] = mapped_column(primary_key=True)
             name: Mapped[str]
-            company_id: Mapped[int] = mapped_column(ForeignKey(Company.id))
-            company: Mapped[Company] = relationship(back_populates="users")
+            company_id: Mapped[int | None] = mapped_column(ForeignKey(Company.id))
+            company: Mapped[Company | None] = relationship(back_populates="users")
     """,
     "tortoise": """
         import factory
@@ -161,6 +162,58 @@ class Project:
         assert "errors" not in outcomes
         self.output = result.outlines
         return json.loads((self.pytester.path / "report.json").read_text())
+
+
+PAGE = (Path(__file__).parent.parent.parent / "docs" / "pytest.md").read_text()
+
+# What the page shows the report of.
+ON_THE_PAGE = {
+    "test_import.py": """
+        async def test_a_large_file(session):
+            await UserFactory.create_batch_async(1000)
+            await session.scalars(select(User))
+    """,
+    "test_orders.py": """
+        register(CompanyFactory)
+
+        @pytest.mark.parametrize("number", range(34))
+        async def test_order(company, session, number):
+            await session.scalars(select(Company))
+    """,
+    "test_users.py": """
+        async def test_list(session):
+            await UserFactory.create_batch_async(10)
+            await session.scalars(select(User))
+
+        async def test_full_name():
+            user = await UserFactory.create_async(company=None, name="Ada Lovelace")
+            assert user.name == "Ada Lovelace"
+
+        def test_greeting():
+            UserFactory.build(company=None)
+    """,
+}
+
+
+def test_page(sqlalchemy_project: Project) -> None:
+    """The page shows what the report of such tests is, but for the times."""
+    (shown,) = re.findall(r"(?s)```text\n(=+ factories =+\n.*?)```", PAGE)
+    sqlalchemy_project.report(ON_THE_PAGE, "--factory-report=2")
+    first = next(
+        place for place, line in enumerate(sqlalchemy_project.output) if " factories " in line
+    )
+    last = next(
+        place
+        for place, line in enumerate(sqlalchemy_project.output)
+        if line.startswith("all of it: ")
+    )
+    printed = sqlalchemy_project.output[first:last]
+
+    def masked(lines: list[str]) -> list[str]:
+        # Which factory comes first depends on the times, and the widths of columns do.
+        return sorted(re.sub(r"[\d.]+( s|%)", r"*\1", " ".join(line.split())) for line in lines)
+
+    assert masked(shown.splitlines()) == masked(printed)
 
 
 @pytest.fixture(params=list(MODELS))
