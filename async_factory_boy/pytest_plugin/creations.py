@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import date, time, timedelta
@@ -133,8 +133,8 @@ class Creations:
         self.unread: list[Unread] = []
         self._worker = worker
         self._test: _Test | None = None
-        self._is_shared = 0
-        """Whether a fixture of several tests is being set up."""
+        self._is_apart = 0
+        """Whether something is created that is no test's own: by how many ``with`` blocks."""
 
         self._shared: dict[int, tuple[str, Any]] = {}
         """The fixtures of several tests that are there, by their definitions."""
@@ -172,7 +172,7 @@ class Creations:
     ) -> None:
         """Note what a test has created by a call of its own."""
         test = self._test
-        if test is None or self._is_shared:
+        if test is None or self._is_apart:
             return
         created = _Created(factory, len(instances), seconds, test.statements)
         test.created.append(created)
@@ -253,14 +253,20 @@ class Creations:
         self._test = _Test(item.nodeid, scopes)
 
     @contextmanager
-    def sharing(self, definition: pytest.FixtureDef[Any]) -> Generator[None]:
-        """Watch a fixture being set up."""
-        is_shared = definition.scope != "function"
-        self._is_shared += is_shared
+    def apart(self) -> Generator[None]:
+        """Have what is created in the ``with`` block be no test's own."""
+        self._is_apart += 1
         try:
             yield
         finally:
-            self._is_shared -= is_shared
+            self._is_apart -= 1
+
+    @contextmanager
+    def setting_up(self, definition: pytest.FixtureDef[Any]) -> Generator[None]:
+        """Watch a fixture being set up."""
+        is_shared = definition.scope != "function"
+        with self.apart() if is_shared else nullcontext():
+            yield
         if is_shared and definition.cached_result is not None:
             self._shared[id(definition)] = definition.argname, definition.cached_result[0]
 

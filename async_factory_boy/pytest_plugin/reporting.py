@@ -7,7 +7,7 @@ import threading
 from argparse import ArgumentTypeError
 from collections import Counter, defaultdict
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, astuple, dataclass
 from os.path import isdir
 from pathlib import Path
@@ -259,6 +259,10 @@ class Report:
                 for name, share in shares.items():
                     self.figures[name, self.test].storing += seconds * share
 
+    def apart(self) -> AbstractContextManager[None]:
+        """Have what is created in the ``with`` block be no test's own: several share it."""
+        return self.creations.apart()
+
     # What pytest tells.
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -283,7 +287,7 @@ class Report:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
-        with self.creations.sharing(fixturedef):
+        with self.creations.setting_up(fixturedef):
             return (yield)
 
     def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:

@@ -455,7 +455,7 @@ def test_changed_by_statement(sqlalchemy_project: Project) -> None:
 
 
 def test_given_a_shared_object(sqlalchemy_project: Project) -> None:
-    """What a fixture of several tests creates is shared already; given, it is called as that."""
+    """What several tests share is not proposed; given, a fixture of several tests is named."""
     report = sqlalchemy_project.report(
         {
             "test_it.py": """
@@ -468,6 +468,16 @@ def test_given_a_shared_object(sqlalchemy_project: Project) -> None:
 
                 async def test_two(acme):
                     await UserFactory.create_async(company=acme, name="Ada")
+
+                @pytest.fixture
+                async def stored_apart(request):
+                    plugins = request.config.pluginmanager
+                    with plugins.get_plugin("async_factory_boy_report").apart():
+                        return await CompanyFactory.create_async(name="stored apart")
+
+                @pytest.mark.parametrize("run", [1, 2])
+                async def test_stored_apart(stored_apart, run):
+                    await UserFactory.create_async(company=stored_apart, name="Grace")
             """
         },
         scope="module",
@@ -477,6 +487,7 @@ def test_given_a_shared_object(sqlalchemy_project: Project) -> None:
     }
     (share,) = report["to_share"]
     assert share["write"] == "register(UserFactory, name='Ada', scope=\"module\")"
+    assert {one["factory"] for one in report["to_build"]} == {"models.UserFactory"}
 
 
 TO_BUILD = """
