@@ -189,8 +189,8 @@ ON_THE_PAGE = {
             user = await UserFactory.create_async(company=None, name="Ada Lovelace")
             assert user.name == "Ada Lovelace"
 
-        def test_greeting():
-            UserFactory.build(company=None)
+        async def test_greeting():
+            await UserFactory.build_async(company=None)
     """,
 }
 
@@ -269,11 +269,20 @@ SHARED = {
                 await CompanyFactory.create_async(name="renamed")
     """,
     "test_two.py": """
+        from enum import Enum
+
         async def test_acme():
             await CompanyFactory.create_async(name="acme")
 
         async def test_renamed():
             await CompanyFactory.create_async(name="renamed")
+
+        class Tag(str, Enum):
+            NEW = "new"
+
+        @pytest.mark.parametrize("run", [1, 2, 3])
+        async def test_tags(run):
+            await CompanyFactory.create_async(tags=[Tag.NEW, "old"])
     """,
 }
 
@@ -287,6 +296,7 @@ def test_share(project: Project) -> None:
     assert shares(report) == {
         ("CompanyFactory(name='acme')", "package", "shop", 4),
         ("CompanyFactory()", "module", "shop/test_one.py", 2),
+        ("CompanyFactory(tags=[Tag.NEW, 'old'])", "module", "shop/test_two.py", 3),
         ("UserFactory(company=CompanyFactory())", "module", "shop/test_one.py", 2),
         ("CompanyFactory(name='renamed')", "class", "shop/test_one.py::TestOfClass", 2),
     }
@@ -302,23 +312,22 @@ def test_share(project: Project) -> None:
     ]
     assert 0 < acme["seconds"] < report["test_seconds"]
     title = project.output.index("To share: several tests create it alike, and none changes it.")
-    rows = [line.split() for line in project.output[title + 1 : title + 5]]
+    rows = [line.split() for line in project.output[title + 1 : title + 6]]
     assert sorted(rows)[0][:5] == ["CompanyFactory()", "2", "tests", "of", "shop/test_one.py"]
 
 
-def test_workers_add_up(project: Project) -> None:
+def test_workers_add_up(sqlalchemy_project: Project) -> None:
     """What pytest-xdist's workers have found out is one report."""
     tests = "\n".join(
         f"async def test_{number}():\n    await CompanyFactory.create_async()\n"
         for number in range(6)
     )
-    report = project.report({"test_it.py": tests}, "-n2", "--dist=load")
+    report = sqlalchemy_project.report({"test_it.py": tests}, "-n2", "--dist=load")
     assert shares(report) == {("CompanyFactory()", "module", "shop/test_it.py", 6)}
     (figures,) = report["factories"]
     assert (figures["created"], figures["top_level"]) == (6, 6)
     unread = sorted(one["test"] for one in report["to_build"])
-    expected = [f"shop/test_it.py::test_{number}" for number in range(6)]
-    assert unread == (expected if project.store == "sqlalchemy" else [])
+    assert unread == [f"shop/test_it.py::test_{number}" for number in range(6)]
 
 
 def test_seconds() -> None:
