@@ -414,15 +414,16 @@ class PersistenceAdapter(ABC, Generic[M]):
     def listen(
         self, heard: Callable[[Callable[[object], bool]], object], /
     ) -> Callable[[], object] | None:
-        """Have a callable called before each statement that this process sends to the store.
+        """Have a callable called each time that this process asks the store for something.
 
         So that ``--factory-report`` can tell which objects nobody asks the store for. Not only
-        what the adapter sends counts: an application's own statements do, on whatever connection.
-        Default: ``None``, for a store that nobody can listen to.
+        what the adapter sends counts: what an application does by itself, on whatever connection,
+        does as well, and so does what an ORM answers without asking the store. Default: ``None``,
+        for a store that nobody can listen to.
 
         Args:
-            heard: Is called with a function that tells whether the statement may change the row of
-                an object that it is given.
+            heard: Is called, before that, with a function that tells whether it may change what is
+                stored of an object. It may be called more often.
 
         Returns:
             What ends it.

@@ -89,8 +89,8 @@ class _Created:
     factory: str
     count: int
     seconds: float
-    statements: int
-    """How many statements the test had sent by then."""
+    asked: int
+    """How often the test had asked the store for something by then."""
 
     instance: Any = None
     """The object, if it is one."""
@@ -114,7 +114,7 @@ class _Test:
     factories: set[str] = field(default_factory=set)
     """All that have created something for it."""
 
-    statements: int = 0
+    asked: int = 0
 
 
 class _Unknown(Exception):  # noqa: N818 (it is no error)
@@ -149,7 +149,7 @@ class Creations:
         """For each class of adapters, what ends its listening; ``None`` if it cannot listen."""
 
     def stop(self) -> None:
-        for end in self._ends.values():
+        for end in reversed(self._ends.values()):
             if end is not None:
                 end()
 
@@ -174,7 +174,7 @@ class Creations:
         test = self._test
         if test is None or self._is_apart:
             return
-        created = _Created(factory, len(instances), seconds, test.statements)
+        created = _Created(factory, len(instances), seconds, test.asked)
         test.created.append(created)
         if len(instances) == 1:  # a fixture would not take the place of a batch
             created.instance = instances[0]
@@ -231,11 +231,11 @@ class Creations:
         return next((name for name, one in self._shared.values() if one is value), "")
 
     def _heard(self, may_change: Callable[[object], bool]) -> None:
-        """Note that a statement is sent."""
+        """Note that a store is asked for something."""
         test = self._test
         if test is None or _for_a_factory.get():
             return
-        test.statements += 1
+        test.asked += 1
         for created in test.created:
             if created.instance is not None and not created.may_be_changed:
                 created.may_be_changed = may_change(created.instance)
@@ -303,7 +303,7 @@ class Creations:
         return are_same(created.contents, self._contents(created))
 
     def _hears_all_of(self, test: _Test) -> bool:
-        """Return whether all statements were heard that could have asked for its objects."""
+        """Return whether all was heard that could have asked for its objects."""
         return all(
             name in self._adapters and self._ends[type(self._adapters[name])] is not None
             for name in test.factories
@@ -313,7 +313,7 @@ class Creations:
         counts: dict[str, list[_Created]] = defaultdict(list)
         for created in test.created:
             finds = self._adapters[created.factory].get_or_create
-            if created.statements == test.statements and not finds:
+            if created.asked == test.asked and not finds:
                 counts[created.factory].append(created)
         for factory, some in counts.items():
             count, seconds = sum(one.count for one in some), sum(one.seconds for one in some)
@@ -348,7 +348,7 @@ class Creations:
 
 @contextmanager
 def by_a_factory() -> Generator[None]:
-    """Have statements that are sent in the ``with`` block count as a factory's."""
+    """Have what a store is asked for in the ``with`` block count as a factory's."""
     before = _for_a_factory.get()
     _for_a_factory.set(True)
     try:

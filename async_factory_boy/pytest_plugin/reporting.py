@@ -19,6 +19,9 @@ import pytest
 
 from async_factory_boy import observing
 
+_TO_SHARE = "To share: several tests create it alike, and none changes it."
+_TO_BUILD = "To build: the test asks the database for nothing after it is created."
+
 # What is longer is cut off in a table; the file has all of it.
 _LONGEST = 80
 
@@ -197,8 +200,8 @@ class Report:
 
     def stop(self) -> None:
         observing.observer = self._outer
+        self.creations.stop()  # it may follow switches since, and let go of them first
         self._clock.stop()
-        self.creations.stop()
 
     # What is observed.
 
@@ -427,8 +430,8 @@ class Report:
             for one in self.creations.to_build()
         ]
         for title, rows, texts in (
-            ("To share: several tests create it alike, and none changes it.", to_share, (0, 1, 3)),
-            ("To build: the test sends no statement after it is created.", to_build, (0, 1)),
+            (_TO_SHARE, to_share, (0, 1, 3)),
+            (_TO_BUILD, to_build, (0, 1)),
         ):
             if rows:
                 terminalreporter.write_line("")

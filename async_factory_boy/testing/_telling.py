@@ -48,8 +48,8 @@ class Telling:
         assert len(rows) == 6
 
     @promise(
-        "What listen() is given must be called for each statement that this process sends to the "
-        "store, until what it has returned is called.",
+        "What listen() is given must be called whenever this process asks the store for something, "
+        "until what it has returned is called.",
         instead="Listen to the driver, or to all connections, and not to the adapter; return what "
         "ends that, or return None if it cannot be done.",
     )

@@ -538,6 +538,9 @@ TO_BUILD = """
     async def test_changed_by_a_hook(company):
         await HookFactory.create_async()
 
+    async def test_got_from_the_session(company, session):
+        assert await session.get(Company, company.id) is company
+
     async def test_may_be_found(company):
         await FinderFactory.create_async(name="acme")
 
@@ -547,10 +550,10 @@ TO_BUILD = """
 
 
 def test_build(sqlalchemy_project: Project) -> None:
-    """On SQLAlchemy, what no statement came after need not be stored.
+    """On SQLAlchemy, objects that nothing was asked for after need not be stored.
 
-    Statements of factories do not count, but those of their hooks do. The last object before a
-    statement is read at most, so those after it are told.
+    What factories store and load does not count, but what their hooks do. To ask a session for
+    what it holds, without a statement, counts.
     """
     code = TO_BUILD.replace("STORE", "sqlalchemy").replace(
         "RUN_A_SELECT",
