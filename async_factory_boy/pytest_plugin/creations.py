@@ -176,6 +176,7 @@ class Creations:
             return
         created = _Created(factory, len(instances), seconds, test.asked)
         test.created.append(created)
+        test.factories.add(factory)  # which may have a way of its own to create
         if len(instances) == 1:  # a fixture would not take the place of a batch
             created.instance = instances[0]
             self._write(test, created, given)
@@ -362,7 +363,7 @@ def _collections_of_others(adapter: Any, model: type) -> Collection[str]:
 
     def refers(target: Any) -> bool:
         relations = [one.relation for one in adapter.fields(target)]
-        return any(one and not one.many and one.target is model for one in relations)
+        return any(one and not one.many and issubclass(model, one.target) for one in relations)
 
     try:
         return {

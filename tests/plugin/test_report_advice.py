@@ -519,9 +519,17 @@ TO_BUILD = """
         def changes(company, create, extracted, **kwargs):
             company.tags = ["hook"]
 
+    class OwnFactory(CompanyFactory):
+        @classmethod
+        def create(cls, **kwargs):
+            return Company(name="kept elsewhere", **kwargs)
+
     @pytest.fixture
     async def company():
         return await CompanyFactory.create_async()
+
+    async def test_kept_elsewhere(company):
+        assert (await OwnFactory.create_async()).name == "kept elsewhere"
 
     async def test_nothing_is_read(company):
         await read()
