@@ -5,7 +5,7 @@ The module imports nothing, because pytest's plugin sets `observer` before facto
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -20,8 +20,23 @@ class Observer(Protocol):
         """Watch code that builds an object: its declarations, its constructor, a hook."""
         ...
 
-    def built(self, factory: Any, strategy: str, count: int) -> None:
-        """Note that objects have been built, their hooks included."""
+    def built(self, factory: Any, strategy: str, count: int, depth: int) -> None:
+        """Note that objects have been built, their hooks included.
+
+        The depth is 0 for those that a call was made for, and greater for what their declarations
+        and hooks make.
+        """
+        ...
+
+    def called(
+        self,
+        factory: Any,
+        strategy: str,
+        given: Mapping[str, Any],
+        instances: Sequence[Any],
+        seconds: float,
+    ) -> None:
+        """Note that a call which is not part of another has made objects, and how long it took."""
         ...
 
     def storing(self, factories: Sequence[Any], adapter: object) -> AbstractContextManager[object]:
@@ -29,7 +44,7 @@ class Observer(Protocol):
         ...
 
     def refreshing(self, adapter: object) -> AbstractContextManager[object]:
-        """Watch an adapter finish what a call has stored."""
+        """Watch an adapter finish what a call has stored: flush, refresh, commit."""
         ...
 
 

@@ -28,6 +28,7 @@ def test_what_it_knows() -> None:
     assert adapter.ambient_options(dict) == {}
     assert adapter.connection_key(dict) is None
     assert not adapter.commits_later
+    assert adapter.listen([].append) is None
 
 
 def test_it_postpones_nothing() -> None:

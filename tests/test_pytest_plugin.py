@@ -1749,9 +1749,9 @@ def test_report(suite: Suite) -> None:
         [
             "*= factories =*",
             # How wide the first column is depends on which factory took longest.
-            "* created  built  waves  building  storing  share",
+            "* created  top-level  built  waves  building  storing  share",
             "* ?.?? s   ?.?? s  *%",
-            "all factories * 13      1      5    ?.?? s   ?.?? s  *%",
+            "all factories * 13          7      1      5    ?.?? s   ?.?? s  *%",
             "(2 more factories)",
             "",
             "                       created  seconds",

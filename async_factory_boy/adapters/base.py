@@ -409,6 +409,27 @@ class PersistenceAdapter(ABC, Generic[M]):
             "nothing; or lint(..., rollback=False) on a store that is thrown away afterwards."
         )
 
+    # For the report of the pytest plugin.
+
+    def listen(
+        self, heard: Callable[[Callable[[object], bool]], object], /
+    ) -> Callable[[], object] | None:
+        """Have a callable called each time that this process asks the store for something.
+
+        So that ``--factory-report`` can tell which objects nobody asks the store for. Not only
+        what the adapter sends counts: what an application does by itself, on whatever connection,
+        does as well, and so does what an ORM answers without asking the store. Default: ``None``,
+        for a store that nobody can listen to.
+
+        Args:
+            heard: Is called, before that, with a function that tells whether it may change what is
+                stored of an object. It may be called more often.
+
+        Returns:
+            What ends it.
+        """
+        return None
+
     # For a unit of work, which orders by itself what it is given.
 
     def postpones(self, model: type[M], names: Collection[str]) -> bool:

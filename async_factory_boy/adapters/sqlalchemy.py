@@ -61,6 +61,7 @@ from async_factory_boy.adapters._sqlalchemy.loading import (
     restore_references,
     state_of,
 )
+from async_factory_boy.adapters._sqlalchemy.statements import listen
 from async_factory_boy.adapters._sqlalchemy.transactions import (
     begun,
     connections_of,
@@ -363,6 +364,11 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         finally:
             # As in save_new(): what was changed inside has expired.
             await load_columns(session, session.sync_session.identity_map.all_states())
+
+    def listen(
+        self, heard: Callable[[Callable[[object], bool]], object]
+    ) -> Callable[[], object] | None:
+        return listen(heard)
 
     def postpones(self, model: type[M], names: Collection[str]) -> bool:
         return (

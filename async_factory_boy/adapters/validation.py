@@ -33,12 +33,13 @@ _PARAMETERS = {
     "build": ["model", "args", "kwargs"],
     "connection_key": ["model"],
     "undo": ["model"],
+    "listen": ["heard"],
 }
 _ENTERED = {"undo"}
 _IS_GENERATOR = "is a generator, and has to return an async context manager"
 _NOT_AWAITED = {
     "add", "ambient_options", "build", "check", "concerns", "connection_key", "fields",
-    "handles", "keys_of", "postpones", "takes", *_ENTERED,
+    "handles", "keys_of", "listen", "postpones", "takes", *_ENTERED,
 }  # fmt: skip
 
 

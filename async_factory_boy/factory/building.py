@@ -118,7 +118,7 @@ def build(steps: Sequence[Step], *, ends_call: bool = False) -> Program[list[Any
     if plan.posts or plan.has_after:
         yield from _finished(scope, steps, instances)
     if observing.observer is not None and plan.has_options:
-        observing.observer.built(plan.factory, scope.strategy, len(steps))
+        observing.observer.built(plan.factory, scope.strategy, len(steps), scope.depth)
     for step in steps:
         step._stub = step._builder = None  # each refers to the step
     return list(instances)

@@ -16,7 +16,7 @@ Synchronous code in a fiber has its place in the fiber.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Hashable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -251,15 +251,13 @@ class _Use:
             await using(call, key, self.in_force, partial(self._work, methods))
 
     async def _work(self, methods: Sequence[str]) -> None:
-        adapter = self.adapter
-        for name in methods:
-            if name != "refresh":
-                await getattr(adapter, name)()
-            elif observing.observer is None:
-                await adapter.refresh(list(self.instances.values()))
-            else:
-                with observing.observer.refreshing(adapter):
+        adapter, observer = self.adapter, observing.observer
+        with nullcontext() if observer is None else observer.refreshing(adapter):
+            for name in methods:
+                if name == "refresh":
                     await adapter.refresh(list(self.instances.values()))
+                else:
+                    await getattr(adapter, name)()
 
 
 async def using(
