@@ -305,13 +305,13 @@ if not TYPE_CHECKING:  # which know the signature
     bind = _by_name(bind)
 
 
-def take_back(variable: ContextVar[V], token: Token[V]) -> None:
+def take_back(token: Token[Any]) -> None:
     """Give a context variable the value it had, unless this is another context.
 
     The garbage collector may close a coroutine anywhere: what that has set was set elsewhere.
     """
     try:  # suppress() takes longer, and this runs several times for each object
-        variable.reset(token)
+        token.var.reset(token)
     except ValueError:
         return
 

@@ -91,7 +91,7 @@ async def at(place: Place, awaitable: Awaitable[T], in_force: options.InForce) -
         with options.restored(in_force):
             return await awaitable
     finally:
-        options.take_back(_place, token)
+        options.take_back(token)
 
 
 class Call:
@@ -175,14 +175,13 @@ class Call:
             place = Place(self, None, before.using, before.path)
         else:
             place = Place(self)
-        self._token = _place.set(place)
-        self._before = options.restored(options.in_force())
-        self._before.__enter__()
+        self._before = _place.set(place), options.put_in_force(options.in_force())
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._before.__exit__()
-        options.take_back(_place, self._token)
+        place, in_force = self._before
+        options.take_back(in_force)
+        options.take_back(place)
         self.is_over = True
         self.last = None  # it refers to the call
         root = self.root
@@ -299,7 +298,7 @@ async def using(
         try:
             return await work()
         finally:
-            options.take_back(_place, token)
+            options.take_back(token)
             if key is not None:
                 root.turns.end_use(key)
 
