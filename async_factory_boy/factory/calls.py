@@ -104,6 +104,11 @@ class Call:
     is_over: bool = False
     """Whether it has ended. A task that it has started may go on."""
 
+    last: Save[Any] | None = None
+    """Of what is postponed, that which comes last: nobody looks at it before the call ends."""
+
+    progress: Callable[[int, int], object] | None = None
+
     _under_way: int = 0
     """Of an outermost call: how many calls that are part of it, itself included, are not over."""
 
@@ -113,9 +118,6 @@ class Call:
         self._root: Call | None = None if within is None else within.root
         self.postponed: list[Save[Any]] = []
         """What is to be stored when somebody could tell, or the call ends."""
-        self.last: Save[Any] | None = None
-        """That of it which comes last, so that nobody looks at it before the call ends."""
-        self.progress: Callable[[int, int], object] | None = None
         self._uses: list[_Use] = []
         self._checked: dict[object, options.InForce] = {}
         if within is None:
