@@ -17,7 +17,6 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from inspect import iscoroutine
 from typing import Any, ClassVar, Literal, TypeVar, cast
-from weakref import WeakSet
 
 from async_factory_boy.adapters.base import PersistenceAdapter
 from async_factory_boy.adapters.configuration import check_names, configured, fields_option
@@ -178,8 +177,6 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         self.load = (
             None if load is None else fields_option("load", load, owner=owner, example="company")
         )
-        self._checked: WeakSet[type[M]] = WeakSet()
-        """The models that the options are known to be for."""
 
     @classmethod
     def handles(cls, model: type) -> bool:
@@ -208,18 +205,6 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         return current
 
     def check(self, model: type[M]) -> None:
-        if model not in self._checked:
-            self._check_mapping(model)
-            self._checked.add(model)
-        if _is_closed_for_good(self.session()):
-            raise OptionError(
-                "sqlalchemy_session is an AsyncSession that has been closed for good "
-                "(close_resets_only=False); pass one that is open: use the factory inside of "
-                "async with Session() as session: ..."
-            )
-
-    def _check_mapping(self, model: type[M]) -> None:
-        """Raise if the options of the adapter are not for a model, which does not change."""
         mapper = _mapper_of(model)
         owner = type(self).__name__
         if self.get_or_create:
@@ -228,6 +213,12 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         if self.load:
             names = mapper.relationships.keys()
             check_names("load", self.load, names, owner=owner, model=model, what="relationship")
+        if _is_closed_for_good(self.session()):
+            raise OptionError(
+                "sqlalchemy_session is an AsyncSession that has been closed for good "
+                "(close_resets_only=False); pass one that is open: use the factory inside of "
+                "async with Session() as session: ..."
+            )
 
     def takes(self, model: type[M], name: str) -> bool | None:
         mapper = cast("Mapper[M]", inspect(model))
