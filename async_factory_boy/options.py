@@ -316,13 +316,13 @@ if not TYPE_CHECKING:  # which know the signature
     bind = _by_name(bind)
 
 
-def take_back(variable: ContextVar[V], token: Token[V]) -> None:
+def take_back(token: Token[Any]) -> None:
     """Give a context variable the value it had, unless this is another context.
 
     The garbage collector may close a coroutine anywhere: what that has set was set elsewhere.
     """
     try:  # suppress() takes longer, and this runs several times for each object
-        variable.reset(token)
+        token.var.reset(token)
     except ValueError:
         return
 
@@ -363,10 +363,11 @@ def for_object(in_force: InForce, given: Mapping[str, Any]) -> InForce:
         in_force: Those that hold where it is asked for.
         given: Those that it is given. What another object was given for itself alone is hidden.
     """
-    by_bind = in_force.by_bind
-    hidden = {
-        name: by_bind.get(name) for name in _own if in_force.get(name) is not by_bind.get(name)
-    }
+    hidden: dict[str, Any] = {}
+    for name in _own:
+        by_bind = in_force.by_bind.get(name)
+        if in_force.get(name) is not by_bind:
+            hidden[name] = by_bind
     return in_force.over({**hidden, **given}) if hidden or given else in_force
 
 

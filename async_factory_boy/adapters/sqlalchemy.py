@@ -57,6 +57,7 @@ from async_factory_boy.adapters._sqlalchemy.loading import (
     load_columns,
     load_eager,
     load_relationships,
+    loads_eagerly,
     reload,
     restore_references,
     state_of,
@@ -245,7 +246,8 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             session.add_all(instances)
         else:
             await flush_new(session, instances, states)
-            await complete_columns(session, states)
+            if any(map(is_incomplete, states)):
+                await complete_columns(session, states)
             known.note_stored(states)
         if not self.commits_later:
             await self.commit()  # last: loading may begin a transaction
@@ -339,7 +341,8 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             restore_references(expired)
         known = belonging(session)
         if self.load is None:
-            await load_eager(session, states, known.is_empty)
+            if any(map(loads_eagerly, states)):
+                await load_eager(session, states, known.is_empty)
         elif self.load:
             await load_relationships(session, states, self.load)
         known.forget(states)

@@ -110,6 +110,10 @@ def _generated(
     is_outermost = stores and above is None and call.within is None
     if is_outermost:
         automatic.refuse_too_many(factory._meta, size, keywords)
+    if size == 1 and scope is not None and progress is None:  # as nearly always
+        made = yield from building.build([_begun(scope, 0)], ends_call=is_outermost)
+        scope.forget_children()
+        return made
     while len(made) < size:
         indices = range(len(made), min(size, len(made) + page))
         ends_call = is_outermost and indices.stop == size

@@ -46,11 +46,12 @@ class Values:
         values = step.values
         try:
             for name, evaluate, reads in self._evaluators:
-                if name not in values and not step.has(name):
-                    if reads:
-                        step.read(name)
-                    else:
-                        values[name] = evaluate(step)
+                if name in values or (step.postponed is not None and name in step.postponed):
+                    continue
+                if reads:
+                    step.evaluate(name)
+                else:
+                    values[name] = evaluate(step)
         except Exception as error:
             noted(error, "building", [step])
             raise

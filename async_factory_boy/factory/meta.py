@@ -304,7 +304,7 @@ class AsyncFactoryOptions(Options):
         Raises:
             AsyncFactoryError: What is wrong, and what to write instead.
         """
-        call.check_once(self, self._check_adapter)
+        call.check_once(self, functools.partial(self._check_adapter, adapter))
         if not adapter.get_or_create:
             return
         if is_overridden(self.factory, "_adjust_kwargs"):
@@ -314,8 +314,7 @@ class AsyncFactoryOptions(Options):
             if not any(name in extras or declares_value(self, name) for name in names):
                 raise self.no_value_for(field)
 
-    def _check_adapter(self) -> None:
-        adapter = self.adapter_for_storing()
+    def _check_adapter(self, adapter: PersistenceAdapter[Any]) -> None:
         check_capable(adapter)
         try:
             adapter.check(self.model)

@@ -183,11 +183,11 @@ class Save(_OfSteps[M]):
 async def saved_by(adapter: PersistenceAdapter[M], instances: Sequence[M]) -> Sequence[M]:
     """Return what an adapter has stored, one object or more."""
     if len(instances) == 1:
-        method = "save"
-        saved: Sequence[M] = [await adapter.save(instances[0])]
-    else:
-        method, saved = "save_many", await adapter.save_many(instances)
-    return _checked(adapter, method, saved, len(instances))
+        saved = await adapter.save(instances[0])
+        if saved is None:
+            raise _returned_none(adapter, "save")
+        return [saved]
+    return _checked(adapter, "save_many", await adapter.save_many(instances), len(instances))
 
 
 class Settle(engine.Request[None]):
@@ -441,11 +441,15 @@ def _checked(
 ) -> Sequence[M]:
     saved = _counted(adapter, method, saved, expected)
     if any(instance is None for instance in saved):
-        raise AdapterError(
-            f"{type(adapter).__name__}.{method}() returned None; it has to return the instance "
-            "that it stored."
-        )
+        raise _returned_none(adapter, method)
     return saved
+
+
+def _returned_none(adapter: PersistenceAdapter[Any], method: str) -> AdapterError:
+    return AdapterError(
+        f"{type(adapter).__name__}.{method}() returned None; it has to return the instance "
+        "that it stored."
+    )
 
 
 def _counted(

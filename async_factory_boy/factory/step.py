@@ -267,20 +267,22 @@ class Step:
             self.scope.plan.settle(self.scope.call)
             value = values[name] = self.postponed.pop(name)
             return value
-        evaluate = self.scope.plan.evaluators.get(name)
-        if evaluate is None:
+        if name not in self.scope.plan.evaluators:
             given = self._told(self.scope.given)
             definitions = self.scope.plan.definitions(given, {*values, *self.pending})
             raise AttributeError(
                 f"The parameter {name!r} is unknown. Evaluated attributes are "
                 f"{self._evaluated()!r}, definitions are {definitions!r}."
             )
+        return self.evaluate(name)
+
+    def evaluate(self, name: str) -> Any:
+        """Evaluate a declaration that may read other values, and return its value."""
         self.pending.append(name)
         try:
-            value = evaluate(self)
+            value = self.values[name] = self.scope.plan.evaluators[name](self)
         finally:
             self.pending.pop()
-        values[name] = value
         return value
 
     def _evaluated(self) -> dict[str, Any]:
