@@ -267,9 +267,7 @@ class Creations:
         """Watch a fixture being set up."""
         from async_factory_boy.pytest_plugin.lanes import ENTRIES
 
-        is_shared = definition.scope != "function" or bool(
-            getattr(definition.func, ENTRIES, None)
-        )
+        is_shared = definition.scope != "function" or bool(getattr(definition.func, ENTRIES, None))
         with self.apart() if is_shared else nullcontext():
             yield
         if is_shared and definition.cached_result is not None:
