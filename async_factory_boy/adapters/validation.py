@@ -31,13 +31,14 @@ _PARAMETERS = {
     "ambient_options": ["model"],
     "build": ["model", "args", "kwargs"],
     "connection_key": ["model"],
+    "primary_key": ["instance"],
     "undo": ["model"],
 }
 _ENTERED = {"undo"}
 _IS_GENERATOR = "is a generator, and has to return an async context manager"
 _NOT_AWAITED = {
     "add", "ambient_options", "build", "check", "concerns", "connection_key", "handles",
-    "keys_of", "postpones", "takes", *_ENTERED,
+    "keys_of", "postpones", "primary_key", "takes", *_ENTERED,
 }  # fmt: skip
 
 

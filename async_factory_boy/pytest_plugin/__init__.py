@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures made of factories, seeds, and a report on what is created.
+"""The pytest plugin: fixtures made of factories, seeds, and reports on what is created.
 
 ```python
 from async_factory_boy.pytest_plugin import register
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from async_factory_boy.pytest_plugin import linting, reporting, seeding, unloaded
+from async_factory_boy.pytest_plugin import linting, objects, reporting, seeding, unloaded
 
 if TYPE_CHECKING:
     from async_factory_boy.pytest_plugin.fixtures import LazyFixture, register
@@ -53,6 +53,7 @@ def pytest_configure(config: pytest.Config) -> None:
     seeding.configure(config)
     reporting.configure(config)
     linting.configure(config)
+    objects.configure(config)
 
 
 @pytest.hookimpl(tryfirst=True)
