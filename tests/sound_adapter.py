@@ -82,6 +82,9 @@ class SoundAdapter(PersistenceAdapter[Any]):
             return [name, Field(name="size", type=int, required=True), key]
         return [name, Field(name="parent", required=True, relation=Relation(target=Parent)), key]
 
+    def primary_key(self, instance: Any) -> Mapping[str, Any]:
+        return {"id": instance.id}
+
     def connection(self) -> Connection:
         connection: Connection | None = getattr(self, self.option)
         if connection is None:

@@ -236,7 +236,8 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         # Not read from the object, which may have expired.
         state = state_of(data)
         names = primary_key_of(state.manager.mapper)
-        return dict.fromkeys(names) if state.key is None else dict(zip(names, state.key[1]))
+        key = (None,) * len(names) if state.key is None else state.key[1]
+        return dict(zip(names, key, strict=True))
 
     async def save(self, data: M) -> M:
         return (await self.save_many([data]))[0]

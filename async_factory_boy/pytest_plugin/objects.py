@@ -50,13 +50,11 @@ class Branch:
     overrides: Sequence[str] = ()
     """What the call was given, if they are what it is for."""
     count = 0
-    keys: list[_Key]
-    """Those of the first, and of the last."""
     values: Sequence[str] = ()
     """What the first were made with, if that is to be shown."""
 
     def __init__(self, scope: Scope) -> None:
-        self.plan = scope.plan
+        self.factory = scope.plan.factory
         self.model = scope.model
         self.strategy = scope.strategy
         self.place = scope.name
@@ -64,7 +62,8 @@ class Branch:
         self.branches: list[Branch] = []
         self.pages: list[Sequence[Any]] = []
         """The objects, until their call is over."""
-        self.keys = []
+        self.keys: list[_Key] = []
+        """The keys of the first, and of the last."""
 
     def given(self, keywords: Mapping[str, Any]) -> None:
         """Note the names of what the call was given. The values may be secrets."""
@@ -243,7 +242,7 @@ class Recorder:
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
         if report.failed:
-            lines = list(self._lines(item))
+            lines = list(self.lines(item))
             if lines:
                 report.sections.append(("factories", "\n".join(lines)))
         if call.when == "teardown":
@@ -252,7 +251,8 @@ class Recorder:
 
     # What is told.
 
-    def _lines(self, item: pytest.Item) -> Iterator[str]:
+    def lines(self, item: pytest.Item) -> Iterator[str]:
+        """Yield what was made for a test, the one that runs."""
         names, nodes = getattr(item, "fixturenames", ()), item.listchain()
         before = [
             one
@@ -278,7 +278,7 @@ def _tree(
     for one in branches:
         one.read_keys()  # of calls that still go on
         alike = (
-            *(one.place, one.plan.factory, id(one.model), one.strategy, one.count > 0),
+            *(one.place, one.factory, id(one.model), one.strategy, one.count > 0),
             *one.overrides,
         )
         groups.setdefault(alike, []).append(one)
@@ -311,7 +311,7 @@ def _heading(group: Sequence[Branch], place: str) -> str:
     first, count = group[0], sum(one.count for one in group)
     place = place or first.place
     state = {"build": "only built", "stub": "stubbed"}.get(first.strategy, _keys(group))
-    factory = first.plan.factory.__name__
+    factory = first.factory.__name__
     parts = [
         f"{place}: {factory}" if place else factory,
         f"{_model(first)} {state if count else 'not made'}".strip(),
