@@ -44,7 +44,7 @@ def primary_key_of(mapper: Mapper[Any]) -> Sequence[str]:
     names = _primary_keys.get(mapper)
     if names is None:
         names = _primary_keys[mapper] = [
-            attribute_of(mapper, column) or column.key for column in mapper.primary_key
+            attribute_of(mapper, column) or str(column.key) for column in mapper.primary_key
         ]
     return names
 

@@ -28,7 +28,7 @@ _LISTED, _LINES, _DEEPEST = 20, 100, 20
 
 def configure(config: pytest.Config) -> None:
     """Record what is made in each test; ``-p no:async_factory_boy_objects`` prevents it."""
-    recorder = Recorder(shows_values=config.getoption("verbose") >= 2)
+    recorder = Recorder(shows_values=config.option.verbose >= 2)
     config.pluginmanager.register(recorder, "async_factory_boy_objects")
     config.add_cleanup(recorder.stop)
 
