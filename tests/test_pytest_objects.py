@@ -20,6 +20,7 @@ from tests.stores import sqlalchemy
 from tests.stores.base import Store, params
 from tests.stores.every import STORES
 from tests.stores.sqlalchemy import SQLAlchemyStore
+from tests.test_docs import ROOT, blocks, page_files
 from tests.test_pytest_plugin import Suite
 from tests.test_sqlalchemy import sent_by
 
@@ -216,6 +217,24 @@ def test_values(suite: Suite) -> None:
         f"UserFactory  User only built  name={name}, company=<Company>  (x2)",
         f"  User: name={name}, role='user', company=<Company>",
     ]
+
+
+def test_page(pytester: pytest.Pytester) -> None:
+    """The page on pytest shows what the plugin does."""
+    page = (ROOT / "docs/pytest.md").read_text()
+    _, _, about = page.partition("\n## What a failing test has made\n")
+    test, shown = [code for language, code, _ in blocks(about) if language == "text"][:2]
+    files = page_files(page)
+    for name in ("models.py", "factories.py", "conftest.py", "pyproject.toml"):
+        (pytester.path / name).write_text(files[name])
+    imports = (
+        "from async_factory_boy.pytest_plugin import register\n"
+        "from factories import CompanyFactory, UserFactory\n\n"
+    )
+    (pytester.path / "test_admins.py").write_text(imports + test)
+    result = pytester.runpytest("-p", "no:randomly", "-p", "no:cacheprovider")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(shown.splitlines(), consecutive=True)
 
 
 def test_left_out(suite: Suite) -> None:
