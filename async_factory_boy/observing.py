@@ -1,6 +1,6 @@
-"""Where what factories do can be watched; pytest's report does so.
+"""Where what factories do can be watched; pytest's plugin does so.
 
-The module imports nothing, because pytest's plugin sets `observer` before factories are imported.
+The module imports nothing, because the plugin sets what is here before factories are imported.
 """
 
 from __future__ import annotations
@@ -48,6 +48,26 @@ class Observer(Protocol):
         ...
 
 
+class Recorder(Protocol):
+    """Is told which objects factories have made, and by which parts of which others.
+
+    It is told in every test, so it must not take long.
+    """
+
+    def begin(self, scope: Any, steps: Sequence[Any]) -> None:
+        """Note that objects of a scope, of which nothing is noted yet, are about to be built.
+
+        What it notes is set as ``scope.recorded``, whose ``made(steps, instances)`` is called when
+        they exist: they may not be stored yet, and their hooks come later. What it notes of the
+        call is set as ``scope.call.recorded``, whose ``over()`` is called when that ends.
+        """
+        ...
+
+    def found(self, call: Any, instances: Sequence[Any]) -> None:
+        """Note what get_or_create has found in the store, with ``None`` where there was none."""
+        ...
+
+
 class LintObserver(Protocol):
     """Is told what a strict lint has found besides failures."""
 
@@ -66,6 +86,9 @@ class LintObserver(Protocol):
 
 observer: Observer | None = None
 """Who watches. Nobody does, unless somebody sets this."""
+
+recorder: Recorder | None = None
+"""Who notes which objects are made."""
 
 lint_observer: LintObserver | None = None
 """Who wants every lint to be strict, if it does not say otherwise."""

@@ -818,6 +818,21 @@ class TakesEachCallForAConnection(SoundAdapter):
         return object()
 
 
+# primary_key()
+
+
+@caught_by("test_primary_key")
+class TellsTheKeyOfAnother(SoundAdapter):
+    def primary_key(self, instance: Any) -> Mapping[str, Any]:
+        return {"id": 1}
+
+
+@caught_by("test_primary_key")
+class TellsNoNameOfTheKey(SoundAdapter):
+    def primary_key(self, instance: Any) -> Any:
+        return instance.id
+
+
 # fields()
 
 

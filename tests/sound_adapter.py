@@ -92,6 +92,9 @@ class SoundAdapter(PersistenceAdapter[Any]):
         _listeners.append(heard)
         return partial(_listeners.remove, heard)
 
+    def primary_key(self, instance: Any) -> Mapping[str, Any]:
+        return {"id": instance.id}
+
     def connection(self) -> Connection:
         connection: Connection | None = getattr(self, self.option)
         if connection is None:

@@ -142,6 +142,9 @@ class BeanieAdapter(ClientSessionAdapter[M]):
     def fields(self, model: type[M]) -> Sequence[Field]:
         return document_fields(_document(model))
 
+    def primary_key(self, data: M, /) -> Mapping[str, Any]:
+        return {"id": cast("Document", data).id}
+
     def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
         try:
             return super().build(model, args, kwargs)

@@ -40,7 +40,7 @@ try:
 except ModuleNotFoundError as error:  # pragma: no cover (tested where it is not installed)
     raise ImportError(missing("SQLAlchemy", "sqlalchemy")) from error
 
-from async_factory_boy.adapters._mapped import keys_of
+from async_factory_boy.adapters._mapped import keys_of, primary_key_of
 from async_factory_boy.adapters._sqlalchemy.belonging import belonging
 from async_factory_boy.adapters._sqlalchemy.constructing import (
     constructs_blindly,
@@ -233,6 +233,13 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
 
     def fields(self, model: type[M]) -> Sequence[Field]:
         return fields_of(_mapper_of(model))
+
+    def primary_key(self, data: M, /) -> Mapping[str, Any]:
+        # Not read from the object, which may have expired.
+        state = state_of(data)
+        names = primary_key_of(state.manager.mapper)
+        key = (None,) * len(names) if state.key is None else state.key[1]
+        return dict(zip(names, key, strict=True))
 
     async def save(self, data: M) -> M:
         return (await self.save_many([data]))[0]

@@ -32,6 +32,7 @@ _PARAMETERS = {
     "ambient_options": ["model"],
     "build": ["model", "args", "kwargs"],
     "connection_key": ["model"],
+    "primary_key": ["instance"],
     "undo": ["model"],
     "listen": ["heard"],
 }
@@ -39,7 +40,7 @@ _ENTERED = {"undo"}
 _IS_GENERATOR = "is a generator, and has to return an async context manager"
 _NOT_AWAITED = {
     "add", "ambient_options", "build", "check", "concerns", "connection_key", "fields",
-    "handles", "keys_of", "listen", "postpones", "takes", *_ENTERED,
+    "handles", "keys_of", "listen", "postpones", "primary_key", "takes", *_ENTERED,
 }  # fmt: skip
 
 

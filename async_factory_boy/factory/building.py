@@ -100,6 +100,8 @@ def build(steps: Sequence[Step], *, ends_call: bool = False) -> Program[list[Any
     """
     scope = steps[0].scope
     plan, call = scope.plan, scope.call
+    if observing.recorder is not None and scope.recorded is None and plan.has_options:
+        observing.recorder.begin(scope, steps)
     instances: Sequence[Any]
     for column in plan.columns:
         if isinstance(column, Values):
@@ -116,6 +118,8 @@ def build(steps: Sequence[Step], *, ends_call: bool = False) -> Program[list[Any
             instances = yield from _stored(scope, steps, is_last=is_last)
     else:
         instances = _each(scope, _instantiated, steps)
+    if scope.recorded is not None:
+        scope.recorded.made(steps, instances)  # before their hooks, which may fail
     if plan.posts or plan.has_after:
         yield from _finished(scope, steps, instances)
     if observing.observer is not None and plan.has_options:

@@ -112,6 +112,9 @@ class Call:
     _under_way: int = 0
     """Of an outermost call: how many calls that are part of it, itself included, are not over."""
 
+    recorded: Any = None
+    """What a recorder has noted of it."""
+
     def __init__(self, within: Call | None = None) -> None:
         self.within: Call | None = _not_over(within)
         within = self.within
@@ -186,6 +189,8 @@ class Call:
         options.take_back(place)
         self.is_over = True
         self.last = None  # it refers to the call
+        if self.recorded is not None:
+            self.recorded.over()
         root = self.root
         root._under_way -= 1
         # A call in a task that outlives the outermost one goes on in its turn, and ends it.

@@ -63,7 +63,8 @@ class Scope:
 
     __slots__ = (
         "_children", "above", "adapter", "call", "constants", "construct", "depth", "extras",
-        "given", "in_force", "model", "name", "parent", "plan", "sequence", "size", "strategy",
+        "given", "in_force", "model", "name", "parent", "plan", "recorded", "sequence", "size",
+        "strategy",
     )  # fmt: skip
 
     adapter: PersistenceAdapter[Any]
@@ -94,6 +95,8 @@ class Scope:
         self.depth = depth
         self.above = above
         self.extras: Mapping[str, Any] = given
+        self.recorded: Any = None
+        """What a recorder has noted of it."""
         self.sequence = plan.forced_sequence
         self.constants = plan.constants_with(given)
         self._children: dict[object, Scope] = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from argparse import ArgumentTypeError
 from collections import Counter, defaultdict
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -26,41 +25,9 @@ _TO_BUILD = "To build: the test asks the database for nothing after it is create
 _LONGEST = 80
 
 
-def add_options(group: pytest.OptionGroup) -> None:
-    group.addoption(
-        "--factory-report",
-        metavar="N",
-        nargs="?",
-        const=10,
-        type=_number,
-        help="show the N factories that took longest, the N tests that created most, and what to "
-        "share or only build (default of N: 10; 0 for all)",
-    )
-    group.addoption(
-        "--factory-report-json",
-        metavar="FILE",
-        help="write what --factory-report shows to a file as JSON, all of it",
-    )
-
-
-def _number(value: str) -> int:
-    try:
-        number = int(value)
-    except ValueError:
-        number = -1
-    if number < 0:
-        raise ArgumentTypeError(
-            "takes the number of factories to show, as in --factory-report=10; got "
-            f"{value!r}. (Without a number, write it after the paths of the tests.)"
-        )
-    return number
-
-
 def configure(config: pytest.Config) -> None:
-    """Begin to observe, if the options ask for a report."""
+    """Begin to observe; called where an option asks for a report."""
     shown, file = config.getoption("factory_report"), config.getoption("factory_report_json")
-    if shown is None and file is None:
-        return
     path = config.invocation_params.dir / file if file is not None else None
     # Not path.is_dir(), which raises where a directory on the way may not be read.
     if path is not None and (isdir(path) or not isdir(path.parent)):
