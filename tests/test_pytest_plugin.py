@@ -1616,6 +1616,7 @@ def test_no_effect(pytester: pytest.Pytester) -> None:
                 "async_factory_boy.observing",
                 "async_factory_boy.pytest_plugin",
                 "async_factory_boy.pytest_plugin.linting",
+            "async_factory_boy.pytest_plugin.objects",
                 "async_factory_boy.pytest_plugin.reporting",
                 "async_factory_boy.pytest_plugin.seeding",
                 "async_factory_boy.pytest_plugin.unloaded",
