@@ -40,6 +40,8 @@ from async_factory_boy.options import CallOption
 from tests.forks import Forks
 from tests.servers import Servers
 
+pytestmark = [pytest.mark.unmeasured, pytest.mark.versionless]
+
 ROOT = Path(__file__).parent.parent
 # The servers that a page may need, with databases that are empty.
 SERVERS = {
@@ -158,7 +160,6 @@ PAGES = [
 ]
 
 
-@pytest.mark.unmeasured
 @pytest.mark.parametrize("page", PAGES)
 def test_page(page: str, tmp_path: Path, servers: Servers, forks: Forks) -> None:
     """The files of the page are green, with warnings as errors."""
@@ -175,8 +176,6 @@ def test_readme_is_a_page() -> None:
     assert "README.md" in PAGES
 
 
-@pytest.mark.unmeasured
-@pytest.mark.versionless
 @pytest.mark.parametrize(
     ("markdown", "expected"),
     [

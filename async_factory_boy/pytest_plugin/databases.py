@@ -343,14 +343,18 @@ def explained(node: pytest.Item, error: BaseException) -> str | None:
             f'its arguments, such as {value!r}, or in @pytest.mark.usefixtures("{value}"). Or have '
             f"every test use it: {first.call}(..., autouse=True)."
         )
-    function = getattr(node, "function", None)
-    if isinstance(error, SyncCallError) and not inspect.iscoroutinefunction(function):
+    if isinstance(error, SyncCallError) and is_synchronous(node):
         return (
             "A synchronous test creates objects by the fixture of a registered factory, which runs "
             "on the event loop of the test: write register(UserFactory) in a conftest.py, and "
             "user_factory.create() in the test."
         )
     return None
+
+
+def is_synchronous(node: pytest.Item) -> bool:
+    """Tell whether a test is no coroutine function."""
+    return not inspect.iscoroutinefunction(getattr(node, "function", None))
 
 
 def _rolls_back(node: pytest.Item) -> bool:
