@@ -11,6 +11,7 @@ import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from typing import Any, NoReturn
 from uuid import uuid4
 
@@ -158,16 +159,22 @@ class DatabaseFixtures:
                 await lane.connection.begin()
             else:
                 await lane.end()
+        except BaseException:
+            await self._close(lane)()
+            raise
+        try:
             opened = await lane.connection.open()
             try:
                 with bind(**(opened.options if self._is_bound(node) else {})):
                     if not rolls_back:
                         await lane.provide_to(opened, entries)
                     self.database.opened, self.database.loop = opened, lane.loop
+                    if loops.is_under_anyio(request):
+                        self.database.context = copy_context()
                     node.stash.setdefault(LANES, {})[self] = lane
                     yield opened
             finally:
-                self.database.opened = self.database.loop = None
+                self.database.opened = self.database.loop = self.database.context = None
                 await opened.close()
         except BaseException:
             await self._end(lane, rolls_back)

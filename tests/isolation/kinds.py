@@ -162,12 +162,16 @@ TORTOISE_SHOP = """
 
 TORTOISE_CONFTEST = """
     import pytest
+    from tortoise.backends.base.executor import EXECUTOR_CACHE
     from tortoise.transactions import in_transaction
 
     from async_factory_boy.pytest_plugin import register, shared, tortoise_database
     from shop import Company, CompanyFactory, User, UserFactory
 
     tortoise_database({url!r}, modules={"shop": ["shop"]})
+
+    # Tortoise keeps statements for the process, and other runs in this one are on other databases.
+    EXECUTOR_CACHE.clear()
 
 
     class Store:

@@ -116,6 +116,30 @@ def test_nested(project: Project) -> None:
     )
 
 
+def test_failing(project: Project) -> None:
+    """A test whose shared data cannot be stored says why, and others find nothing of it."""
+    result = project.run(
+        loops="module",
+        conftest="""
+            @shared(scope="module")
+            async def team():
+                await UserFactory.create_async(name="Ada")
+                raise ArithmeticError("no team")
+        """,
+        test_it="""
+            @pytest.mark.parametrize("run", range(2))
+            async def test_team(team, run): ...
+
+            async def test_others(store):
+                assert await store.count(User) == 0
+        """,
+    )
+    result.assert_outcomes(errors=2, passed=1)
+    result.stdout.fnmatch_lines(["E*ArithmeticError: no team*"])
+    result.stdout.no_fnmatch_line("E*IndexError*")
+    result.stdout.no_fnmatch_line("E*AssertionError*")
+
+
 def test_for_real(project: Project) -> None:
     """A test that commits for real has what it shares stored for itself, and others anew."""
     test = "async def test_{}(team, store):\n    assert await store.count(User) == 2\n"
