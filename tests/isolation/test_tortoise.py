@@ -237,7 +237,7 @@ def test_schema(on_sqlite: Project) -> None:
 
 
 def test_psycopg(pytester: pytest.Pytester, servers: Servers) -> None:
-    """psycopg does for PostgreSQL as well."""
+    """Psycopg does for PostgreSQL as well."""
     project = Project(pytester, servers, tortoise("psycopg", "postgresql"))
     project.passes(
         3,
@@ -265,20 +265,22 @@ def test_psycopg(pytester: pytest.Pytester, servers: Servers) -> None:
     )
 
 
-FAULTS = [
-    ("asyncpg://user:secret@localhost:1/test", "('asyncpg://user:***@localhost:1/test'): cannot connect to localhost: "),
-    ("psycopg://user:secret@localhost:1/test", "('psycopg://user:***@localhost:1/test'): cannot connect to localhost: "),
-    ("mysql://user:secret@127.0.0.1:1/test", "('mysql://user:***@127.0.0.1:1/test'): cannot connect to 127.0.0.1: "),
-]  # fmt: skip
+UNREACHABLE = [
+    "asyncpg://user:secret@localhost:1/test",
+    "psycopg://user:secret@localhost:1/test",
+    "mysql://user:secret@127.0.0.1:1/test",
+]
 
 
-@pytest.mark.parametrize(("url", "message"), FAULTS, ids=[url for url, _ in FAULTS])
-def test_unreachable(on_sqlite: Project, url: str, message: str) -> None:
+@pytest.mark.parametrize("url", UNREACHABLE)
+def test_unreachable(on_sqlite: Project, url: str) -> None:
     """A server that cannot be connected to is named, and what is wrong, without the password."""
     on_sqlite.conftest = on_sqlite.conftest.replace("sqlite://:memory:", url)
     result = on_sqlite.run(test_it="async def test_it(connection): ...")
     result.assert_outcomes(errors=1)
-    assert f"tortoise_database{message}" in result.stdout.str()
+    shown, host = url.replace("secret", "***"), url.rpartition("@")[2].partition(":")[0]
+    told = f"tortoise_database({shown!r}): cannot connect to {host}: "
+    assert told in result.stdout.str()
     assert "secret@" not in result.stdout.str()
 
 
