@@ -36,7 +36,7 @@ class Database(ABC):
     happens in between.
     """
 
-    fixtures: ClassVar[Mapping[str, str]] = {}
+    fixtures: Mapping[str, str] = {}
     """The fixtures whose values `Opened.values` has, each with its description."""
 
     own_fixture: ClassVar[str] = "database"

@@ -28,11 +28,21 @@ if TYPE_CHECKING:
     from async_factory_boy.pytest_plugin.sharing import shared
     from async_factory_boy.pytest_plugin.stores.sqlalchemy import alembic, sqlalchemy_database
 
-__all__ = ["LazyFixture", "alembic", "register", "shared", "sqlalchemy_database"]
+__all__ = [
+    "LazyFixture",
+    "alembic",
+    "beanie_database",
+    "mongo_database",
+    "register",
+    "shared",
+    "sqlalchemy_database",
+]
 
 _MODULES = {
     "LazyFixture": "fixtures",
     "alembic": "stores.sqlalchemy",
+    "beanie_database": "stores.beanie",
+    "mongo_database": "stores.mongo",
     "register": "fixtures",
     "shared": "sharing",
     "sqlalchemy_database": "stores.sqlalchemy",

@@ -15,8 +15,12 @@ import pytest_asyncio  # noqa: F401
 import sqlalchemy.dialects.mysql
 import sqlalchemy.dialects.postgresql  # noqa: F401
 
+import async_factory_boy.factory.beanie
+import async_factory_boy.factory.mongo
 import async_factory_boy.factory.sqlalchemy
 import async_factory_boy.pytest_plugin.sharing
+import async_factory_boy.pytest_plugin.stores.beanie
+import async_factory_boy.pytest_plugin.stores.mongo
 import async_factory_boy.pytest_plugin.stores.sqlalchemy  # noqa: F401
 from tests.isolation.kinds import KINDS, Kind
 from tests.servers import Servers
