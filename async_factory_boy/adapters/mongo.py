@@ -70,7 +70,7 @@ def _check_database(value: object) -> None:
     if isinstance(value, SyncDatabase) or not hasattr(type(value), "get_collection"):
         raise OptionError(
             "mongo_database takes a database of PyMongo's AsyncMongoClient or of Motor's "
-            f"AsyncIOMotorClient, such as client[\"shop\"]; got an object of type "
+            f'AsyncIOMotorClient, such as client["shop"]; got an object of type '
             f"{type(value).__module__}.{type(value).__qualname__}."
         )
 
@@ -94,9 +94,8 @@ class MongoAdapter(ClientSessionAdapter[M]):
     ```
 
     The collection is the first of: the call's keyword ``mongo_collection``, the innermost
-    `async_factory_boy.bind`, `collection`. If that is a name, it is one in the ``mongo_database`` of
-    the call or of `bind`. Other than most call-time options, what a call is given
-    holds for the objects that the call asks for only, since a SubFactory's company does not belong
+    `async_factory_boy.bind`, `collection`. If that is a name, it is one in the ``mongo_database``
+    of the call or of `bind`. Other than most call-time options, what a call is given holds for the objects that the call asks for only, since a SubFactory's company does not belong
     among the users; ``company__mongo_collection`` gives one for that.
 
     A model may be
@@ -142,8 +141,8 @@ class MongoAdapter(ClientSessionAdapter[M]):
         if collection is not None and not (is_name or is_function or _is_collection(collection)):
             raise ConfigurationError(
                 "collection",
-                f"takes {_COLLECTION}, a callable that returns one, such as "
-                f'lambda: database["users"], or the name of one; got {_collection_problem(collection)}.',
+                f"takes {_COLLECTION}, a callable that returns one, such as lambda: "
+                f'database["users"], or the name of one; got {_collection_problem(collection)}.',
                 owner=owner,
             )
         self.collection = collection

@@ -30,7 +30,7 @@ class BeanieDatabase(MongoDatabase):
     """A database of a run, for which Beanie is initialised on the event loop of each test.
 
     Args:
-        url: The URL of a server, which may name a database. The run gets one that is named after it.
+        url: The URL of a server. The new database is named after the one in it.
         document_models: What ``init_beanie()`` takes: documents, views and unions, or their paths.
         transaction: Whether each test has a session in a transaction, which is aborted.
         allow_existing: Whether the URL may be of a database that does not look like one for tests.
@@ -52,7 +52,9 @@ class BeanieDatabase(MongoDatabase):
         client_options: Mapping[str, Any] | None = None,
     ) -> None:
         if client_class is None and _ON_MOTOR:
-            from motor.motor_asyncio import AsyncIOMotorClient as client_class
+            from motor.motor_asyncio import AsyncIOMotorClient
+
+            client_class = AsyncIOMotorClient
         super().__init__(
             url,
             transaction=transaction,

@@ -20,24 +20,22 @@ class Copies:
 
     def __init__(self, key_of: KeyOf) -> None:
         self._key_of = key_of
-        # By key: what was copied, and its copy.
-        self._copies: dict[Hashable, tuple[Any, Any]] = {}
+        self._copies: dict[Hashable, Any] = {}
 
     def anew(self, instance: Any) -> Any:
         """Return the copy of a stored object; ``NotImplemented`` for another."""
         if self._key_of(instance) is None:
             return NotImplemented
         parts = [*self._stored_in(instance)]
-        memo = {id(part): known for part in parts if (known := self._known(part)) is not None}
+        memo = {
+            id(part): self._copies[key]
+            for part in parts
+            if (key := self._key_of(part)) in self._copies
+        }
         copied = copy.deepcopy(instance, memo)
         for part in parts:
-            self._copies.setdefault(self._key_of(part), (part, memo[id(part)]))
+            self._copies.setdefault(self._key_of(part), memo[id(part)])
         return copied
-
-    def _known(self, part: Any) -> Any:
-        original, copied = self._copies.get(self._key_of(part), (None, None))
-        # Dicts of two collections may have the same key.
-        return None if isinstance(part, dict) and part != original else copied
 
     def _stored_in(self, instance: Any) -> Iterator[Any]:
         """Yield the stored objects that an object consists of, itself too."""

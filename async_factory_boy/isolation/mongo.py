@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 from bson import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo import AsyncMongoClient, WriteConcern
-from pymongo.errors import ConfigurationError, PyMongoError
+from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri
 
 from async_factory_boy.exceptions import FixtureError
@@ -41,7 +41,7 @@ class MongoDatabase(Database):
     """A database of a run, whose collections are emptied after each test.
 
     Args:
-        url: The URL of a server, which may name a database. The run gets one that is named after it.
+        url: The URL of a server. The new database is named after the one in it.
         setup: An async function that is called with the new database, to create indexes.
         transaction: Whether each test has a session in a transaction, which is aborted.
         allow_existing: Whether the URL may be of a database that does not look like one for tests.
@@ -51,7 +51,7 @@ class MongoDatabase(Database):
 
     call: ClassVar[str] = "mongo_database"
     own_fixture = "database_of_run"
-    options = ("mongo_database", "mongo_session", "mongo_collection")
+    options: ClassVar[Sequence[str]] = ("mongo_database", "mongo_session", "mongo_collection")
 
     def __init__(
         self,
@@ -63,10 +63,10 @@ class MongoDatabase(Database):
         client_class: Callable[..., Any] | None = None,
         client_options: Mapping[str, Any] | None = None,
     ) -> None:
-        if not isinstance(url, str) or not url.startswith(("mongodb://", "mongodb+srv://")):
+        if not str(url).startswith(("mongodb://", "mongodb+srv://")):
             raise FixtureError(
                 f"{self.call}() takes the URL of a MongoDB server, such as "
-                f"'mongodb://localhost:27017/app_test'; got {_without_password(url)!r}."
+                f"'mongodb://localhost:27017/app_test'; got {_without_password(str(url))!r}."
             )
         self.fixtures = {
             "database": "The database, on the event loop of the test.",
@@ -80,7 +80,7 @@ class MongoDatabase(Database):
         self._allow_existing = allow_existing
         self._client_class = client_class or AsyncMongoClient
         self._client_options = {"serverSelectionTimeoutMS": PATIENCE, **(client_options or {})}
-        self._at_first = frozenset[str]()
+        self.at_first = frozenset[str]()
 
     @property
     def url(self) -> str:
@@ -143,14 +143,14 @@ class MongoDatabase(Database):
             self.name = name_of(given, run.suffix)
             database = client[self.name]
             await self.set_up(database)
-            self._at_first = frozenset(await database.list_collection_names())
+            self.at_first = frozenset(await database.list_collection_names())
 
     def _unreachable(self, error: PyMongoError) -> FixtureError:
         what = str(error).partition(", Timeout:")[0].partition(" (configured timeouts")[0]
         what = what.partition(", full error:")[0].rstrip(".")
         return FixtureError(
-            f"{self._shown}: cannot connect to the server: {what}. Start it, or correct host, port, "
-            "user and password of the URL."
+            f"{self._shown}: cannot connect to the server: {what}. Start it, or correct host, "
+            "port, user and password of the URL."
         )
 
     def drop(self) -> None:
@@ -166,15 +166,10 @@ class MongoDatabase(Database):
         if self._setup is not None:
             await self._setup(database)
 
-    async def complete(self, database: Any, names: frozenset[str]) -> None:
-        """Make the collections again that were there before the first test.
-
-        Args:
-            database: The database.
-            names: The collections that it has.
-        """
-        if self._at_first - names:
-            await self.set_up(database)
+    async def make_again(self, database: Any) -> None:
+        """Make again what was in the database before the first test, and nothing else."""
+        await database.client.drop_database(self.name)
+        await self.set_up(database)
 
     async def use(self, database: Any) -> None:
         """Have models that belong to one client at a time belong to that of a database."""
@@ -191,7 +186,8 @@ class MongoDatabase(Database):
     def key_of(self, instance: Any) -> Hashable:
         """Return what tells a stored object from others; ``None`` for what is none."""
         if isinstance(instance, dict):
-            key = instance.get("_id")
+            # Those of two collections may have the same key.
+            key = instance if "_id" in instance else None
         elif is_dataclass(instance) or hasattr(type(instance), "model_fields"):
             key = getattr(instance, "_id", getattr(instance, "id", None))
         else:
@@ -229,9 +225,11 @@ class MongoConnection(Connection):
 
     async def _restore(self, wanted: Documents) -> None:
         names = await self._names()
+        if self._database.at_first - names.keys():  # a test has dropped one
+            await self._database.make_again(self._connected)
+            names = await self._names()
         for name in {*await self._with_documents(names), *wanted}:
             await self._restore_one(name, wanted.get(name, ()), names.get(name) == "timeseries")
-        await self._database.complete(self._connected, frozenset(names))
         self._stored = wanted
 
     async def _restore_one(
@@ -337,8 +335,8 @@ def _one_of(name: str) -> list[Mapping[str, Any]]:
 
 
 def _bytes(documents: Sequence[RawBSONDocument]) -> list[bytes]:
-    return [document.raw for document in documents]
+    return [bytes(document.raw) for document in documents]
 
 
-def _without_password(url: object) -> object:
-    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:***@", url) if isinstance(url, str) else url
+def _without_password(url: str) -> str:
+    return re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:***@", url)

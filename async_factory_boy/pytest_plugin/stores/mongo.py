@@ -48,10 +48,11 @@ def mongo_database(
       ``database_of_run.run()``, for synchronous tests.
 
     Args:
-        url: The URL of a server. The new database is named after the one in it, which need not exist.
+        url: The URL of a server. The new database is named after the one in it, which need not
+            exist.
         setup: An async function that is called with the new database, to create indexes.
-        transaction: Whether each test has a transaction. Code that is not given ``session`` does not
-            see what is stored in it. It takes a replica set.
+        transaction: Whether each test has a transaction. Code that is not given ``session`` does
+            not see what is stored in it. It takes a replica set.
         prefix: What the names of the fixtures begin with, where there are several databases.
         autouse: Whether each test has the database, also one that asks for no fixture.
         allow_existing: Whether the URL may be of a database that has collections, and no "test" in
