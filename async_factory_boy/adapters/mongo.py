@@ -95,8 +95,9 @@ class MongoAdapter(ClientSessionAdapter[M]):
 
     The collection is the first of: the call's keyword ``mongo_collection``, the innermost
     `async_factory_boy.bind`, `collection`. If that is a name, it is one in the ``mongo_database``
-    of the call or of `bind`. Other than most call-time options, what a call is given holds for the objects that the call asks for only, since a SubFactory's company does not belong
-    among the users; ``company__mongo_collection`` gives one for that.
+    of the call or of `bind`. Other than most call-time options, what a call is given as a
+    collection holds for the objects that the call asks for only, since a SubFactory's company does
+    not belong among the users; ``company__mongo_collection`` gives one for that.
 
     A model may be
 

@@ -41,7 +41,7 @@ def with_setup(project: Project) -> None:
 
 @pytest.mark.parametrize("loops", ["function", "session"])
 def test_kinds_of_collections(on_mongo: Project, loops: str) -> None:
-    """Collections of all kinds are emptied; they, their indexes and views stay, or are made again."""
+    """Collections of all kinds are emptied, and made again where a test drops one."""
     with_setup(on_mongo)
     on_mongo.passes(
         5,
@@ -191,7 +191,7 @@ def test_initialised_elsewhere(on_beanie: Project) -> None:
 
 @pytest.mark.parametrize("kind", ["beanie-transaction", "mongo"])
 def test_transaction(pytester: pytest.Pytester, servers: Servers, kind: str) -> None:
-    """In a transaction, others see what tests share; what is stored beside it is removed as well."""
+    """In a transaction, others see what tests share; what is stored beside it is removed."""
     project = Project(pytester, servers, KINDS[kind])
     project.conftest = project.conftest.replace(
         "mongo_database(", "mongo_database(transaction=True, url="
