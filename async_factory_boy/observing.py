@@ -1,11 +1,11 @@
-"""Where what factories do can be watched; pytest's report does so.
+"""Where what factories do can be watched; pytest's plugin does so.
 
-The module imports nothing, because pytest's plugin sets `observer` before factories are imported.
+The module imports nothing, because the plugin sets what is here before factories are imported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -20,8 +20,23 @@ class Observer(Protocol):
         """Watch code that builds an object: its declarations, its constructor, a hook."""
         ...
 
-    def built(self, factory: Any, strategy: str, count: int) -> None:
-        """Note that objects have been built, their hooks included."""
+    def built(self, factory: Any, strategy: str, count: int, depth: int) -> None:
+        """Note that objects have been built, their hooks included.
+
+        The depth is 0 for those that a call was made for, and greater for what their declarations
+        and hooks make.
+        """
+        ...
+
+    def called(
+        self,
+        factory: Any,
+        strategy: str,
+        given: Mapping[str, Any],
+        instances: Sequence[Any],
+        seconds: float,
+    ) -> None:
+        """Note that a call which is not part of another has made objects, and how long it took."""
         ...
 
     def storing(self, factories: Sequence[Any], adapter: object) -> AbstractContextManager[object]:
@@ -29,7 +44,27 @@ class Observer(Protocol):
         ...
 
     def refreshing(self, adapter: object) -> AbstractContextManager[object]:
-        """Watch an adapter finish what a call has stored."""
+        """Watch an adapter finish what a call has stored: flush, refresh, commit."""
+        ...
+
+
+class Recorder(Protocol):
+    """Is told which objects factories have made, and by which parts of which others.
+
+    It is told in every test, so it must not take long.
+    """
+
+    def begin(self, scope: Any, steps: Sequence[Any]) -> None:
+        """Note that objects of a scope, of which nothing is noted yet, are about to be built.
+
+        What it notes is set as ``scope.recorded``, whose ``made(steps, instances)`` is called when
+        they exist: they may not be stored yet, and their hooks come later. What it notes of the
+        call is set as ``scope.call.recorded``, whose ``over()`` is called when that ends.
+        """
+        ...
+
+    def found(self, call: Any, instances: Sequence[Any]) -> None:
+        """Note what get_or_create has found in the store, with ``None`` where there was none."""
         ...
 
 
@@ -51,6 +86,9 @@ class LintObserver(Protocol):
 
 observer: Observer | None = None
 """Who watches. Nobody does, unless somebody sets this."""
+
+recorder: Recorder | None = None
+"""Who notes which objects are made."""
 
 lint_observer: LintObserver | None = None
 """Who wants every lint to be strict, if it does not say otherwise."""

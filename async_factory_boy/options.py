@@ -273,13 +273,7 @@ def bind(
         "progress": progress,
     }
     options = {name: value for name, value in named.items() if value is not _NOT_GIVEN} | others
-    for name in options:
-        if name not in _known:
-            raise OptionError(
-                f"bind() got an unknown option {name!r}.{closest(name, _known)} "
-                f"Known options: {', '.join(sorted(_known))}. Those of an adapter are known once "
-                "its module is imported."
-            )
+    refuse_unknown(options, owner="bind()")
     before = _in_force.get()
     _in_force.set(before.over(_checked(options), by_bind=True))
     try:
@@ -288,6 +282,23 @@ def bind(
         # Not reset(token): pytest's plugins may tear a fixture down in a copy of the context it
         # was set up in, where a token is refused.
         _in_force.set(before)
+
+
+def refuse_unknown(names: Iterable[str], *, owner: str, further: Iterable[str] = ()) -> None:
+    """Raise OptionError for what is no call-time option.
+
+    Args:
+        names: What was given.
+        owner: What it was given to.
+        further: The keywords that may have been meant besides.
+    """
+    for name in names:
+        if name not in _known:
+            raise OptionError(
+                f"{owner} got an unknown option {name!r}.{closest(name, {*_known, *further})} "
+                f"Known options: {', '.join([*further, *sorted(_known)])}. Those of an adapter are "
+                "known once its module is imported."
+            )
 
 
 def _by_name(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -309,13 +320,13 @@ if not TYPE_CHECKING:  # which know the signature
     bind = _by_name(bind)
 
 
-def take_back(variable: ContextVar[V], token: Token[V]) -> None:
+def take_back(token: Token[Any]) -> None:
     """Give a context variable the value it had, unless this is another context.
 
     The garbage collector may close a coroutine anywhere: what that has set was set elsewhere.
     """
     try:  # suppress() takes longer, and this runs several times for each object
-        variable.reset(token)
+        token.var.reset(token)
     except ValueError:
         return
 
@@ -356,10 +367,11 @@ def for_object(in_force: InForce, given: Mapping[str, Any]) -> InForce:
         in_force: Those that hold where it is asked for.
         given: Those that it is given. What another object was given for itself alone is hidden.
     """
-    by_bind = in_force.by_bind
-    hidden = {
-        name: by_bind.get(name) for name in _own if in_force.get(name) is not by_bind.get(name)
-    }
+    hidden: dict[str, Any] = {}
+    for name in _own:
+        by_bind = in_force.by_bind.get(name)
+        if in_force.get(name) is not by_bind:
+            hidden[name] = by_bind
     return in_force.over({**hidden, **given}) if hidden or given else in_force
 
 

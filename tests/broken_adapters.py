@@ -818,6 +818,21 @@ class TakesEachCallForAConnection(SoundAdapter):
         return object()
 
 
+# primary_key()
+
+
+@caught_by("test_primary_key")
+class TellsTheKeyOfAnother(SoundAdapter):
+    def primary_key(self, instance: Any) -> Mapping[str, Any]:
+        return {"id": 1}
+
+
+@caught_by("test_primary_key")
+class TellsNoNameOfTheKey(SoundAdapter):
+    def primary_key(self, instance: Any) -> Any:
+        return instance.id
+
+
 # fields()
 
 
@@ -844,3 +859,27 @@ class TellsNothingOfUniqueness(SoundAdapter):
     def fields(self, model: type[Any]) -> Sequence[Field]:
         name = Field(name="name", type=str, required=True, choices=("the same",))
         return [name, *super().fields(model)[1:]]
+
+
+# listen()
+
+
+@caught_by("test_listening")
+class HearsOnlyItself(SoundAdapter):
+    heard: Any = None
+
+    def listen(self, heard: Any) -> Any:
+        self.heard = heard
+        return lambda: setattr(self, "heard", None)
+
+    async def save(self, instance: Any) -> Any:
+        if self.heard is not None:
+            self.heard(lambda _: False)
+        return await super().save(instance)
+
+
+@caught_by("test_listening")
+class NeverStopsListening(SoundAdapter):
+    def listen(self, heard: Any) -> Any:
+        super().listen(heard)
+        return lambda: None

@@ -28,6 +28,7 @@ class Servers:
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
+        self._mysql_of: dict[str, str] = {}
 
     @cached_property
     def folder(self) -> Path:
@@ -73,6 +74,15 @@ class Servers:
     def mysql(self) -> str:
         """``mysql://`` URL of a database of the run's own (server: ``MYSQL_URL``)."""
         return self.new_mysql()
+
+    def mysql_of(self, module: str) -> str:
+        """``mysql://`` URL of a database for the tables of a module, the same for the whole run.
+
+        To create the tables for a test takes MariaDB longer than most tests.
+        """
+        if module not in self._mysql_of:
+            self._mysql_of[module] = self.new_mysql()
+        return self._mysql_of[module]
 
     def new_mysql(self) -> str:
         """Create an empty database on the server of `mysql`, and return its URL."""

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, fields
+from functools import partial
 from itertools import count, groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -47,6 +48,9 @@ class Child:
 # with.
 _stored: WeakKeyDictionary[Connection, list[tuple[Any, dict[str, Any]]]] = WeakKeyDictionary()
 
+# Those who are told of each statement.
+_listeners: list[Callable[[Callable[[object], bool]], object]] = []
+
 
 def check_connection(value: object) -> None:
     if not isinstance(value, Connection):
@@ -81,6 +85,15 @@ class SoundAdapter(PersistenceAdapter[Any]):
         if model is Parent:
             return [name, Field(name="size", type=int, required=True), key]
         return [name, Field(name="parent", required=True, relation=Relation(target=Parent)), key]
+
+    def listen(
+        self, heard: Callable[[Callable[[object], bool]], object]
+    ) -> Callable[[], object] | None:
+        _listeners.append(heard)
+        return partial(_listeners.remove, heard)
+
+    def primary_key(self, instance: Any) -> Mapping[str, Any]:
+        return {"id": instance.id}
 
     def connection(self) -> Connection:
         connection: Connection | None = getattr(self, self.option)
@@ -230,7 +243,13 @@ async def opened(path: Path) -> AsyncGenerator[Connection]:
     async with connect(path, timeout=0.5) as connection:
         # Nothing has to survive a power cut.
         await connection.executescript("PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY;")
+        await connection.set_trace_callback(_tell)
         yield connection
+
+
+def _tell(statement: str) -> None:
+    for heard in _listeners:
+        heard(lambda instance: "UPDATE" in statement or "DELETE" in statement)
 
 
 def factories(adapter_class: type[SoundAdapter]) -> list[type[AsyncFactory[Any]]]:

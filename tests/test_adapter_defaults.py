@@ -20,14 +20,16 @@ class OneMethod(PersistenceAdapter[Any]):
 
 
 def test_what_it_knows() -> None:
-    """It handles no model by itself, knows no relations, and shares no connection."""
+    """It handles no model by itself, knows no relations and no keys, and shares no connection."""
     adapter = OneMethod()
     assert not adapter.handles(dict)
     assert adapter.takes(dict, "name") is None
     assert adapter.keys_of(dict) == {}
+    assert adapter.primary_key({"id": 1}) == {}
     assert adapter.ambient_options(dict) == {}
     assert adapter.connection_key(dict) is None
     assert not adapter.commits_later
+    assert adapter.listen([].append) is None
 
 
 def test_it_postpones_nothing() -> None:

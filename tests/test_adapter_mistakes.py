@@ -174,6 +174,11 @@ async def _demanding(self: object, model: object, lookup: object, client: object
             _sync("model", "**kwargs"),
             "(model, args, kwargs), as factories do; write def build(self, model, args, kwargs).",
         ),
+        (
+            "fields",
+            _sync(),
+            "cannot be called with (model), as factories do; write def fields(self, model).",
+        ),
         ("handles", classmethod(_sync("model")), None),
         ("save", lambda self, instance: instance, "has to be a coroutine function"),
     ],

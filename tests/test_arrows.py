@@ -9,12 +9,13 @@ import pytest
 
 import async_factory_boy
 
-pytestmark = pytest.mark.versionless
+pytestmark = [pytest.mark.unmeasured, pytest.mark.versionless]
 
 PACKAGE = Path(async_factory_boy.__file__).parent
 
 # What each part may import, besides itself.
 MAY_IMPORT = {
+    "columns": set[str](),
     "exceptions": set[str](),
     "stores": set[str](),
     "observing": set[str](),
@@ -24,7 +25,8 @@ MAY_IMPORT = {
     "adapters": {"exceptions", "options", "stores"},
     "auto": {"adapters", "exceptions", "sequences"},
     "factory": {
-        "adapters", "auto", "engine", "exceptions", "observing", "options", "sequences", "stores",
+        "adapters", "auto", "columns", "engine", "exceptions", "observing", "options", "sequences",
+        "stores",
     },
     "isolation": {"exceptions"},
     "generating": {"adapters", "auto", "exceptions", "factory"},

@@ -131,7 +131,7 @@ async def test_unmapped_model(session: AsyncSession) -> None:
     ],
 )
 async def test_model_given_by_name(base: Any, message: str) -> None:
-    """A model that is a string is refused, and the class asked for, by create and by build."""
+    """A model that is a string is refused, and the class asked for, whatever is asked of it."""
     given = type("UserFactory", (base,), {"Meta": type("Meta", (), {"model": "models.User"})})
     with pytest.raises((AdapterError, ConfigurationError)) as caught:
         await given.create_async()
@@ -139,11 +139,17 @@ async def test_model_given_by_name(base: Any, message: str) -> None:
     assert str(caught.value).endswith(
         " UserFactory.Meta.model is a string; give it the class itself."
     )
-    with pytest.raises(
-        ConfigurationError,
-        match=r"^UserFactory\.Meta\.model is 'models\.User', a string; give it the class itself\.$",
+    automatic = type("Meta", (), {"model": "models.User", "auto_declarations": True})
+    for ask in (
+        given.build,
+        given.explain,
+        type("UserFactory", (base,), {"Meta": automatic}).build,
     ):
-        await given.build_async()
+        with pytest.raises(ConfigurationError) as caught:
+            ask()
+        assert str(caught.value) == (
+            "UserFactory.Meta.model is 'models.User', a string; give it the class itself."
+        )
 
 
 async def test_adapter_that_knows_models_by_name() -> None:

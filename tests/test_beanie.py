@@ -225,12 +225,22 @@ class Uninitialised(Document):
     name: str
 
 
+class Part(BaseModel):
+    holder: Optional[Uninitialised] = None  # noqa: UP045 (Beanie 1)
+    held: Uninitialised
+
+
+class Whole(Document):
+    parts: list[Part] = []
+    part: Part
+
+
 class Strange(Document):
     name: str
 
 
 DOCUMENTS = [House, Person, Cat, Parcel, Eventful, Vehicle, Car, Shelf, Book, Film, WithUUID]
-DOCUMENTS += [WithStr, WithInt, Stamped, Cached, ChecksItself, ActsOnValidation, Shift]
+DOCUMENTS += [Whole, WithStr, WithInt, Stamped, Cached, ChecksItself, ActsOnValidation, Shift]
 
 
 class HouseFactory(AsyncBeanieDocumentFactory[House]):
@@ -975,6 +985,19 @@ async def test_not_initialised() -> None:
         await UninitialisedFactory.build_async()
     with pytest.raises(MissingOptionError, match=NOT_INITIALISED):
         UninitialisedFactory.build()
+
+
+async def test_not_initialised_within(database: Any) -> None:
+    """Nor can one that requires such a document within itself: before anything is made."""
+
+    class WholeFactory(AsyncBeanieDocumentFactory[Whole]):
+        class Meta:
+            model = Whole
+
+        part = factory.LazyFunction(lambda: pytest.fail("made"))
+
+    with pytest.raises(MissingOptionError, match=f"{NOT_INITIALISED}.*WholeFactory"):
+        await WholeFactory.create_async()
 
 
 async def test_not_initialised_elsewhere(database: Any) -> None:

@@ -14,7 +14,10 @@ from tests.greenlets import suspended_greenlets
 from tests.stores.base import Store, params
 from tests.stores.every import STORES
 
-pytestmark = pytest.mark.parametrize("store", params(STORES), indirect=True)
+pytestmark = [
+    pytest.mark.parametrize("store", params(STORES), indirect=True),
+    pytest.mark.unmeasured,
+]
 
 
 async def test_awaiting_the_class(store: Store) -> None:

@@ -39,6 +39,8 @@ from tests.servers import Servers
 from tests.stores import beanie, databases, mongo, sqlalchemy, tortoise
 from tests.stores.base import Store
 
+pytestmark = pytest.mark.unmeasured
+
 
 class Base(DeclarativeBase):
     pass
@@ -380,7 +382,6 @@ def test_the_recommended_class(name: str, dedicated: str) -> None:
 # Without an ORM -----------------------------------------------------------------------------------
 
 
-@pytest.mark.unmeasured
 def test_without_orm() -> None:
     """The library works where no ORM is installed; `nox -s bare` runs the same in truth."""
     check = [sys.executable, "-W", "error", "tests/without_orm/check.py", "--hide"]
@@ -388,7 +389,6 @@ def test_without_orm() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.unmeasured
 @pytest.mark.parametrize("name", ADAPTERS)
 def test_a_dedicated_factory_imports_no_other_orm(name: str) -> None:
     """C1: a dedicated factory imports its own ORM, and no other."""

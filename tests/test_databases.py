@@ -1111,6 +1111,7 @@ async def test_transaction(database: Database) -> None:
     assert len(await _stored(database, Book)) == 1
 
 
+@pytest.mark.unmeasured
 async def test_nested_transaction(database: Database) -> None:
     """What is stored within an inner transaction is undone with it, and no more than that."""
     async with database.transaction():
@@ -1120,6 +1121,7 @@ async def test_nested_transaction(database: Database) -> None:
     assert [row["name"] for row in await _stored(database, Publisher)] == ["outer"]
 
 
+@pytest.mark.unmeasured
 async def test_a_conflict_within_a_transaction(database: Database) -> None:
     """A lost race costs the transaction around it nothing, and finds the winner's row."""
 
@@ -1134,6 +1136,7 @@ async def test_a_conflict_within_a_transaction(database: Database) -> None:
     assert [row["name"] for row in await _stored(database, Publisher)] == ["acme", "after"]
 
 
+@pytest.mark.unmeasured
 async def test_a_conflict_outside_of_a_transaction(database: Database) -> None:
     """A lost race finds the winner's row where each statement commits itself, too."""
 

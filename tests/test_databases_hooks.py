@@ -36,6 +36,8 @@ from tests.stores import databases as stores
 from tests.stores.base import named_params
 from tests.test_docs import ROOT, run_page
 
+pytestmark = pytest.mark.unmeasured
+
 metadata = MetaData()
 
 
@@ -265,7 +267,6 @@ async def test_get_or_create_by_the_key(database: Database, make: Any, model: An
 ONE_OF_A_DIALECT = {id_: one for id_, one in NAMESPACES.items() if id_ != "mariadb-asyncmy"}
 
 
-@pytest.mark.unmeasured
 @pytest.mark.parametrize("database", named_params(ONE_OF_A_DIALECT), indirect=True)
 async def test_lookups_by_many_columns(database: Database, statements: Statements) -> None:
     """Lookups by many columns take as many SELECTs as their parameters do not fit into one."""
@@ -283,7 +284,6 @@ async def test_lookups_by_many_columns(database: Database, statements: Statement
 
 
 # In UTF-8, 24 are 19 MB; as JSON, so are 8. By default, MariaDB takes 16 MB.
-@pytest.mark.unmeasured
 @pytest.mark.parametrize(("name", "size"), [("text", 24), ("data", 8)], ids=["text", "data"])
 async def test_long_values(
     database: Database, statements: Statements, name: str, size: int
@@ -299,7 +299,6 @@ async def test_long_values(
     assert [row[name] for row in stored] == [row[name] for row in made]
 
 
-@pytest.mark.unmeasured
 @pytest.mark.parametrize("server", ["mysql", "postgres"])
 def test_the_page_on_a_server(server: str, servers: Servers, tmp_path: Path, forks: Forks) -> None:
     """The files of the page are green on a server, too, and leave nothing there."""

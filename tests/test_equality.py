@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from async_factory_boy.factory import AsyncFactory
-from tests.stores.base import Store
+from tests.stores.base import Store, params
 from tests.stores.every import STORES
 
 Factory = type[AsyncFactory[Any]]
@@ -247,7 +247,7 @@ TRANSACTIONAL = [store for store in STORES if store.transactional]
 
 
 @pytest.mark.unmeasured
-@pytest.mark.parametrize("store", TRANSACTIONAL, indirect=True, ids=[s.id for s in TRANSACTIONAL])
+@pytest.mark.parametrize("store", params(TRANSACTIONAL), indirect=True)
 @settings(
     max_examples=int(os.environ.get("GRAPHS", "50")),
     deadline=None,

@@ -17,7 +17,10 @@ KEYED: list[type[Store]] = [
     *(one for one in databases.STORES if issubclass(one, databases.MappedClasses)),
 ]
 
-pytestmark = pytest.mark.parametrize("store", params(KEYED), indirect=True)
+pytestmark = [
+    pytest.mark.parametrize("store", params(KEYED), indirect=True),
+    pytest.mark.unmeasured,
+]
 
 
 @pytest.fixture

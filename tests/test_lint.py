@@ -553,3 +553,8 @@ async def test_a_misspelt_option(session: AsyncSession) -> None:
     """An unknown option is an error of the call, not of each factory."""
     with pytest.raises(OptionError, match="Did you mean 'sqlalchemy_session'"):
         await lint(CompanyFactory, sqlalchemy_sesion=session)
+    wrong: dict[str, Any] = {"stric": True}
+    with pytest.raises(OptionError, match=r"^lint\(\) got .* 'stric'\. Did you mean 'strict'\?"):
+        await lint(CompanyFactory, **wrong)
+    with pytest.raises(OptionError, match=r"^LintCase\.run\(\) got .* Did you mean 'strict'\?"):
+        await LintCase(CompanyFactory).run(**wrong)

@@ -24,6 +24,8 @@ from async_factory_boy.adapters.sqlalchemy import SQLAlchemyAdapter
 from tests.servers import Servers
 from tests.stores.beanie import DRIVER
 
+pytestmark = pytest.mark.unmeasured
+
 
 class Base(DeclarativeBase):
     pass

@@ -1160,6 +1160,7 @@ def test_old_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+@pytest.mark.unmeasured
 def test_traceback(suite: Suite) -> None:
     """What is shown of a failing hook is the user's own code, without what is between."""
     tests = """
@@ -1182,6 +1183,7 @@ def test_traceback(suite: Suite) -> None:
     assert "engine/fibers.py" in str(suite.run(tests, "--full-trace").stdout).replace("\\", "/")
 
 
+@pytest.mark.unmeasured
 def test_attribute_that_is_not_loaded(suite: Suite) -> None:
     """A test that reads what is not loaded is told which attribute it is, and what to write."""
     models = """
@@ -1317,6 +1319,7 @@ def test_same_data(suite: Suite) -> None:
     assert distributed == full
 
 
+@pytest.mark.unmeasured
 def test_same_data_in_a_group(suite: Suite) -> None:
     """A test gives the same data where pytest-xdist runs it in a group."""
     file = suite.pytester.path / "data.jsonl"
@@ -1371,6 +1374,7 @@ def test_same_data_for_a_parameter(suite: Suite) -> None:
     assert len({json.loads(line)[1] for line in texts[0].splitlines()}) == 2
 
 
+@pytest.mark.unmeasured
 def test_same_data_in_parameters(suite: Suite) -> None:
     """What a module draws while it is collected is the same in each of pytest-xdist's workers.
 
@@ -1616,7 +1620,6 @@ def test_no_effect(pytester: pytest.Pytester) -> None:
                 "async_factory_boy.observing",
                 "async_factory_boy.pytest_plugin",
                 "async_factory_boy.pytest_plugin.kept",
-            "async_factory_boy.pytest_plugin.linting",
                 "async_factory_boy.pytest_plugin.reporting",
                 "async_factory_boy.pytest_plugin.seeding",
                 "async_factory_boy.pytest_plugin.unloaded",
@@ -1745,9 +1748,9 @@ def test_report(suite: Suite) -> None:
         [
             "*= factories =*",
             # How wide the first column is depends on which factory took longest.
-            "* created  built  waves  building  storing  share",
+            "* created  top-level  built  waves  building  storing  share",
             "* ?.?? s   ?.?? s  *%",
-            "all factories * 13      1      5    ?.?? s   ?.?? s  *%",
+            "all factories * 13          7      1      5    ?.?? s   ?.?? s  *%",
             "(2 more factories)",
             "",
             "                       created  seconds",

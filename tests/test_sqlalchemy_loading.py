@@ -162,7 +162,7 @@ class NoteFactory(AsyncSQLAlchemyModelFactory[Note]):
 EAGER = ("selectin", "joined", "immediate", "subquery")
 
 
-@pytest.fixture(params=params(stores.STORES, 2))
+@pytest.fixture(params=params(stores.STORES))
 async def engine(request: pytest.FixtureRequest, servers: Servers) -> AsyncGenerator[AsyncEngine]:
     async with stores.opened_engine(request.param.url(servers), Base.metadata) as engine:
         yield engine

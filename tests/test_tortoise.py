@@ -225,7 +225,7 @@ class AuditedFactory(AsyncTortoiseModelFactory[Audited]):
 async def opened(
     servers: Servers, kind: type[stores.TortoiseStore]
 ) -> AsyncGenerator[TortoiseContext]:
-    url = kind.url(servers)
+    url = kind.url(servers, __name__)
     async with stores.opened_context(kind.id, url, __name__, app="own") as context:
         yield context
 
@@ -237,7 +237,7 @@ async def sqlite(servers: Servers) -> AsyncGenerator[TortoiseContext]:
         yield context
 
 
-@pytest.fixture(params=params(stores.STORES, 2))
+@pytest.fixture(params=params(stores.STORES))
 async def database(
     request: pytest.FixtureRequest, servers: Servers
 ) -> AsyncGenerator[TortoiseContext]:
@@ -249,7 +249,7 @@ async def database(
 SERVERS = [store for store in stores.STORES if store.concurrent]
 
 
-@pytest.fixture(params=params(SERVERS, 2))
+@pytest.fixture(params=params(SERVERS))
 async def server(
     request: pytest.FixtureRequest, servers: Servers
 ) -> AsyncGenerator[TortoiseContext]:

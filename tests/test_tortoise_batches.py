@@ -266,7 +266,7 @@ async def database(
 ) -> AsyncGenerator[TortoiseContext]:
     """Tortoise initialised with the models of this module, on each backend in turn."""
     kind: type[stores.TortoiseStore] = request.param
-    url = kind.url(servers)
+    url = kind.url(servers, __name__)
     async with stores.opened_context(kind.id, url, __name__, app="batches") as context:
         yield context
 
@@ -277,7 +277,7 @@ async def connection(
 ) -> AsyncGenerator[BaseDBAsyncClient]:
     """The connection of a transaction, with the models that all stores have."""
     kind: type[stores.TortoiseStore] = request.param
-    async with stores.opened_context(kind.id, kind.url(servers), stores.__name__):
+    async with stores.opened_context(kind.id, kind.url(servers, stores.__name__), stores.__name__):
         for one in (CompanyFactory, UserFactory, PostFactory):
             one.reset_sequence(0, force=True)
         async with in_transaction() as connection:

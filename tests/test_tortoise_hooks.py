@@ -260,7 +260,7 @@ async def database(
 ) -> AsyncGenerator[TortoiseContext]:
     """Tortoise initialised with the models of this module, on each backend in turn."""
     kind: type[stores.TortoiseStore] = request.param
-    url = kind.url(servers)
+    url = kind.url(servers, __name__)
     async with stores.opened_context(kind.id, url, __name__, app="hooks") as context:
         yield context
 
@@ -274,7 +274,7 @@ async def server(
 ) -> AsyncGenerator[TortoiseContext]:
     """As `database`, without SQLite."""
     kind: type[stores.TortoiseStore] = request.param
-    url = kind.url(servers)
+    url = kind.url(servers, __name__)
     async with stores.opened_context(kind.id, url, __name__, app="hooks") as context:
         yield context
 
@@ -282,7 +282,7 @@ async def server(
 @pytest.fixture
 async def sqlite(servers: Servers) -> AsyncGenerator[TortoiseContext]:
     """Tortoise initialised on SQLite, for what does not depend on the database."""
-    url = stores.SQLite.url(servers)
+    url = stores.SQLite.url(servers, __name__)
     async with stores.opened_context("hooks", url, __name__, app="hooks") as context:
         yield context
 

@@ -43,7 +43,9 @@ class GetOrCreateFactory(CompanyFactory):
         (GetOrCreateFactory.create_async, ZeroDivisionError),
         (lambda: GetOrCreateFactory.create_batch_async(2), ZeroDivisionError),
         (
-            lambda: create_async(Company, FACTORY_CLASS=AsyncSQLAlchemyModelFactory, nmae="ACME"),
+            lambda: create_async(
+                Company, FACTORY_CLASS=AsyncSQLAlchemyModelFactory, unheard="ACME"
+            ),
             TypeError,
         ),
     ],

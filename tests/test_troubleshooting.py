@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from async_factory_boy import exceptions
 from tests.test_docs import MODULES, ROOT
 
-pytestmark = pytest.mark.versionless
+pytestmark = [pytest.mark.unmeasured, pytest.mark.versionless]
 
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
 

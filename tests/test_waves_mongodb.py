@@ -16,6 +16,8 @@ from tests.stores import beanie, mongo
 from tests.stores.base import params
 from tests.stores.mongo import DriverStore
 
+pytestmark = pytest.mark.unmeasured
+
 STORES: list[Any] = [*beanie.STORES, *mongo.STORES]
 ALONE = [store for store in STORES if not store.transactional]
 IN_TRANSACTION = [store for store in STORES if store.transactional]
@@ -30,7 +32,6 @@ def sent(store: DriverStore) -> list[str]:
     return [command.lower() for command in store.commands.sent]
 
 
-@pytest.mark.unmeasured
 @on(STORES)
 async def test_a_thousand_users(store: DriverStore) -> None:
     """A thousand users with a company and two posts each are three insert commands."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -11,6 +11,7 @@ from sqlalchemy.orm.exc import UnmappedColumnError
 
 # Weak, since a mapper lives as long as its class, which may be made by a test.
 _keys: WeakKeyDictionary[Mapper[Any], Mapping[str, Mapping[str, str]]] = WeakKeyDictionary()
+_primary_keys: WeakKeyDictionary[Mapper[Any], Sequence[str]] = WeakKeyDictionary()
 
 
 def keys_of(mapper: Mapper[Any]) -> Mapping[str, Mapping[str, str]]:
@@ -36,6 +37,16 @@ def _keys_of_one(mapper: Mapper[Any], relationship: RelationshipProperty[Any]) -
             return {}  # the class has no attribute to give it by
         keys[key] = remote
     return keys
+
+
+def primary_key_of(mapper: Mapper[Any]) -> Sequence[str]:
+    """Return the names of the primary key of a class: of its attributes, or else of columns."""
+    names = _primary_keys.get(mapper)
+    if names is None:
+        names = _primary_keys[mapper] = [
+            attribute_of(mapper, column) or str(column.key) for column in mapper.primary_key
+        ]
+    return names
 
 
 def attribute_of(mapper: Mapper[Any], column: Any) -> str | None:

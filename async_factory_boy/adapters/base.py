@@ -37,7 +37,7 @@ class PersistenceAdapter(ABC, Generic[M]):
     tiers, of which each gives more, and none needs one above it:
 
     - **store**: `save`; if you like `save_many`, `build`, `check`, `takes`, `keys_of`,
-      `fields` and `handles`. Gives create, build, and batches.
+      `fields`, `primary_key` and `handles`. Gives create, build, and batches.
     - **find**: `find`; if you like `find_many`, `save_new` with `conflicts`, and `find_afresh`.
       Gives ``get_or_create``, and an answer to its races.
     - **transact**: `connection_key`, `flush`, `refresh`, `commit`, `undo` and `ambient_options`,
@@ -209,6 +209,21 @@ class PersistenceAdapter(ABC, Generic[M]):
             "what a model is made of. Write the declarations in the factory, or add the method to "
             "the adapter."
         )
+
+    def primary_key(self, instance: M, /) -> Mapping[str, Any]:
+        """Return the key that an object is stored under, without any I/O. Default: not known.
+
+        Asked when a call is over, also one that has failed, so that what pytest tells of a test
+        can name its objects.
+
+        Args:
+            instance: An object that factories have made.
+
+        Returns:
+            The names of the attributes that hold the key, each with its value; or with ``None``
+            where the object is known not to be stored. Empty if nothing is known.
+        """
+        return {}
 
     def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
         """Construct an object, without any I/O. Default: ``model(*args, **kwargs)``.
@@ -408,6 +423,27 @@ class PersistenceAdapter(ABC, Generic[M]):
             'implement undo(model). Or write lint(..., strategy="build"), which stores '
             "nothing; or lint(..., rollback=False) on a store that is thrown away afterwards."
         )
+
+    # For the report of the pytest plugin.
+
+    def listen(
+        self, heard: Callable[[Callable[[object], bool]], object], /
+    ) -> Callable[[], object] | None:
+        """Have a callable called each time that this process asks the store for something.
+
+        So that ``--factory-report`` can tell which objects nobody asks the store for. Not only
+        what the adapter sends counts: what an application does by itself, on whatever connection,
+        does as well, and so does what an ORM answers without asking the store. Default: ``None``,
+        for a store that nobody can listen to.
+
+        Args:
+            heard: Is called, before that, with a function that tells whether it may change what is
+                stored of an object. It may be called more often.
+
+        Returns:
+            What ends it.
+        """
+        return None
 
     # For a unit of work, which orders by itself what it is given.
 

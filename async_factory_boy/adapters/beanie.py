@@ -35,7 +35,7 @@ try:
 except ModuleNotFoundError as error:  # pragma: no cover (tested where it is not installed)
     raise ImportError(missing("Beanie", "beanie")) from error
 
-from async_factory_boy.adapters._beanie.fields import document_fields
+from async_factory_boy.adapters._beanie.fields import document_fields, documents_within
 from async_factory_boy.adapters._mongo.sessions import (
     AsyncCollection,
     AsyncSession,
@@ -130,6 +130,8 @@ class BeanieAdapter(ClientSessionAdapter[M]):
     def check(self, model: type[M]) -> None:
         document = _document(model)
         self.check_usable(_collection(document), f"the document {document.__name__}")
+        for part in documents_within(document):
+            _collection(part)
         aliases = _names(document)
         by_name = [aliases.get(name, name) for name in self.get_or_create]
         about: Any = {"owner": type(self).__name__, "model": document}
@@ -139,6 +141,9 @@ class BeanieAdapter(ClientSessionAdapter[M]):
 
     def fields(self, model: type[M]) -> Sequence[Field]:
         return document_fields(_document(model))
+
+    def primary_key(self, data: M, /) -> Mapping[str, Any]:
+        return {"id": cast("Document", data).id}
 
     def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
         try:

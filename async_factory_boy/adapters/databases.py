@@ -26,14 +26,15 @@ try:
     from databases.core import Connection
     from sqlalchemy import Engine, Table, inspect
     from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
-    from sqlalchemy.orm import Mapper, Session
+    from sqlalchemy.orm import InstanceState, Mapper, Session
+    from sqlalchemy.orm.attributes import instance_state
 except ModuleNotFoundError as error:  # pragma: no cover (tested where it is not installed)
     raise ImportError(missing("databases", "databases")) from error
 
 from async_factory_boy.adapters._databases.inserts import insert_objects
 from async_factory_boy.adapters._databases.layouts import by_layout, fetch, fetch_many, layout_of
 from async_factory_boy.adapters._databases.rows import TableRow
-from async_factory_boy.adapters._mapped import keys_of
+from async_factory_boy.adapters._mapped import keys_of, primary_key_of
 
 __all__ = ["DatabasesAdapter", "TableRow"]
 
@@ -194,6 +195,12 @@ class DatabasesAdapter(PersistenceAdapter[M]):
 
     def fields(self, model: type[M]) -> Sequence[Field]:
         return layout_of(model).described()
+
+    def primary_key(self, data: M, /) -> Mapping[str, Any]:
+        if isinstance(data, TableRow):
+            return {column.key: data[column.key] for column in data.__table__.primary_key}
+        state: InstanceState[Any] = instance_state(data)
+        return {name: state.dict.get(name) for name in primary_key_of(state.mapper)}
 
     def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
         if not isinstance(model, Table):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,6 +70,8 @@ class Field:
         relation: The related model, if the field is a relation, or a foreign key by itself.
         key_of: The relation that this field holds the key of. It is filled by the relation.
         annotation: The type with its constraints, where those are written in an annotation.
+        validators: What refuses values for reasons that nothing above tells: functions that raise
+            an error for a value.
         store_type: The store's own object for the type, such as ``String(30)``: what a rule for
             a type of the store goes by.
     """
@@ -99,4 +101,5 @@ class Field:
     relation: Relation | None = None
     key_of: str | None = None
     annotation: Any = None
+    validators: tuple[Callable[[Any], Any], ...] = ()
     store_type: Any = None

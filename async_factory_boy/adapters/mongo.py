@@ -198,6 +198,9 @@ class MongoAdapter(ClientSessionAdapter[M]):
         of_class = class_of(model)
         return kind_of(of_class).described(of_class)
 
+    def primary_key(self, data: M, /) -> Mapping[str, Any]:
+        return kind_of(type(data)).id_of(data)
+
     async def save(self, data: M) -> M:
         document = document_of(data)
         await self.current_collection().insert_one(document, session=self.session)

@@ -40,7 +40,7 @@ try:
 except ModuleNotFoundError as error:  # pragma: no cover (tested where it is not installed)
     raise ImportError(missing("SQLAlchemy", "sqlalchemy")) from error
 
-from async_factory_boy.adapters._mapped import keys_of
+from async_factory_boy.adapters._mapped import keys_of, primary_key_of
 from async_factory_boy.adapters._sqlalchemy.belonging import belonging
 from async_factory_boy.adapters._sqlalchemy.constructing import (
     constructs_blindly,
@@ -57,10 +57,12 @@ from async_factory_boy.adapters._sqlalchemy.loading import (
     load_columns,
     load_eager,
     load_relationships,
+    loads_eagerly,
     reload,
     restore_references,
     state_of,
 )
+from async_factory_boy.adapters._sqlalchemy.statements import listen
 from async_factory_boy.adapters._sqlalchemy.transactions import (
     begun,
     connections_of,
@@ -232,6 +234,13 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
     def fields(self, model: type[M]) -> Sequence[Field]:
         return fields_of(_mapper_of(model))
 
+    def primary_key(self, data: M, /) -> Mapping[str, Any]:
+        # Not read from the object, which may have expired.
+        state = state_of(data)
+        names = primary_key_of(state.manager.mapper)
+        key = (None,) * len(names) if state.key is None else state.key[1]
+        return dict(zip(names, key, strict=True))
+
     async def save(self, data: M) -> M:
         return (await self.save_many([data]))[0]
 
@@ -244,7 +253,8 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             session.add_all(instances)
         else:
             await flush_new(session, instances, states)
-            await complete_columns(session, states)
+            if any(map(is_incomplete, states)):
+                await complete_columns(session, states)
             known.note_stored(states)
         if not self.commits_later:
             await self.commit()  # last: loading may begin a transaction
@@ -338,7 +348,8 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
             restore_references(expired)
         known = belonging(session)
         if self.load is None:
-            await load_eager(session, states, known.is_empty)
+            if any(map(loads_eagerly, states)):
+                await load_eager(session, states, known.is_empty)
         elif self.load:
             await load_relationships(session, states, self.load)
         known.forget(states)
@@ -363,6 +374,11 @@ class SQLAlchemyAdapter(PersistenceAdapter[M]):
         finally:
             # As in save_new(): what was changed inside has expired.
             await load_columns(session, session.sync_session.identity_map.all_states())
+
+    def listen(
+        self, heard: Callable[[Callable[[object], bool]], object]
+    ) -> Callable[[], object] | None:
+        return listen(heard)
 
     def postpones(self, model: type[M], names: Collection[str]) -> bool:
         return (

@@ -158,6 +158,9 @@ class TortoiseAdapter(PersistenceAdapter[M]):
         check_resolved(model)
         return fields_of(model, self.keys_of(model))
 
+    def primary_key(self, data: M, /) -> Mapping[str, Any]:
+        return {data._meta.pk_attr: data.pk if data._saved_in_db else None}
+
     def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
         if not self.handles(model):
             return super().build(model, args, kwargs)

@@ -22,6 +22,7 @@ _PARAMETERS = {
     "concerns": ["error", "model"],
     "takes": ["model", "name"],
     "keys_of": ["model"],
+    "fields": ["model"],
     "flush": [],
     "postpones": ["model", "names"],
     "add": ["instances"],
@@ -31,13 +32,15 @@ _PARAMETERS = {
     "ambient_options": ["model"],
     "build": ["model", "args", "kwargs"],
     "connection_key": ["model"],
+    "primary_key": ["instance"],
     "undo": ["model"],
+    "listen": ["heard"],
 }
 _ENTERED = {"undo"}
 _IS_GENERATOR = "is a generator, and has to return an async context manager"
 _NOT_AWAITED = {
-    "add", "ambient_options", "build", "check", "concerns", "connection_key", "handles",
-    "keys_of", "postpones", "takes", *_ENTERED,
+    "add", "ambient_options", "build", "check", "concerns", "connection_key", "fields",
+    "handles", "keys_of", "listen", "postpones", "primary_key", "takes", *_ENTERED,
 }  # fmt: skip
 
 

@@ -39,6 +39,7 @@ from async_factory_boy.adapters._annotations import (
 )
 from async_factory_boy.adapters.fields import Field
 from async_factory_boy.auto.chosen import name_of
+from async_factory_boy.auto.pydantic_values import named
 from async_factory_boy.exceptions import ConfigurationError
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
@@ -87,8 +88,8 @@ class Maker:
                 return holder.value if self._validated else value
         raise ConfigurationError(
             self._field.name,
-            f"has constraints that no value was found for ({_shortened(problem)}). "
-            "Declare the field in the factory.",
+            f"has constraints that no value was found for: {named(self._field)} "
+            f"({_shortened(problem)}). Declare {self._field.name} in the factory.",
             owner=name_of(self._model),
         )
 

@@ -5,6 +5,7 @@ They are made by polyfactory, which the extra ``auto`` installs.
 
 from __future__ import annotations
 
+import re
 import sys
 import typing
 from collections.abc import Callable
@@ -46,12 +47,28 @@ def maker_for(field: Field, model: Any) -> Callable[[], Any]:
     except ImportError:
         raise ConfigurationError(
             field.name,
-            "has constraints that factory_boy's declarations cannot express, and polyfactory, "
-            "which makes values for those, is not installed. Install it with: "
+            f"has constraints that factory_boy's declarations cannot express: {named(field)}. "
+            "polyfactory, which makes values for those, is not installed. Install it with: "
             "pip install 'async-factory-boy[auto]'; or declare the field in the factory.",
             owner=name_of(model),
         ) from None
     return Maker(field, model)
+
+
+def named(field: Field) -> str:
+    """Return the constraints of a field that are not those of its type, as they are written."""
+    words = [_word(one) for one in _metadata(field.annotation)]
+    if not words:
+        words = [f"pattern={field.pattern!r}"] if field.pattern else [str(field.annotation)]
+    return ", ".join(dict.fromkeys(words))
+
+
+def _word(metadata: Any) -> str:
+    function = getattr(metadata, "func", None)
+    if function is not None:
+        return f"{type(metadata).__name__}({getattr(function, '__qualname__', function)})"
+    # pydantic has a class of its own for what annotated_types has no class for.
+    return re.sub(r"^_PydanticGeneralMetadata\((.*)\)$", r"\1", repr(metadata))
 
 
 def _is_of_pydantic(kind: Any) -> bool:

@@ -18,7 +18,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from fnmatch import fnmatchcase
-from typing import Any, TypeVar, overload
+from typing import Any, NamedTuple, TypeVar, overload
 from uuid import UUID
 
 from factory import declarations
@@ -198,22 +198,57 @@ def choose(field: Field, model: Any, *, unique: bool | None = None) -> Choice:
 # The user's rules.
 
 
-def ruled(field: Field, model: Any) -> Choice | None:
-    """Return what a rule of the user's says for a field, if there is one."""
+class Rule(NamedTuple):
+    """A rule of the user's that is for a field."""
+
+    words: str
+    """What explains it, and errors call it."""
+    for_: Any
+    """What it was registered for."""
+    declared: Any
+    """The declaration, or the function that returns one."""
+    is_general: bool
+    """Whether it is for fields that its author has not seen, by their name or Python's type."""
+
+
+def rule_for(field: Field, model: Any) -> Rule | None:
+    """Return the user's rule that counts for a field, if there is one."""
     alone = _of_field(field, model)
     if alone is not None:
         for_, value = alone
-        return _of_user(f"your rule for {name_of(for_[0])}.{for_[1]}", for_, value, field)
+        return Rule(f"your rule for {name_of(for_[0])}.{for_[1]}", for_, value, False)
     for pattern, value in reversed(_by_name.items()):
         if fnmatchcase(field.name, pattern):
-            words = f"your rule for the name {pattern}"
-            return _of_user(words, pattern, value, field, model)
-    store_type = field.store_type
-    for kind in (store_type if isinstance(store_type, type) else type(store_type), field.type):
+            return Rule(f"your rule for the name {pattern}", pattern, value, True)
+    kinds = [field.type]
+    if field.store_type is not None:
+        kinds.insert(0, _class_of(field.store_type))
+    for kind in kinds:
         for base in getattr(kind, "__mro__", (kind,)):
             if _is_known(base):
-                return _of_user(f"your rule for {_shown(base)}", base, _by_type[base], field)
+                words = f"your rule for {_shown(base)}"
+                return Rule(words, base, _by_type[base], kind is field.type)
     return None
+
+
+def _class_of(store_type: Any) -> Any:
+    return store_type if isinstance(store_type, type) else type(store_type)
+
+
+def ruled(field: Field, model: Any) -> Choice | None:
+    """Return what a rule of the user's says for a field, if there is one."""
+    found = rule_for(field, model)
+    if found is None:
+        return None
+    declaration = found.declared
+    if not _has_value(declaration):
+        declaration = declaration(field)
+        if not _has_value(declaration):
+            raise _error(
+                found.for_, f"returned {declaration!r} for {field.name!r}, which is not a "
+                "declaration. For a plain value return factory.LazyFunction(lambda: ...).",
+            )  # fmt: skip
+    return Choice(declaration, found.words)
 
 
 def ruled_alone(field: Field, model: Any) -> bool:
@@ -239,66 +274,26 @@ def _is_known(kind: Any) -> bool:
     return isinstance(kind, type) and kind in _by_type
 
 
-def _of_user(words: str, for_: Any, value: Any, field: Field, model: Any = None) -> Choice:
-    if not _has_value(value):
-        returned = value(field)
-        if not _has_value(returned):
-            raise _error(
-                for_, f"returned {returned!r} for {field.name!r}, which is not a declaration. For "
-                "a plain value return factory.LazyFunction(lambda: ...).",
-            )  # fmt: skip
-        value = returned
-    # What a part is, no name tells; and to look at it would be to build it.
-    if model is not None and not isinstance(value, declarations.SubFactory):
-        value = Checked(value, field, model, for_)
-    return Choice(value, words)
-
-
 _COMPARED = (
     str, int, float, Decimal, bool, bytes, date, datetime, time, timedelta, UUID, list, dict,
 )  # fmt: skip
 _ALSO: dict[Any, tuple[type, ...]] = {float: (int,), Decimal: (int,)}
 
 
-class Checked(BaseDeclaration):
-    """Sees to it that the values of a rule for names are ones that a field takes.
-
-    Such a rule is for fields that its author has not seen.
-    """
-
-    def __init__(self, declaration: Any, field: Field, model: Any, pattern: str) -> None:
-        super().__init__()
-        self.declaration = declaration
-        self.field = field
-        self.model = model
-        self.pattern = pattern
-
-    def evaluate(self, instance: Any, step: Any, extra: dict[str, Any]) -> Any:
-        value: Any = self.declaration.evaluate_pre(instance=instance, step=step, overrides=extra)
-        problem = self._misfit(value)
-        if problem:
-            field, model = self.field, name_of(self.model)
-            raise ConfigurationError(
-                field.name, f"{problem}, by the rule for the name {self.pattern!r}. Register one "
-                f"that fits for the field: async_factory_boy.auto.rule(({model}, {field.name!r}), "
-                "...); or declare the field in the factory.",
-                owner=model,
-            )  # fmt: skip
-        return value
-
-    def _misfit(self, value: Any) -> str:
-        field, kind = self.field, type(value)
-        if value is None and field.nullable:
-            return ""
-        wanted = field.type
-        if wanted in _COMPARED or (isinstance(wanted, type) and issubclass(wanted, Enum)):
-            fits = isinstance(value, (wanted, *_ALSO.get(wanted, ())))
-            if kind is bool or kind is datetime:  # which are an int and a date as well
-                fits = wanted is kind
-            if not fits and value not in field.choices:
-                given = "None" if value is None else kind.__name__
-                return f"takes {wanted.__name__}, and was given {given}"
-        longest = field.max_length
-        if longest is not None and isinstance(value, Sized) and len(value) > longest:
-            return f"has a length of at most {longest}, and was given one of {len(value)}"
+def misfit(field: Field, value: Any) -> str:
+    """Return what is wrong with a value for a field: its type, or its length. Empty if nothing."""
+    kind = type(value)
+    if value is None and field.nullable:
         return ""
+    wanted = field.type
+    if wanted in _COMPARED or (isinstance(wanted, type) and issubclass(wanted, Enum)):
+        fits = isinstance(value, (wanted, *_ALSO.get(wanted, ())))
+        if kind is bool or kind is datetime:  # which are an int and a date as well
+            fits = wanted is kind
+        if not fits and value not in field.choices:
+            given = "None" if value is None else kind.__name__
+            return f"takes {wanted.__name__}, and was given {given}"
+    longest = field.max_length
+    if longest is not None and isinstance(value, Sized) and len(value) > longest:
+        return f"has a length of at most {longest}, and was given one of {len(value)}"
+    return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -459,8 +460,34 @@ def space_of(field: Field) -> Space | None:
     allowed = allowed_of(field)
     if allowed:
         return Space(len(allowed), allowed.__getitem__, (0, len(allowed) - 1))
-    of_type = SPACES.get(field.type) if isinstance(field.type, type) else None
+    of_type = space_for(field.type)
     return of_type(field) if of_type is not None else None
+
+
+def space_for(kind: Any) -> Callable[[Field], Space | None] | None:
+    """Return what makes the space of a field of a type, if the type is known."""
+    if not isinstance(kind, type):
+        return None
+    found = SPACES.get(kind)
+    return _object_ids if found is None and _is_object_id(kind) else found
+
+
+def _is_object_id(kind: type) -> bool:
+    # By its name: bson comes with the driver of MongoDB, which few projects have.
+    return any(
+        (one.__module__, one.__name__) == ("bson.objectid", "ObjectId") for one in kind.__mro__
+    )
+
+
+def _object_ids(field: Field) -> Space:
+    kind = field.type
+    package = kind.__module__.partition(".")[0]
+    exported = kind.__name__ in getattr(sys.modules.get(package), "__all__", ())
+    return Space(
+        2**60, lambda number: kind(f"{number:024x}"), (0, 2**60 - 1),
+        f'{kind.__name__}(f"{{n:024x}}")',
+        (f"from {package if exported else kind.__module__} import {kind.__name__}",),
+    )  # fmt: skip
 
 
 def allowed_of(field: Field) -> tuple[Any, ...]:

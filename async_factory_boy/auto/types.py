@@ -351,7 +351,7 @@ def by_type(field: Field, model: Any, unique: bool, choose: Choose) -> Choice:
         if field.max_length is not None:
             length = min(length, field.max_length)
         return _drawn("binary", {"length": length}, rule)
-    if kind in spaces.SPACES:
+    if spaces.space_for(kind) is not None:
         space = spaces.space_of(field)
         if space is None:
             raise _nothing(field, model)
@@ -382,7 +382,7 @@ def _by_unique_type(field: Field, model: Any, rule: str) -> Choice:
     space = _unique_text(field) if field.type is str else spaces.space_of(field)
     if space is not None:
         return _numbered(field, model, space, rule)
-    if isinstance(field.type, type) and field.type in spaces.SPACES:
+    if spaces.space_for(field.type) is not None:
         raise _nothing(field, model)
     if is_nested_model(field.type) or field.type in _CONTAINERS:
         problem = f"is unique, and values of {_type_name(field.type)} cannot be numbered."

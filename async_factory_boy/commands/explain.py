@@ -10,7 +10,12 @@ from async_factory_boy.factory import AsyncFactory
 
 HELP = "print what fills the fields of a factory's model"
 
-EPILOG = "example: python -m async_factory_boy explain app.factories:UserFactory"
+EPILOG = """\
+examples:
+  python -m async_factory_boy explain app.factories:UserFactory
+  python -m async_factory_boy explain app.factories:UserFactory --setup tests.conftest:initialise
+
+exit status: 0 done; 1 the factory cannot be imported, or its model cannot be read; 2 wrong usage"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 from async_factory_boy.adapters.registry import by_name
 from async_factory_boy.commands import importing
@@ -66,7 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--check",
         action="store_true",
-        help="write nothing; list what --output lacks, with exit status 1 if there is something",
+        help="write nothing; list what --output lacks, with exit status 1 if there is something. A "
+        "comment # Decide above a declaration is advice, and passes",
     )
     how.add_argument(
         "--write", action="store_true", help="add to --output what it lacks; no line is changed"
@@ -83,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.adapter is not None:
         _check_adapter(arguments.adapter)  # which the modules may have registered
     found = models_of(modules, arguments.adapter)
-    wanted = _wanted(found, arguments)
+    wanted = _wanted(found, modules, arguments)
     written = _read(output) if output is not None and output.exists() else None
     drafting = Drafting(found, arguments.modules, arguments.adapter, written)
     try:
@@ -135,10 +137,23 @@ def _check_adapter(name: str) -> None:
         raise CommandError(f"--adapter {name}: {error}") from error
 
 
-def _wanted(found: Sequence[Found], arguments: argparse.Namespace) -> Sequence[Found]:
+def _wanted(
+    found: Sequence[Found], modules: Sequence[ModuleType], arguments: argparse.Namespace
+) -> Sequence[Found]:
     given = " and ".join(arguments.modules)
     if not found:
         by = f" that the adapter {arguments.adapter} stores" if arguments.adapter else ""
+        below = [
+            one.__name__
+            for module in modules
+            for one in importing.submodules(module)
+            if models_of([one], arguments.adapter)
+        ]
+        if below:
+            raise CommandError(
+                f"{given}: there are no models{by} in it itself. Name the modules that define "
+                f"them: {' '.join(below)}."
+            )
         raise CommandError(
             f"{given}: there are no models{by}. Name the modules that define them; and where "
             "the models do not tell what stores them, name that: --adapter mongo, say."

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import os
+import pkgutil
 import re
 import traceback
+from collections.abc import Iterator
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 from async_factory_boy.commands.problems import CommandError
-from async_factory_boy.exceptions import similar
+from async_factory_boy.exceptions import shown, similar
 
-__all__ = ["call", "member", "module"]
+__all__ = ["call", "member", "module", "submodules"]
 
 
 def module(name: str) -> ModuleType:
@@ -32,6 +35,16 @@ def module(name: str) -> ModuleType:
         return import_module(name)
     except (Exception, SystemExit) as error:
         raise CommandError(_problem(name, error)) from error
+
+
+def submodules(package: ModuleType) -> Iterator[ModuleType]:
+    """Yield the modules of a package, and of packages in it, that can be imported."""
+    for found in pkgutil.iter_modules(getattr(package, "__path__", ())):
+        if found.name != "__main__":
+            with contextlib.suppress(CommandError):
+                one = module(f"{package.__name__}.{found.name}")
+                yield one
+                yield from submodules(one)
 
 
 def member(path: str, example: str) -> Any:
@@ -64,9 +77,15 @@ def call(path: str) -> None:
     """Call a function that is called ``package.module:name``, and await it if it is async.
 
     Raises:
-        CommandError: When it cannot be imported, or raises something.
+        CommandError: When it cannot be imported, is none, or raises something.
     """
     function = member(path, "tests.conftest:initialise")
+    if not callable(function) or isinstance(function, type):
+        raise CommandError(
+            f"--setup {path} is {shown(function)}, and no function; name one that takes no "
+            "arguments: tests.conftest:initialise, say.",
+            status=2,
+        )
     try:
         result = function()
         if inspect.isawaitable(result):

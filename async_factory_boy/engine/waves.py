@@ -315,6 +315,12 @@ class _Ready(NamedTuple):
 class Waves:
     """Drives a program, and the fibers that it takes."""
 
+    is_over = False
+    """Whether fibers are only unwound, and not used again."""
+
+    is_dropped = False
+    """Whether each of them is unwound on its own, when nothing refers to it any more."""
+
     def __init__(self, execution: Execution[Any]) -> None:
         self._loops: set[_Loop[Any, Any]] = set()
         """Those under way."""
@@ -326,10 +332,6 @@ class Waves:
         self._ready: list[_Ready] = []
         """A heap of what can go on."""
         self._numbers = count()
-        self.is_over = False
-        """Whether fibers are only unwound, and not used again."""
-        self.is_dropped = False
-        """Whether each of them is unwound on its own, when nothing refers to it any more."""
         self._busy: set[Fiber] = set()
         self._thread = threading.get_ident()
         self.event_loop = asyncio._get_running_loop()

@@ -18,16 +18,18 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from factory import declarations
 from factory.helpers import make_factory
 
-from async_factory_boy.adapters import Field
+from async_factory_boy.adapters import Field, Relation
 from async_factory_boy.adapters._annotations import part_fields
 from async_factory_boy.adapters.configuration import check_names
 from async_factory_boy.auto import Choice, Nested, choose, drawing
 from async_factory_boy.auto.chosen import factory_name, name_of
 from async_factory_boy.auto.rules import on_change, ruled, ruled_alone, rules_of
 from async_factory_boy.auto.uniques import Unique, carriers
+from async_factory_boy.columns import columns
 from async_factory_boy.exceptions import AbstractFactoryError, ConfigurationError, shown
 from async_factory_boy.factory import upstream
 from async_factory_boy.factory.faking import value_of
+from async_factory_boy.factory.ruled import asked, by_rule
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
@@ -54,6 +56,8 @@ class Chosen(NamedTuple):
     by_name: Mapping[str, Any]
     """The declarations."""
     rows: Sequence[Row]
+    imports: Sequence[str]
+    """What the sources in the rows need."""
 
 
 class Limited(NamedTuple):
@@ -72,10 +76,11 @@ class KeyOf(declarations.SubFactory):
     Args:
         factory: The factory of the related object.
         attribute: The attribute of that object that holds the key.
+        **kwargs: What is declared for the object, as in a ``SubFactory``.
     """
 
-    def __init__(self, factory: Any, attribute: str) -> None:
-        super().__init__(factory)
+    def __init__(self, factory: Any, attribute: str, **kwargs: Any) -> None:
+        super().__init__(factory, **kwargs)
         self.attribute = attribute
 
     def evaluate(self, instance: Any, step: Any, extra: dict[str, Any]) -> Any:
@@ -84,6 +89,9 @@ class KeyOf(declarations.SubFactory):
             return related[self.attribute]
         return getattr(related, self.attribute)
 
+
+KEY_OF = "from async_factory_boy.factory import KeyOf"
+"""The line that a declaration by `KeyOf` needs."""
 
 # The factories that the user has defined, each with a number, and those that were made here.
 _defined: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
@@ -307,6 +315,87 @@ def refuse_too_many(meta: Any, size: int, given: Iterable[str]) -> None:
             unique.refuse_beyond(asked[unique.shared_by])
 
 
+def read_off_given(meta: Any, extras: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Yield the relations whose object is that of an object which a call gives.
+
+    Where the keys of a relation are among those of another, the object of the one is that of the
+    other's, too: the tenant of a post is that of the author who is given.
+
+    Args:
+        meta: The ``_meta`` of the factory.
+        extras: The keywords of the call.
+
+    Yields:
+        For each, the name, what is chosen for it, and what is declared in place of that.
+    """
+    if meta.auto_declarations is False or not extras:
+        return
+    by_name = chosen(meta).by_name
+    spelt = {new: old for old, new in meta.rename.items()}
+    relations = {
+        spelt.get(field.name, field.name): field.relation
+        for field in meta.fields(meta.model_to_construct())
+        if field.relation is not None and field.relation.keys
+    }
+    for name, relation in relations.items():
+        declaration = by_name.get(name)
+        if type(declaration) is not declarations.SubFactory:
+            continue
+        for given, other in relations.items():
+            if (
+                given != name
+                and given in extras
+                and not upstream.is_declared(extras[given])
+                and relation.keys.keys() <= other.keys.keys()
+            ):
+                read = _read_off(meta, name, relation, given, other)
+                maybe: Any = declarations.Maybe  # whose annotations say less than it takes
+                instead = maybe(
+                    declarations.LazyAttribute(partial(_has_value, given)),
+                    declarations.LazyAttribute(read),
+                    declaration,
+                )
+                yield name, declaration, instead
+                break
+
+
+def _has_value(name: str, stub: Any) -> bool:
+    return getattr(stub, name) is not None
+
+
+def _read_off(
+    meta: Any, name: str, relation: Relation, given: str, other: Relation
+) -> Callable[[Any], Any]:
+    """Return what reads the object of a relation off that of another, which is given."""
+    theirs = {field.name: field for field in meta.fields(other.target)}
+    keys = {other.keys[key]: attribute for key, attribute in relation.keys.items()}
+    inner = next(
+        (
+            field.name
+            for field in theirs.values()
+            if field.relation is not None
+            and field.relation.target is relation.target
+            and field.relation.keys == keys
+        ),
+        None,
+    )
+
+    def read(stub: Any) -> Any:
+        # Not getattr(), which may ask the database.
+        held = getattr(getattr(stub, given), "__dict__", {})
+        value = held.get(inner)
+        if value is not None:
+            return value
+        why = f"which has no relation {name}" if inner is None else f"whose {inner} is not loaded"
+        raise ConfigurationError(
+            name,
+            f"has to be that of the {given} which is given, {why}. Give {name} to the call, too.",
+            owner=upstream.factory_of(meta).__name__,
+        )
+
+    return read
+
+
 def _limited_of(meta: Any, above: tuple[Any, ...]) -> Iterator[Limited]:
     """Yield the fields that may run out of values, where nothing but what is chosen fills them."""
     if meta in above or meta.adapter_for_storing().get_or_create:
@@ -333,14 +422,18 @@ def _refuse_cycle(meta: Any, path: Sequence[tuple[Any, str]]) -> None:
     places = [one for one, _ in path]
     if meta not in places:
         return
-    cycle = [name for _, name in path[places.index(meta) :]]
+    path = path[places.index(meta) :]
+    cycle = [name for _, name in path]
     first = cycle[0].rpartition(".")[2]
     ends = f"{first} = None"
     if len(cycle) > 1:
-        below, _, _ = cycle[1].rpartition(".")
+        below = upstream.factory_of(path[1][0]).__name__
         back = cycle[-1].rpartition(".")[2]
         inner = "__".join([*(one.rpartition(".")[2] for one in cycle[1:-1]), back])
-        ends = f"{first} = factory.SubFactory({below}Factory, {inner}=None)"
+        key = next(one for one in meta.fields(meta.model) if one.name == first).relation.attribute
+        ends = f"{first} = factory.SubFactory({below}, {inner}=None)"
+        if key is not None:
+            ends = f'{first} = KeyOf({below}, "{key}", {inner}=None) (needs: {KEY_OF})'
     raise ConfigurationError(
         first,
         f"leads back to {name_of(meta.model)}, and each of these relations is required: "
@@ -397,6 +490,7 @@ class _Choosing:
         parts: dict[str, Any] = {}
         values: dict[str, Any] = {}
         rows = []
+        imports: dict[str, None] = {}
         for field, left_out, differs in self.decided():
             name = field.name
             if name in self.declared:
@@ -405,8 +499,9 @@ class _Choosing:
                 rows.append(Row(name, "left out", left_out, ""))
             else:
                 try:
-                    choice = self.choice(field, differs, self._related)
-                    declaration = self._declaration(choice)
+                    with asked(field, self.model, self.factory.__name__):
+                        choice = self.choice(field, differs, self._related)
+                    declaration = self._declaration(choice, field)
                 except ConfigurationError as error:
                     if not shows_errors:
                         raise
@@ -415,7 +510,8 @@ class _Choosing:
                 of_kind = values if field.relation is None else parts
                 of_kind[self.spelt.get(name, name)] = declaration
                 rows.append(Row(name, "chosen", choice.rule, choice.source))
-        return Chosen({**parts, **values}, tuple(rows))
+                imports.update(dict.fromkeys(choice.imports))
+        return Chosen({**parts, **values}, tuple(rows), tuple(sorted(imports)))
 
     def _check_names(self) -> None:
         """Raise ConfigurationError where ``Meta``, or a rule, names what cannot be chosen."""
@@ -495,11 +591,14 @@ class _Choosing:
             return type(declaration).__name__
         return repr(declaration)
 
-    def _declaration(self, choice: Choice, within: tuple[Any, ...] = ()) -> Any:
+    def _declaration(self, choice: Choice, field: Field, within: tuple[Any, ...] = ()) -> Any:
         declaration = choice.declaration
         if isinstance(declaration, Nested):
             return self._nested(declaration, within or (self.model,))
-        return declaration
+        model, owner = self.model, self.factory.__name__
+        if within:
+            model, owner = within[-1], factory_name(within[-1])
+        return by_rule(declaration, field, model, owner)
 
     def _nested(self, nested: Nested, within: tuple[Any, ...]) -> Any:
         """Return what declares objects that are stored within the object.
@@ -508,13 +607,12 @@ class _Choosing:
             nested: Says what they are.
             within: The classes of the objects that they are stored in, the outermost first.
         """
-        own = {
-            field.name: self._declaration(
-                _chosen_within(field, nested.model, within), (*within, nested.model)
-            )
-            for field in part_fields(nested.model)
-            if field.required
-        }
+        own = {}
+        for field in part_fields(nested.model):
+            if field.required:
+                with asked(field, nested.model, factory_name(nested.model)):
+                    choice = _chosen_within(field, nested.model, within)
+                own[field.name] = self._declaration(choice, field, (*within, nested.model))
         part = declarations.SubFactory(make_factory(nested.model, **own))
         if nested.container is None:
             return part
@@ -543,7 +641,7 @@ class _Choosing:
         if relation.attribute is not None:
             self._refuse_several(field, name)
             source = f'KeyOf({name}, "{relation.attribute}")'
-            return Choice(KeyOf(found, relation.attribute), rule, source)
+            return Choice(KeyOf(found, relation.attribute), rule, source, (KEY_OF,))
         shared = self.shared(field, found._meta)
         source = "".join(f', {key}=factory.SelfAttribute("{path}")' for key, path in shared.items())
         attributes = {key: declarations.SelfAttribute(path) for key, path in shared.items()}
@@ -628,7 +726,7 @@ class _Choosing:
         raise ConfigurationError(
             field.name,
             f"refers to {name_of(target)}, which several factories make: {', '.join(names)}. "
-            f"Declare which: {field.name} = {which}.",
+            f"Declare which: {field.name} = {which}{'' if key is None else f' (needs: {KEY_OF})'}.",
             owner=self.factory.__name__,
         )
 
@@ -665,18 +763,25 @@ class _Choosing:
 
 
 class Explanation(tuple[Row, ...]):
-    """What comes of each field; as a text, a table."""
+    """What comes of each field; as a text, a table.
 
-    __slots__ = ()
+    Args:
+        rows: A row for each field.
+        imports: The lines that the declarations in it need, besides ``import factory``.
+    """
+
+    imports: tuple[str, ...]
+
+    def __new__(cls, rows: Iterable[Row], imports: Iterable[str] = ()) -> Explanation:
+        made = super().__new__(cls, rows)
+        made.imports = tuple(imports)
+        return made
 
     def __str__(self) -> str:
-        titles = ("field", "", "by", "declaration")
-        lines = [titles, *self]
-        widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in lines
-        )
+        lines = columns(("field", "", "by", "declaration"), self)
+        if self.imports:
+            lines += ["", "These declarations need:", *self.imports]
+        return "\n".join(lines)
 
 
 def explained(meta: Any) -> Explanation:
@@ -686,9 +791,9 @@ def explained(meta: Any) -> Explanation:
             f"{upstream.factory_of(meta).__name__} has no Meta.model, whose fields could be "
             "explained; explain a factory that is derived from it."
         )
-    rows = _Choosing(meta, ()).run(shows_errors=True).rows
-    known = {row.name for row in rows}
-    return Explanation((*rows, *_further(meta, known)))
+    found = _Choosing(meta, ()).run(shows_errors=True)
+    known = {row.name for row in found.rows}
+    return Explanation((*found.rows, *_further(meta, known)), found.imports)
 
 
 def _further(meta: Any, known: Iterable[str]) -> list[Row]:

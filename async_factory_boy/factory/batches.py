@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 from factory.enums import CREATE_STRATEGY
 from greenlet import getcurrent
 
-from async_factory_boy import engine, options
+from async_factory_boy import engine, observing, options
 from async_factory_boy.engine.programs import Program
 from async_factory_boy.factory import automatic, building, plan
 from async_factory_boy.factory.calls import Call, current_place
@@ -31,12 +32,17 @@ async def generate(factory: Any, strategy: str, size: int, keywords: dict[str, A
     """
     place = current_place()
     above = None if place is None else place.step
+    observer = observing.observer if place is None else None
+    began = 0.0 if observer is None else perf_counter()
     with Call(None if place is None else place.call) as call:
         made = await engine.run(_generated(factory, strategy, size, keywords, call, above))
         await finish(call)
         if call.last is not None:
             stored = call.last.instances
             made[-len(stored) :] = stored
+    if observer is not None:
+        # Of the keywords, what is left is for the object: options were taken out of them.
+        observer.called(factory, strategy, keywords, made, perf_counter() - began)
     return made
 
 
@@ -104,6 +110,10 @@ def _generated(
     is_outermost = stores and above is None and call.within is None
     if is_outermost:
         automatic.refuse_too_many(factory._meta, size, keywords)
+    if size == 1 and scope is not None and progress is None:  # as nearly always
+        made = yield from building.build([_begun(scope, 0)], ends_call=is_outermost)
+        scope.forget_children()
+        return made
     while len(made) < size:
         indices = range(len(made), min(size, len(made) + page))
         ends_call = is_outermost and indices.stop == size

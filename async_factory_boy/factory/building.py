@@ -46,11 +46,12 @@ class Values:
         values = step.values
         try:
             for name, evaluate, reads in self._evaluators:
-                if name not in values and not step.has(name):
-                    if reads:
-                        step.read(name)
-                    else:
-                        values[name] = evaluate(step)
+                if name in values or (step.postponed is not None and name in step.postponed):
+                    continue
+                if reads:
+                    step.evaluate(name)
+                else:
+                    values[name] = evaluate(step)
         except Exception as error:
             noted(error, "building", [step])
             raise
@@ -99,6 +100,8 @@ def build(steps: Sequence[Step], *, ends_call: bool = False) -> Program[list[Any
     """
     scope = steps[0].scope
     plan, call = scope.plan, scope.call
+    if observing.recorder is not None and scope.recorded is None and plan.has_options:
+        observing.recorder.begin(scope, steps)
     instances: Sequence[Any]
     for column in plan.columns:
         if isinstance(column, Values):
@@ -115,10 +118,12 @@ def build(steps: Sequence[Step], *, ends_call: bool = False) -> Program[list[Any
             instances = yield from _stored(scope, steps, is_last=is_last)
     else:
         instances = _each(scope, _instantiated, steps)
+    if scope.recorded is not None:
+        scope.recorded.made(steps, instances)  # before their hooks, which may fail
     if plan.posts or plan.has_after:
         yield from _finished(scope, steps, instances)
     if observing.observer is not None and plan.has_options:
-        observing.observer.built(plan.factory, scope.strategy, len(steps))
+        observing.observer.built(plan.factory, scope.strategy, len(steps), scope.depth)
     for step in steps:
         step._stub = step._builder = None  # each refers to the step
     return list(instances)

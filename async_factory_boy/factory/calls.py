@@ -16,7 +16,7 @@ Synchronous code in a fiber has its place in the fiber.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Hashable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -91,7 +91,7 @@ async def at(place: Place, awaitable: Awaitable[T], in_force: options.InForce) -
         with options.restored(in_force):
             return await awaitable
     finally:
-        options.take_back(_place, token)
+        options.take_back(token)
 
 
 class Call:
@@ -104,8 +104,16 @@ class Call:
     is_over: bool = False
     """Whether it has ended. A task that it has started may go on."""
 
+    last: Save[Any] | None = None
+    """Of what is postponed, that which comes last: nobody looks at it before the call ends."""
+
+    progress: Callable[[int, int], object] | None = None
+
     _under_way: int = 0
     """Of an outermost call: how many calls that are part of it, itself included, are not over."""
+
+    recorded: Any = None
+    """What a recorder has noted of it."""
 
     def __init__(self, within: Call | None = None) -> None:
         self.within: Call | None = _not_over(within)
@@ -113,9 +121,6 @@ class Call:
         self._root: Call | None = None if within is None else within.root
         self.postponed: list[Save[Any]] = []
         """What is to be stored when somebody could tell, or the call ends."""
-        self.last: Save[Any] | None = None
-        """That of it which comes last, so that nobody looks at it before the call ends."""
-        self.progress: Callable[[int, int], object] | None = None
         self._uses: list[_Use] = []
         self._checked: dict[object, options.InForce] = {}
         if within is None:
@@ -175,16 +180,17 @@ class Call:
             place = Place(self, None, before.using, before.path)
         else:
             place = Place(self)
-        self._token = _place.set(place)
-        self._before = options.restored(options.in_force())
-        self._before.__enter__()
+        self._before = _place.set(place), options.put_in_force(options.in_force())
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._before.__exit__()
-        options.take_back(_place, self._token)
+        place, in_force = self._before
+        options.take_back(in_force)
+        options.take_back(place)
         self.is_over = True
         self.last = None  # it refers to the call
+        if self.recorded is not None:
+            self.recorded.over()
         root = self.root
         root._under_way -= 1
         # A call in a task that outlives the outermost one goes on in its turn, and ends it.
@@ -251,15 +257,13 @@ class _Use:
             await using(call, key, self.in_force, partial(self._work, methods))
 
     async def _work(self, methods: Sequence[str]) -> None:
-        adapter = self.adapter
-        for name in methods:
-            if name != "refresh":
-                await getattr(adapter, name)()
-            elif observing.observer is None:
-                await adapter.refresh(list(self.instances.values()))
-            else:
-                with observing.observer.refreshing(adapter):
+        adapter, observer = self.adapter, observing.observer
+        with nullcontext() if observer is None else observer.refreshing(adapter):
+            for name in methods:
+                if name == "refresh":
                     await adapter.refresh(list(self.instances.values()))
+                else:
+                    await getattr(adapter, name)()
 
 
 async def using(
@@ -299,7 +303,7 @@ async def using(
         try:
             return await work()
         finally:
-            options.take_back(_place, token)
+            options.take_back(token)
             if key is not None:
                 root.turns.end_use(key)
 

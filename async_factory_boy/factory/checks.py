@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from async_factory_boy import options
-from async_factory_boy.exceptions import OptionError, similar
+from async_factory_boy.adapters import PersistenceAdapter
+from async_factory_boy.auto.chosen import name_of
+from async_factory_boy.exceptions import ConfigurationError, OptionError, similar
 from async_factory_boy.factory import upstream
 from async_factory_boy.factory.meta import is_overridden
 
@@ -57,6 +59,30 @@ def _refuse_misspelt(meta: Any, name: str) -> None:
         )
 
 
+def refuse_misspelt_declarations(meta: Any, model: Any, names: Iterable[str]) -> None:
+    """Raise ConfigurationError for a declaration whose name is misspelt for one of the model's.
+
+    Args:
+        meta: The ``_meta`` of the factory.
+        model: What objects are made of.
+        names: The declarations that it would be given.
+    """
+    factory = upstream.factory_of(meta)
+    if any(is_overridden(factory, hook) for hook in ("_adjust_kwargs", "_build", "_create")):
+        return  # it may make something of the name
+    for name in names:
+        target = meta.rename.get(name, name)
+        fields = fields_without(meta, model, target)
+        suggestion = "" if fields is None else similar(target, fields)
+        if suggestion:
+            raise ConfigurationError(
+                name,
+                f"is declared, and {name_of(model)} has no such field.{suggestion} Correct the "
+                "name; or declare it in Params, if only other declarations need it.",
+                owner=factory.__name__,
+            )
+
+
 def fields_without(meta: Any, model: Any, name: str) -> set[str] | None:
     """Return what a model can be constructed with, if it is known that a name is not of it.
 
@@ -70,7 +96,9 @@ def fields_without(meta: Any, model: Any, name: str) -> set[str] | None:
         adapter = getattr(meta, "_adapter", None)
         if adapter is None or adapter.takes(model, name) is not False:
             return None
-        return set()
+        if type(adapter).fields is PersistenceAdapter.fields:
+            return set()
+        return {field.name for field in adapter.fields(model)}
     return fields
 
 

@@ -17,6 +17,7 @@ from greenlet import getcurrent
 from async_factory_boy.factory import upstream
 from async_factory_boy.factory.faking import value_of
 from async_factory_boy.factory.relations import without_overruled
+from async_factory_boy.factory.ruled import Ruled
 from async_factory_boy.factory.step import PLAIN, Scope, Step, check_factory, is_awaitable
 from async_factory_boy.factory.upstream import ITSELF, BaseDeclaration, is_declared
 
@@ -334,6 +335,15 @@ def _transformer(
     return Compiled(evaluate, reads=True)
 
 
+def _ruled(name: str, declaration: Ruled, context: Mapping[str, Any]) -> Compiled:
+    made = compiled(name, declaration.declaration, context)
+
+    def evaluate(step: Step) -> Any:
+        return declaration.looked_at(lambda: made.evaluate(step))
+
+    return Compiled(evaluate, reads=made.reads, begin=made.begin)
+
+
 KNOWN: dict[type, Callable[[str, Any, Mapping[str, Any]], Compiled | None]] = {
     declarations.ContainerAttribute: _container_attribute,
     declarations.Dict: _sub_factory,
@@ -348,6 +358,7 @@ KNOWN: dict[type, Callable[[str, Any, Mapping[str, Any]], Compiled | None]] = {
     declarations.SubFactory: _sub_factory,
     declarations.Transformer: _transformer,
     Faker: _faker,
+    Ruled: _ruled,
 }
 
 

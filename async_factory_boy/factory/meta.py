@@ -267,15 +267,23 @@ class AsyncFactoryOptions(Options):
 
         Raises:
             AdapterError: When no adapter can tell.
+            ConfigurationError: When the model is a string that the adapter does not know.
         """
         adapter = self.likely_adapter(model)
         if adapter is None:
+            if isinstance(model, str):
+                raise self._no_class(model)
             raise AdapterError(
                 f"{self.factory.__name__}.Meta.auto_declarations needs an adapter that can tell "
                 f"what {name_of(model)} is made of; set {self.factory.__name__}.Meta.adapter, or "
                 "subclass the dedicated factory of your ORM."
             )
-        fields: Any = adapter.fields(model)
+        try:
+            fields: Any = adapter.fields(model)
+        except AdapterError as error:
+            if isinstance(model, str):  # which some adapters may look up
+                raise self._no_class(model) from error
+            raise
         if not isinstance(fields, Sequence) or not all(isinstance(one, Field) for one in fields):
             raise AdapterError(
                 f"{type(adapter).__name__}.fields() returned {shown(fields)}; it has to return a "
@@ -296,7 +304,7 @@ class AsyncFactoryOptions(Options):
         Raises:
             AsyncFactoryError: What is wrong, and what to write instead.
         """
-        call.check_once(self, self._check_adapter)
+        call.check_once(self, functools.partial(self._check_adapter, adapter))
         if not adapter.get_or_create:
             return
         if is_overridden(self.factory, "_adjust_kwargs"):
@@ -306,8 +314,7 @@ class AsyncFactoryOptions(Options):
             if not any(name in extras or declares_value(self, name) for name in names):
                 raise self.no_value_for(field)
 
-    def _check_adapter(self) -> None:
-        adapter = self.adapter_for_storing()
+    def _check_adapter(self, adapter: PersistenceAdapter[Any]) -> None:
         check_capable(adapter)
         try:
             adapter.check(self.model)

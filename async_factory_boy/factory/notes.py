@@ -33,7 +33,8 @@ def noted(error: E, doing: str, steps: Sequence[Step]) -> E:
         doing: What was done: ``"building"`` or ``"storing"``.
         steps: The objects it was done for.
     """
-    if any(note.startswith(_MARK) for note in getattr(error, "__notes__", ())):
+    start = f"{_MARK}raised while "
+    if any(note.startswith(start) for note in getattr(error, "__notes__", ())):
         return error
     # Those of an adapter do not name the factory, which no adapter knows.
     is_of_adapter = isinstance(error, AdapterError | MultipleFoundError)
@@ -41,12 +42,18 @@ def noted(error: E, doing: str, steps: Sequence[Step]) -> E:
         return error
     ways = dict.fromkeys(way(step) + _parts(step) * (doing == "storing") for step in steps)
     listed = "; ".join(list(ways)[:_LISTED]) + "; …" * (len(ways) > _LISTED)
-    note = f"{_MARK}raised while {doing} {listed}{_which(steps)}"
+    note = f"{start}{doing} {listed}{_which(steps)}"
     if sys.version_info >= (3, 11):
         error.add_note(note)
     elif isinstance(error, AsyncFactoryError) and error.args and _MARK not in str(error):
         error.args = (f"{error.args[0]} ({note})", *error.args[1:])
     return error
+
+
+def add_note(error: Exception, text: str) -> None:
+    """Add a note of the library to an error, where errors take notes."""
+    if sys.version_info >= (3, 11):
+        error.add_note(f"{_MARK}{text}")
 
 
 def way(step: Step) -> str:

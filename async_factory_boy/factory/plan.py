@@ -24,10 +24,10 @@ from async_factory_boy import options
 from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.auto.rules import on_change
 from async_factory_boy.exceptions import AbstractFactoryError, ConfigurationError
-from async_factory_boy.factory import building, relations, upstream
+from async_factory_boy.factory import automatic, building, relations, upstream
 from async_factory_boy.factory.building import Arguments, Parts, Values
 from async_factory_boy.factory.calls import Call
-from async_factory_boy.factory.checks import refuse_wrong_keywords
+from async_factory_boy.factory.checks import refuse_misspelt_declarations, refuse_wrong_keywords
 from async_factory_boy.factory.evaluators import (
     KNOWN,
     Compiled,
@@ -63,6 +63,11 @@ class Plan:
         self.counter = upstream.counting(meta)
         self._next_sequence, self._prepare_arguments, self.instantiate = upstream.making(meta)
         self.pre, self.post = _parsed(meta, extras)
+        self.is_ours = isinstance(meta, AsyncFactoryOptions)
+        if self.is_ours:
+            for name, declaration, instead in automatic.read_off_given(meta, extras):
+                if self.pre[name] == (declaration, {}):
+                    self.pre[name] = upstream.Declared(instead, {})
         self.agreements = relations.agreements(meta, extras, self.pre)
         self.evaluators: dict[str, Evaluate] = {}
         self._left_out: list[relations.Omission] = []
@@ -83,7 +88,6 @@ class Plan:
             for name, (declaration, context) in self.post.items()
         ]
         self._compile_arguments(extras)
-        self.is_ours = isinstance(meta, AsyncFactoryOptions)
         # See AsyncFactoryMetaclass.__setattr__(), which has plans made anew.
         self.creates_itself = is_overridden(self.factory, "_create")
         self.builds_itself = is_overridden(self.factory, "_build")
@@ -287,6 +291,10 @@ class Plan:
         if known is not model or construct is None:
             for omission in self._left_out:
                 omission.refuse_impossible(model)
+            declared = upstream.outright(meta)
+            refuse_misspelt_declarations(
+                meta, model, [name for name in self.keywords if name in declared]
+            )
             construct = meta.constructor(model, stores=stores)
             self._prepared[stores] = model, construct
         scope.construct = construct

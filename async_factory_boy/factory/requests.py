@@ -183,11 +183,11 @@ class Save(_OfSteps[M]):
 async def saved_by(adapter: PersistenceAdapter[M], instances: Sequence[M]) -> Sequence[M]:
     """Return what an adapter has stored, one object or more."""
     if len(instances) == 1:
-        method = "save"
-        saved: Sequence[M] = [await adapter.save(instances[0])]
-    else:
-        method, saved = "save_many", await adapter.save_many(instances)
-    return _checked(adapter, method, saved, len(instances))
+        saved = await adapter.save(instances[0])
+        if saved is None:
+            raise _returned_none(adapter, "save")
+        return [saved]
+    return _checked(adapter, "save_many", await adapter.save_many(instances), len(instances))
 
 
 class Settle(engine.Request[None]):
@@ -379,10 +379,12 @@ class _Search(Generic[M]):
     async def _found(self, lookups: Sequence[Mapping[str, Any]]) -> Sequence[M | None]:
         adapter = self.adapter
         method = "find" if len(lookups) == 1 else "find_many"
+        found: Sequence[M | None]
         try:
             if len(lookups) == 1:
-                return [await adapter.find(self.model, lookups[0])]
-            found = await adapter.find_many(self.model, lookups)
+                found = [await adapter.find(self.model, lookups[0])]
+            else:
+                found = await adapter.find_many(self.model, lookups)
         except Exception as error:
             if sys.version_info >= (3, 11) and _may_mean_none(error):
                 error.add_note(
@@ -391,7 +393,7 @@ class _Search(Generic[M]):
                     f"none, {method}() has to return None for it instead."
                 )
             raise
-        return _counted(adapter, method, found, len(lookups))
+        return self._noted(_counted(adapter, method, found, len(lookups)))
 
     async def _create(self, wanted: Sequence[_Wanted[M]]) -> Sequence[M]:
         async def build() -> list[M]:
@@ -420,7 +422,13 @@ class _Search(Generic[M]):
         winner = await self.adapter.find_afresh(self.model, one.lookup)
         if winner is None and one.given:
             winner = await self.adapter.find_afresh(self.model, one.given)
+        self._noted([winner])
         return winner
+
+    def _noted(self, found: Sequence[M | None]) -> Sequence[M | None]:
+        if observing.recorder is not None:
+            observing.recorder.found(self.steps[0].scope.call, found)
+        return found
 
 
 # How stores and ORMs call what they raise where there is nothing to return.
@@ -441,11 +449,15 @@ def _checked(
 ) -> Sequence[M]:
     saved = _counted(adapter, method, saved, expected)
     if any(instance is None for instance in saved):
-        raise AdapterError(
-            f"{type(adapter).__name__}.{method}() returned None; it has to return the instance "
-            "that it stored."
-        )
+        raise _returned_none(adapter, method)
     return saved
+
+
+def _returned_none(adapter: PersistenceAdapter[Any], method: str) -> AdapterError:
+    return AdapterError(
+        f"{type(adapter).__name__}.{method}() returned None; it has to return the instance "
+        "that it stored."
+    )
 
 
 def _counted(

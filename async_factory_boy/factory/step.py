@@ -63,7 +63,8 @@ class Scope:
 
     __slots__ = (
         "_children", "above", "adapter", "call", "constants", "construct", "depth", "extras",
-        "given", "in_force", "model", "name", "parent", "plan", "sequence", "size", "strategy",
+        "given", "in_force", "model", "name", "parent", "plan", "recorded", "sequence", "size",
+        "strategy",
     )  # fmt: skip
 
     adapter: PersistenceAdapter[Any]
@@ -94,6 +95,8 @@ class Scope:
         self.depth = depth
         self.above = above
         self.extras: Mapping[str, Any] = given
+        self.recorded: Any = None
+        """What a recorder has noted of it."""
         self.sequence = plan.forced_sequence
         self.constants = plan.constants_with(given)
         self._children: dict[object, Scope] = {}
@@ -267,20 +270,22 @@ class Step:
             self.scope.plan.settle(self.scope.call)
             value = values[name] = self.postponed.pop(name)
             return value
-        evaluate = self.scope.plan.evaluators.get(name)
-        if evaluate is None:
+        if name not in self.scope.plan.evaluators:
             given = self._told(self.scope.given)
             definitions = self.scope.plan.definitions(given, {*values, *self.pending})
             raise AttributeError(
                 f"The parameter {name!r} is unknown. Evaluated attributes are "
                 f"{self._evaluated()!r}, definitions are {definitions!r}."
             )
+        return self.evaluate(name)
+
+    def evaluate(self, name: str) -> Any:
+        """Evaluate a declaration that may read other values, and return its value."""
         self.pending.append(name)
         try:
-            value = evaluate(self)
+            value = self.values[name] = self.scope.plan.evaluators[name](self)
         finally:
             self.pending.pop()
-        values[name] = value
         return value
 
     def _evaluated(self) -> dict[str, Any]:

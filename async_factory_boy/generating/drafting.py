@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
-from factory.base import Factory
+from factory.base import DictFactory, Factory
 
 from async_factory_boy.adapters import Field
 from async_factory_boy.auto import Choice, Nested
 from async_factory_boy.auto.chosen import camel, factory_name, name_of
 from async_factory_boy.exceptions import ConfigurationError
-from async_factory_boy.factory.automatic import choices, choices_within, meta_of_new
+from async_factory_boy.factory.automatic import KEY_OF, choices, choices_within, meta_of_new
 from async_factory_boy.generating.bases import Base, base_for
 from async_factory_boy.generating.finding import Found, Place, adapter_of, place_of
 from async_factory_boy.generating.naming import declared_as
@@ -143,6 +143,13 @@ class Drafting:
         for one in models:
             if one.is_handled or one.model not in parts:
                 self._visit(one.model)
+        if self._written is not None:
+            # No declaration that is there already leads to them.
+            for one in models:
+                for part in _parts_of(one):
+                    target = Target(part, is_part=True)
+                    if self._existing(target, self._place_of_part(part)):
+                        self._visit_part(target)
 
     def name(self, target: Target) -> str:
         """Return the name of a factory."""
@@ -232,8 +239,7 @@ class Drafting:
                     f', {key}=factory.SelfAttribute("{path}")' for key, path in shared.items()
                 )
                 return declaration(f"factory.SubFactory({{}}{keywords})", target=target)
-            needed = ("from async_factory_boy.factory import KeyOf",)
-            return declaration(f'KeyOf({{}}, "{made.attribute}")', needed, target=target)
+            return declaration(f'KeyOf({{}}, "{made.attribute}")', (KEY_OF,), target=target)
         if isinstance(made, Nested):
             target = Target(made.model, is_part=True)
             self._visit_part(target)
@@ -244,6 +250,7 @@ class Drafting:
                     part = f"factory.Transformer({part}, transform={made.container.__name__})"
             return declaration(part, target=target)
         if choice.source:
+            decide = decide or _refusal(field, name, choice)
             source = choice.source.replace("{", "{{").replace("}", "}}")
             return declaration(source, choice.imports, decide=decide)
         is_taken = draft.written is None and draft.base is not PLAIN
@@ -283,31 +290,45 @@ class Drafting:
             return
         self._visited.add(target)
         model = target.model
-        place = place_of(model, self._modules) or Place(model.__module__, model.__qualname__)
+        place = self._place_of_part(model)
         existing = self._existing(target, place)
         if existing:
             self._names[target] = existing[0].name
+            for one in existing:
+                draft = Draft(model, place, one.name, PLAIN, written=one)
+                self._fill_part(draft)
+                if draft.body:
+                    self.lacking.append(draft)
             return
         draft = Draft(model, place, self._new_name(place), PLAIN)
         self._names[target] = draft.name
-        within = [one.model for one in self._parts]
-        self._parts.append(target)
-        for one, choice in choices_within(model, within):
-            draft.body.append(self._declaration(draft, one, choice))
-        self._parts.pop()
+        self._fill_part(draft)
         self.new.append(draft)
 
+    def _place_of_part(self, model: Any) -> Place:
+        return place_of(model, self._modules) or Place(model.__module__, model.__qualname__)
 
-def _parts_of(found: Found) -> set[Any]:
+    def _fill_part(self, draft: Draft) -> None:
+        written = draft.written
+        declared = {*written.declared, *written.excluded} if written is not None else set[str]()
+        within = [one.model for one in self._parts]
+        self._parts.append(draft.target)
+        for one, choice in choices_within(draft.model, within):
+            if one.name not in declared:
+                draft.body.append(self._declaration(draft, one, choice))
+        self._parts.pop()
+
+
+def _parts_of(found: Found) -> list[Any]:
     """Return the classes of what is stored within objects of a model."""
     base = base_for(found.adapter)
     meta = meta_of_new(base.factory, found.model, **base.options)
-    parts: set[Any] = set()
+    parts: list[Any] = []
 
     def add(choice: Choice | ConfigurationError) -> None:
         made = choice.declaration if isinstance(choice, Choice) else None
         if isinstance(made, Nested) and made.model not in parts:
-            parts.add(made.model)
+            parts.append(made.model)
             for _, within in choices_within(made.model, ()):
                 add(within)
 
@@ -320,6 +341,21 @@ def _reference(field: Field, shared: Callable[[Any], Mapping[str, str]]) -> Choi
     assert field.relation is not None
     reference = _Reference(field.relation.target, field.relation.attribute, shared)
     return Choice(reference, "by relation", "reference")
+
+
+def _refusal(field: Field, name: str, choice: Choice) -> str:
+    """Return which validator refuses a value that was chosen, and why; nothing if none does."""
+    if not field.validators:
+        return ""
+    value = DictFactory.build(value=choice.declaration)["value"]
+    for validate in field.validators:
+        try:
+            validate(value)
+        except Exception as error:
+            which = getattr(validate, "__name__", type(validate).__name__)
+            text = " ".join(f"{error}".split()).rstrip(".")
+            return f"{name} is chosen {_by(choice.rule)}, which {which} refuses: {text}."
+    return ""
 
 
 def _by(rule: str) -> str:

@@ -27,7 +27,7 @@ class Missing(NamedTuple):
     Args:
         factory: The name of the factory that is missing, or lacks a declaration.
         name: The declaration that is missing; empty where it is the factory.
-        problem: What is to be decided first.
+        problem: Why only a person can declare it.
     """
 
     factory: str
@@ -36,7 +36,9 @@ class Missing(NamedTuple):
 
     def __str__(self) -> str:
         what = f"{self.factory}.{self.name}" if self.name else self.factory
-        return f"{what} is {f'to be decided: {self.problem}' if self.problem else 'missing'}"
+        if self.problem:
+            return f"{what} has no declaration, and needs one of yours: {self.name} {self.problem}"
+        return f"{what} is missing"
 
 
 class Merged(NamedTuple):

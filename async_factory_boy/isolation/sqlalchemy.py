@@ -134,7 +134,8 @@ class SQLAlchemyDatabase(Database):
     async def connect(self) -> SQLAlchemyConnection:
         return SQLAlchemyConnection(self, await self.engine.connect())
 
-    def make_sessionmaker(self, bind: AsyncConnection | AsyncEngine) -> async_sessionmaker[Any]:
+    def sessionmaker_for(self, bind: AsyncConnection | AsyncEngine) -> async_sessionmaker[Any]:
+        """Return what makes sessions that join the transaction of a connection."""
         return async_sessionmaker(
             bind, **{"join_transaction_mode": "create_savepoint", **self._session_options}
         )
@@ -148,7 +149,9 @@ def alembic(path: str | PathLike[str], revision: str = "head") -> Schema:
     """Return a function that creates tables by the migrations of Alembic.
 
     ```python
-    sqlalchemy_database(url, schema=alembic("alembic.ini"))
+    from async_factory_boy.pytest_plugin import alembic, sqlalchemy_database
+
+    sqlalchemy_database("sqlite+aiosqlite://", schema=alembic("alembic.ini"))
     ```
 
     The migrations find the URL of the new database where Alembic's own templates of ``env.py`` read
@@ -209,7 +212,7 @@ class SQLAlchemyConnection(Connection):
 
 class _OpenedSession(Opened):
     def __init__(self, database: SQLAlchemyDatabase, bind: AsyncConnection | AsyncEngine) -> None:
-        self.sessionmaker = database.make_sessionmaker(bind)
+        self.sessionmaker = database.sessionmaker_for(bind)
         self._session: AsyncSession = self.sessionmaker()
         self.values = {"engine": database.engine, "session": self._session}
         self.options = {"sqlalchemy_session": self._session}

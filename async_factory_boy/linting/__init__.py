@@ -49,6 +49,9 @@ AnyFactory = type[AsyncFactory[Any]]
 Factories = ModuleType | AnyFactory | Iterable[ModuleType | AnyFactory]
 Strategy = Literal["create", "build"]
 
+_KEYWORDS = ("strategy", "rollback", "strict")
+"""What `lint` and `LintCase.run` take besides call-time options."""
+
 
 @dataclass(frozen=True)
 class LintCase:
@@ -93,9 +96,10 @@ class LintCase:
             LintError: When it is strict, and the factory does not fit its model.
             Exception: What creating the object raised otherwise, untouched.
         """
+        options.refuse_unknown(call_options, owner="LintCase.run()", further=_KEYWORDS)
         _check_strategy(strategy)
         try:
-            await _run([self], strategy, rollback, strict, call_options)
+            await _run([self], strategy, rollback, strict, call_options, shows_report=False)
         except LintError as error:
             only, *others = error.failures
             if others or isinstance(only.error, ModelMismatchError):
@@ -124,14 +128,21 @@ class LintCase:
                 else:
                     made = await self.factory.create_async(**given)
                     if strict is not None:
-                        found += strict.made(self.factory, name, [made], stored=True)
+                        found += strict.made(self.factory, self.trait, name, [made], stored=True)
         except Exception as caught:
             error = caught
         if strict is not None and strict.knows(self.factory):
             undone = await undoing(self.factory) if undoes else AsyncExitStack()
             works = error is None
-            found += await strict.sampled(self.factory, given, name, undone, works=works)
-        return found if error is None else [*found, error]
+            found += await strict.sampled(self.factory, self.trait, name, undone, works=works)
+        if strict is None or error is None:
+            return found if error is None else [error]
+        told = strict.explains(self.factory, found, _in_one_line(error))
+        if told is not None:
+            # The store, or the model, has refused what is told already.
+            told.__cause__ = told.__cause__ or error
+            return found
+        return [*found, error]
 
 
 @dataclass(frozen=True)
@@ -186,17 +197,28 @@ class LintError(AsyncFactoryError, AssertionError):
             one only where `lint` is strict.
         checked: How many were tried.
         report: What a strict `lint` tells besides.
+        shows_report: Whether the text ends with the report. It is not if that is shown elsewhere.
     """
 
     def __init__(
-        self, failures: Iterable[LintFailure], checked: int, report: LintReport | None = None
+        self,
+        failures: Iterable[LintFailure],
+        checked: int,
+        report: LintReport | None = None,
+        *,
+        shows_report: bool = False,
     ) -> None:
         self.failures = tuple(failures)
         self.checked = checked
         self.report = report
         failed = len({failure.case for failure in self.failures})
         lines = "".join(f"\n- {failure}" for failure in self.failures)
-        super().__init__(f"{failed} of {checked} factories and traits do not work:{lines}")
+        besides = ""
+        if shows_report and report is not None and (report.not_covered or report.notes):
+            besides = (
+                f"\n\nNo object of the others has these values, which is no failure:\n{report}"
+            )
+        super().__init__(f"{failed} of {checked} factories and traits do not work:{lines}{besides}")
 
 
 class BrokenUndoError(AdapterError):
@@ -261,9 +283,10 @@ async def lint(
         ConfigurationError: When `factories` is something else, or has no factory in it.
         AdapterError: When the store cannot undo anything.
     """
+    options.refuse_unknown(call_options, owner="lint()", further=("traits", *_KEYWORDS))
     cases = lint_cases(factories, traits=traits)
     _check_strategy(strategy)
-    return await _run(cases, strategy, rollback, strict, call_options)
+    return await _run(cases, strategy, rollback, strict, call_options, shows_report=True)
 
 
 async def _run(
@@ -272,6 +295,8 @@ async def _run(
     rollback: bool,
     strict: bool | None,
     call_options: Mapping[str, Any],
+    *,
+    shows_report: bool,
 ) -> LintReport | None:
     observer = observing.lint_observer
     checks = None
@@ -289,8 +314,10 @@ async def _run(
             observer.linted(checks.coverage.rows(), report.notes)
     if failures:
         # The one with a traceback that leads somewhere.
-        failed = next((one.error for one in failures if one.error.__traceback__), None)
-        raise LintError(failures, len(cases), report) from failed
+        errors = [one.error for one in failures]
+        failed = next((one for one in errors if one.__traceback__ or one.__cause__), None)
+        shows_report = shows_report and observer is None  # which shows it after the run
+        raise LintError(failures, len(cases), report, shows_report=shows_report) from failed
     return report
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from async_factory_boy.adapters import Field
 from async_factory_boy.adapters.fields import NO_DEFAULT
 from async_factory_boy.auto.chosen import name_of
+from async_factory_boy.columns import columns
 from async_factory_boy.linting.values import allowed, is_one_of, listed, word_for
 
 
@@ -59,10 +60,10 @@ class LintReport:
 
 def lines_of(rows: Sequence[tuple[str, str, Sequence[str]]], notes: Iterable[str]) -> list[str]:
     """Return the lines of a table: models, fields, and the values that are not covered."""
-    lines = [("model", "field", "not covered")]
-    lines += [(model, field, listed(values)) for model, field, values in rows]
-    first, second = (max(len(line[column]) for line in lines) for column in (0, 1))
-    texts = [f"{one.ljust(first)}  {two.ljust(second)}  {three}" for one, two, three in lines]
+    texts = columns(
+        ("model", "field", "not covered"),
+        [(model, field, listed(values)) for model, field, values in rows],
+    )
     if not rows:
         texts = ["Each value that could be listed is covered."]
     return [*texts, *(f"note: {note}" for note in notes)]
@@ -157,7 +158,7 @@ class Coverage:
                         value = _without_value(field)
                     self._note(model, field, value)
                     continue
-                value = _related(instance, field.name)
+                value = related(instance, field.name)
                 self._note(model, field, value)
                 if relation.target in self._fields:
                     parts = value if isinstance(value, list | tuple | set) else [value]
@@ -211,14 +212,14 @@ def _full_name(model: Any) -> str:
     return name
 
 
-def _related(instance: Any, name: str) -> Any:
+def related(instance: Any, name: str) -> Any:
     """Return what an object that was built refers to."""
     value = read(instance, name)
     if value is not UNKNOWN:
         return value
     try:
         value = getattr(instance, name)
+        # Tortoise has an object that is false in place of None.
+        return value if value else None
     except Exception:  # it would have to be loaded
         return UNKNOWN
-    # Tortoise has an object that is false in place of None.
-    return value if value else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, Flag
 from typing import Any
@@ -27,8 +28,7 @@ def allowed(field: Field) -> tuple[Any, ...]:
 def broken(field: Field, value: Any) -> Iterator[str]:
     """Yield what a value would have to be for a field to take it, in words.
 
-    Where it cannot be told, the value passes: it is of another type than the field's, say, and a
-    type of the store converts it.
+    Where it cannot be told, the value passes: a type of the store may convert it.
     """
     if value is None:
         return
@@ -40,7 +40,9 @@ def broken(field: Field, value: Any) -> Iterator[str]:
             else:
                 yield f"a member of {field.type.__name__}"
         return  # of a string that is stored for an enum, the length is that of the store
-    if _is_comparable(value, field):
+    if not among and _is_of_another_kind(value, field.type):
+        yield f"of type {field.type.__name__}"
+    elif _is_comparable(value, field):
         for name, exceeds in _LIMITS.items():
             limit = getattr(field, name)
             if limit is not None and _exceeds(exceeds, value, field):
@@ -53,6 +55,8 @@ def broken(field: Field, value: Any) -> Iterator[str]:
 
 def described(value: Any) -> str:
     """Return what a value is, without showing it: it may be a secret."""
+    if value is None:
+        return "None"
     kind = type(value).__name__
     article = "an" if kind[0] in "aeiouAEIOU" else "a"
     if isinstance(value, Enum):
@@ -102,6 +106,34 @@ def _is_default(value: Any, field: Field) -> bool:
 
 
 _NUMBERS = (int, float, Decimal)
+
+# What a text is read by where a store takes one for a value of the type.
+_READ: dict[Any, Callable[[str], object]] = {
+    int: int, float: float, Decimal: Decimal, date: date.fromisoformat,
+    datetime: datetime.fromisoformat, time: time.fromisoformat,
+}  # fmt: skip
+
+# Of two types in different groups, no store takes one for the other.
+_GROUPS: dict[type, object] = {
+    str: 1, int: 2, bool: 2, float: 2, Decimal: 2, bytes: 3, date: 4, datetime: 4, time: 5,
+    timedelta: 6, list: 7, tuple: 7, dict: 8,
+}  # fmt: skip
+
+
+def _is_of_another_kind(value: Any, wanted: Any) -> bool:
+    """Return whether a value is of a type that no store converts to that of the field."""
+    kind = type(value)
+    if kind not in _GROUPS or wanted not in _GROUPS:
+        return False
+    if kind is not str:
+        return _GROUPS[kind] != _GROUPS[wanted]
+    if wanted not in _READ:
+        return wanted in (bool, list, tuple)
+    try:
+        _READ[wanted](value)
+    except (ValueError, ArithmeticError):
+        return True
+    return False
 
 
 def _is_comparable(value: Any, field: Field) -> bool:

@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures made of factories, seeds, and a report on what is created.
+"""The pytest plugin: fixtures made of factories, seeds, and reports on what is created.
 
 ```python
 from async_factory_boy.pytest_plugin import register
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from async_factory_boy.pytest_plugin import kept, linting, reporting, seeding, unloaded
+from async_factory_boy.pytest_plugin import options, seeding, unloaded
 
 if TYPE_CHECKING:
     from async_factory_boy.pytest_plugin.fixtures import LazyFixture, register
@@ -65,25 +65,22 @@ def __getattr__(name: str) -> Any:
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("async-factory-boy", "factories")
     seeding.add_options(parser, group)
-    reporting.add_options(group)
-    linting.add_options(group)
-    group.addoption(
-        "--keep-database",
-        action="store_true",
-        help="leave the databases that fixtures have created for this run, and show their names",
-    )
+    options.add_options(group)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     seeding.configure(config)
-    reporting.configure(config)
-    linting.configure(config)
-    kept.configure(config)
+    options.configure(config)
     config.addinivalue_line(
         "markers",
         "factory_database(rollback=True): with rollback=False, what the test commits stays until "
         "its end, when the tables are emptied",
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    options.record_objects(item.config)
 
 
 @pytest.hookimpl(tryfirst=True)

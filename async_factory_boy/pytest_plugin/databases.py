@@ -54,6 +54,7 @@ class DatabaseFixtures:
     def __init__(self, call: str, database: Database, prefix: str) -> None:
         self.call = call
         self.database = database
+        self.created = prefix + "created_database"
         self.own = prefix + database.own_fixture
         self.prepared = prefix + "data_shared_by_tests"
         self.opened = prefix + "opened_database"
@@ -66,6 +67,7 @@ class DatabaseFixtures:
         """Return the functions of the fixtures, by name."""
         functions = {
             self.own: self._own_fixture(),
+            self.created: self._created_fixture(),
             self.prepared: self._prepared_fixture(),
             self.opened: async_fixture(self._opened_fixture()),
             **{name: self._value_fixture(name, value) for name, value in self.values.items()},
@@ -74,8 +76,8 @@ class DatabaseFixtures:
             setattr(function, _DEFINED, self)
         return functions
 
-    def _own_fixture(self) -> Callable[..., Any]:
-        def database(
+    def _created_fixture(self) -> Callable[..., Any]:
+        def created_database(
             request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         ) -> Generator[Database]:
             config = request.config
@@ -95,6 +97,14 @@ class DatabaseFixtures:
                 else:
                     self._drop()
 
+        created_database.__doc__ = "The database, created for the run, and dropped after it."
+        return created_database
+
+    def _own_fixture(self) -> Callable[..., Any]:
+        @depending_on([self.created])
+        def database(**created: Database) -> Database:
+            return created[self.created]
+
         database.__doc__ = f"The database of the run, a {type(self.database).__name__}."
         return database
 
@@ -108,7 +118,7 @@ class DatabaseFixtures:
             ) from error
 
     def _prepared_fixture(self) -> Callable[..., Any]:
-        @depending_on(["request", self.own])
+        @depending_on(["request", self.created])
         def data_shared_by_tests(request: pytest.FixtureRequest, **_: Any) -> list[Entry]:
             """What tests share that this one asks for, the widest scope first."""
             self._end_elsewhere(loops.scope_of(request))
@@ -124,7 +134,7 @@ class DatabaseFixtures:
                 lane.loop.run_until_complete(lane.end())
 
     def _opened_fixture(self) -> Callable[..., Any]:
-        @depending_on(["request", self.own, self.prepared])
+        @depending_on(["request", self.created, self.prepared])
         async def opened_database(
             request: pytest.FixtureRequest, **fixtures: Any
         ) -> AsyncGenerator[Opened]:
@@ -263,7 +273,7 @@ def define(
                 f"'audit_{name.removeprefix(prefix)}'."
             )
     for name, function in functions.items():
-        scope: Any = "session" if name == fixtures.own else "function"
+        scope: Any = "session" if name in (fixtures.created, fixtures.own) else "function"
         of_all = autouse and name == fixtures.opened
         namespace[name] = pytest.fixture(name=name, scope=scope, autouse=of_all)(function)
     DatabaseFixtures.all.append(fixtures)
@@ -277,8 +287,9 @@ def defined_at(node: pytest.Item, name: str) -> DatabaseFixtures | None:
 
 def visible_at(node: pytest.Item) -> Iterator[DatabaseFixtures]:
     """Yield the databases whose fixtures a test sees."""
-    # By a fixture that is not async: plugins put another function in place of an async one.
-    return (one for one in DatabaseFixtures.all if defined_at(node, one.own) is one)
+    # By a fixture that no one overrides, and that is not async: plugins put another function in the
+    # place of an async one.
+    return (one for one in DatabaseFixtures.all if defined_at(node, one.created) is one)
 
 
 def database_for(node: pytest.Item, factory: Any) -> DatabaseFixtures | None:
@@ -332,14 +343,18 @@ def explained(node: pytest.Item, error: BaseException) -> str | None:
             f'its arguments, such as {value!r}, or in @pytest.mark.usefixtures("{value}"). Or have '
             f"every test use it: {first.call}(..., autouse=True)."
         )
-    function = getattr(node, "function", None)
-    if isinstance(error, SyncCallError) and not inspect.iscoroutinefunction(function):
+    if isinstance(error, SyncCallError) and is_synchronous(node):
         return (
             "A synchronous test creates objects by the fixture of a registered factory, which runs "
             "on the event loop of the test: write register(UserFactory) in a conftest.py, and "
             "user_factory.create() in the test."
         )
     return None
+
+
+def is_synchronous(node: pytest.Item) -> bool:
+    """Tell whether a test is no coroutine function."""
+    return not inspect.iscoroutinefunction(getattr(node, "function", None))
 
 
 def _rolls_back(node: pytest.Item) -> bool:

@@ -37,7 +37,12 @@ from async_factory_boy.pytest_plugin._definitions import (
     resolving,
     underscored,
 )
-from async_factory_boy.pytest_plugin.databases import database_for, given_to, open_for
+from async_factory_boy.pytest_plugin.databases import (
+    database_for,
+    given_to,
+    is_synchronous,
+    open_for,
+)
 from async_factory_boy.pytest_plugin.lanes import ENTRIES, DataOf, Entry
 from async_factory_boy.pytest_plugin.loops import async_fixture
 from async_factory_boy.pytest_plugin.sharing import Scope, check_scope, entry_of, shared_by
@@ -322,7 +327,7 @@ def _is_fixture_of(fixture: object, factory: object) -> bool:
 def _factory_fixture(model: Model) -> Callable[..., Any]:
     def factory_fixture(request: pytest.FixtureRequest) -> Any:
         database = database_for(request.node, model.factory)
-        if database is None or inspect.iscoroutinefunction(request.function):
+        if database is None or not is_synchronous(request.node):
             return model.factory
         request.getfixturevalue(database.opened)
         return FactoryInSyncTest(model.factory, database.database.run)

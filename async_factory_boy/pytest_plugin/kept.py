@@ -10,10 +10,9 @@ _NAMES = pytest.StashKey[list[str]]()
 
 
 def configure(config: pytest.Config) -> None:
-    """Begin to keep the names, if the option asks for it."""
-    if config.getoption("keep_database"):
-        config.stash[_NAMES] = []
-        config.pluginmanager.register(_Summary(config), "async_factory_boy_kept")
+    """Begin to keep the names; called where the option asks for it."""
+    config.stash[_NAMES] = []
+    config.pluginmanager.register(_Summary(config), "async_factory_boy_kept")
 
 
 def note(config: pytest.Config, name: str) -> None:

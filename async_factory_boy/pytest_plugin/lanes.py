@@ -204,11 +204,14 @@ def _for_several_tests(entry: Entry) -> Generator[None]:
     plugins = entry.node.config.pluginmanager
     seeding = plugins.get_plugin("async_factory_boy_seeding")
     sequences = plugins.get_plugin("async_factory_boy_sequences")
+    report = plugins.get_plugin("async_factory_boy_report")
     with ExitStack() as stack:
         if seeding is not None:
             stack.enter_context(seeding.apart(f"{entry.node.nodeid} {entry.name}"))
         if sequences is not None:
             stack.enter_context(sequences.apart())
+        if report is not None:
+            stack.enter_context(report.apart())
         yield
 
 

@@ -12,21 +12,11 @@ from async_factory_boy import observing
 Row = tuple[str, str, str, list[str], list[int]]
 
 
-def add_options(group: pytest.OptionGroup) -> None:
-    group.addoption(
-        "--factory-lint-strict",
-        action="store_true",
-        help="have lint() and the tests of lint_cases() compare factories with their models, and "
-        "show which values no factory gives an object",
-    )
-
-
 def configure(config: pytest.Config) -> None:
-    """Begin to observe, if the option asks for it."""
-    if config.getoption("factory_lint_strict"):
-        summary = Summary(config)
-        config.pluginmanager.register(summary, "async_factory_boy_lint")
-        config.add_cleanup(summary.stop)
+    """Begin to observe; called where the option asks for it."""
+    summary = Summary(config)
+    config.pluginmanager.register(summary, "async_factory_boy_lint")
+    config.add_cleanup(summary.stop)
 
 
 class Summary:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from argparse import ArgumentTypeError
 from collections import Counter, defaultdict
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, astuple, dataclass
 from os.path import isdir
 from pathlib import Path
@@ -19,42 +18,16 @@ import pytest
 
 from async_factory_boy import observing
 
+_TO_SHARE = "To share: several tests create it alike, and none changes it."
+_TO_BUILD = "To build: the test asks the database for nothing after it is created."
 
-def add_options(group: pytest.OptionGroup) -> None:
-    group.addoption(
-        "--factory-report",
-        metavar="N",
-        nargs="?",
-        const=10,
-        type=_number,
-        help="show the N factories that took longest, and the N tests that created most (default "
-        "of N: 10; 0 for all)",
-    )
-    group.addoption(
-        "--factory-report-json",
-        metavar="FILE",
-        help="write what --factory-report shows to a file as JSON, all of it",
-    )
-
-
-def _number(value: str) -> int:
-    try:
-        number = int(value)
-    except ValueError:
-        number = -1
-    if number < 0:
-        raise ArgumentTypeError(
-            "takes the number of factories to show, as in --factory-report=10; got "
-            f"{value!r}. (Without a number, write it after the paths of the tests.)"
-        )
-    return number
+# What is longer is cut off in a table; the file has all of it.
+_LONGEST = 80
 
 
 def configure(config: pytest.Config) -> None:
-    """Begin to observe, if the options ask for a report."""
+    """Begin to observe; called where an option asks for a report."""
     shown, file = config.getoption("factory_report"), config.getoption("factory_report_json")
-    if shown is None and file is None:
-        return
     path = config.invocation_params.dir / file if file is not None else None
     # Not path.is_dir(), which raises where a directory on the way may not be read.
     if path is not None and (isdir(path) or not isdir(path.parent)):
@@ -72,6 +45,7 @@ class Figures:
 
     built: int = 0
     created: int = 0
+    top_level: int = 0
     waves: int = 0
     building: float = 0.0
     storing: float = 0.0
@@ -184,9 +158,16 @@ class Report:
         self._outer, observing.observer = observing.observer, self
         self._factories: dict[int, str] = {}
         """Which factory used an adapter last."""
+        # Not above: it is not to be imported in runs that do not use it.
+        from async_factory_boy.pytest_plugin import creations
+
+        self._by_a_factory = creations.by_a_factory
+        worker = getattr(config, "workerinput", {}).get("workerid", "")
+        self.creations = creations.Creations(worker)
 
     def stop(self) -> None:
         observing.observer = self._outer
+        self.creations.stop()  # it may follow switches since, and let go of them first
         self._clock.stop()
 
     # What is observed.
@@ -199,17 +180,32 @@ class Report:
         finally:
             self._clock.leave()
 
-    def built(self, factory: Any, strategy: str, count: int) -> None:
-        figures = self.figures[_name(factory), self.test]
+    def built(self, factory: Any, strategy: str, count: int, depth: int) -> None:
+        name = _name(factory)
+        figures = self.figures[name, self.test]
         if strategy == "create":
             figures.created += count
+            figures.top_level += 0 if depth else count
+            self.creations.created(name)
         else:
             figures.built += count
+
+    def called(
+        self,
+        factory: Any,
+        strategy: str,
+        given: Mapping[str, Any],
+        instances: Sequence[Any],
+        seconds: float,
+    ) -> None:
+        if strategy == "create":
+            self.creations.called(_name(factory), given, instances, seconds)
 
     @contextmanager
     def storing(self, factories: Sequence[Any], adapter: object) -> Generator[None]:
         counts = Counter(map(_name, factories))
         self._factories[id(adapter)] = next(iter(counts))
+        self.creations.stored_by(counts, adapter)
         for name in counts:
             self.figures[name, self.test].waves += 1
         with self._stored({name: count / len(factories) for name, count in counts.items()}):
@@ -223,7 +219,7 @@ class Report:
 
     @contextmanager
     def _stored(self, shares: dict[str, float]) -> Generator[None]:
-        with self._clock.pause():
+        with self._by_a_factory(), self._clock.pause():
             begin, charged = perf_counter(), self._clock.charged
             try:
                 yield
@@ -233,15 +229,39 @@ class Report:
                 for name, share in shares.items():
                     self.figures[name, self.test].storing += seconds * share
 
+    def apart(self) -> AbstractContextManager[None]:
+        """Have what is created in the ``with`` block be no test's own: several share it."""
+        return self.creations.apart()
+
     # What pytest tells.
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, Any, Any]:
         self.test = item.nodeid
+        self.creations.begin(item)
         try:
             return (yield)
         finally:
+            self.creations.end(passed=False)  # if the fixtures failed, it has not ended before
             self.test = ""
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self) -> Generator[None, Any, Any]:
+        passed = False
+        try:
+            result = yield
+            passed = True
+        finally:
+            self.creations.end(passed=passed)
+        return result
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, Any, Any]:
+        with self.creations.setting_up(fixturedef):
+            return (yield)
+
+    def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
+        self.creations.forget(fixturedef)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.test_seconds += report.duration
@@ -253,6 +273,7 @@ class Report:
             output["factory_report"] = [
                 (*names, *astuple(figures)) for names, figures in self.figures.items()
             ]
+            output["factory_creations"] = self.creations.as_tuples()
         elif self.path is not None:
             text = json.dumps(self.as_dict(), indent=2) + "\n"
             try:
@@ -264,6 +285,7 @@ class Report:
     def pytest_testnodedown(self, node: Any) -> None:
         for factory, test, *figures in getattr(node, "workeroutput", {}).get("factory_report", ()):
             self.figures[factory, test].add(Figures(*figures))
+        self.creations.add(*getattr(node, "workeroutput", {}).get("factory_creations", ((), ())))
 
     # What is told.
 
@@ -307,6 +329,8 @@ class Report:
                 }
                 for test, figures in self.by_test()
             ],
+            "to_share": [share._asdict() for share in self.creations.to_share()],
+            "to_build": [unread._asdict() for unread in self.creations.to_build()],
         }
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -328,11 +352,12 @@ class Report:
             total.add(figures)
         shares["all factories"] = sum(shares.values())
         rows: list[tuple[str, ...]]
-        rows = [("", "created", "built", "waves", "building", "storing", "share")]
+        rows = [("", "created", "top-level", "built", "waves", "building", "storing", "share")]
         rows += [
             (
                 name,
                 f"{one.created:,}",
+                f"{one.top_level:,}",
                 f"{one.built:,}",
                 f"{one.waves:,}",
                 f"{one.building:.2f} s",
@@ -353,8 +378,33 @@ class Report:
         ]
         for line in _table(rows):
             terminalreporter.write_line(line)
+        self._show_advice(terminalreporter, shown)
         if self.path is not None and self.unwritten is None:
             terminalreporter.write_line(f"all of it: {self.path}")
+
+    def _show_advice(self, terminalreporter: pytest.TerminalReporter, shown: int) -> None:
+        to_share = [
+            (
+                _shortened(f"{one.factory.rpartition('.')[2]}({one.given})"),
+                f"{len(one.tests):,} tests of {one.of}",
+                f"{one.seconds:.2f} s",
+                _shortened(one.write),
+            )
+            for one in self.creations.to_share()
+        ]
+        to_build = [
+            (one.test, one.factory, f"{one.created:,}", f"{one.seconds:.2f} s")
+            for one in self.creations.to_build()
+        ]
+        for title, rows, texts in (
+            (_TO_SHARE, to_share, (0, 1, 3)),
+            (_TO_BUILD, to_build, (0, 1)),
+        ):
+            if rows:
+                terminalreporter.write_line("")
+                terminalreporter.write_line(title)
+                for line in _table(rows[: shown or None], texts):
+                    terminalreporter.write_line(line)
 
 
 def _name(factory: Any) -> str:
@@ -368,9 +418,16 @@ def _sums(parts: Iterable[tuple[str, Figures]]) -> dict[str, Figures]:
     return sums
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> Iterable[str]:
-    """Yield the lines of a table, whose first column is text, and whose others are numbers."""
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _table(rows: Sequence[tuple[str, ...]], texts: Collection[int] = (0,)) -> Iterable[str]:
+    """Yield the lines of a table, of whose columns some are texts, and all others numbers."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for first, *others in rows:
-        numbers = zip(others, widths[1:], strict=True)
-        yield "  ".join([first.ljust(widths[0]), *(one.rjust(width) for one, width in numbers)])
+    for row in rows:
+        cells = [
+            cell.ljust(width) if place in texts else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()

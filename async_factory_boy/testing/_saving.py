@@ -68,6 +68,17 @@ class Saving:
         assert [rows[subject.key(one)]["name"] for one in saved] == ["name0", "name1", "name2"]
 
     @promise(
+        "primary_key() must return the key that an object is stored under.",
+        instead="Return the names of the attributes that hold it, each with its value.",
+    )
+    async def test_primary_key(self, subject: Subject) -> None:
+        subject.needs_primary_key()
+        saved = [await subject.save(subject.parent, name=f"name{n}", size=n) for n in range(2)]
+        async with subject.adapter(subject.parent) as adapter:
+            keys = [adapter.primary_key(instance) for instance in saved]
+        assert keys == [{subject.key_name: subject.key(instance)} for instance in saved]
+
+    @promise(
         "save() must store the values that the object has, and leave them as they are.",
         instead="Copy what you need to change for the store, and change the copy.",
     )

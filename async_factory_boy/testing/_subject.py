@@ -246,6 +246,14 @@ class Subject:
             adapter = type(self.parent._meta.adapter_for_storing()).__name__
             pytest.skip(f"{adapter} cannot look objects up: it does not implement find()")
 
+    def needs_primary_key(self) -> None:
+        adapter = type(self.parent._meta.adapter_for_storing())
+        if adapter.primary_key is PersistenceAdapter.primary_key:
+            pytest.skip(
+                f"{adapter.__name__} does not tell the key of an object: it does not implement "
+                "primary_key()"
+            )
+
     def needs_flush(self) -> None:
         adapter = type(self.parent._meta.adapter_for_storing())
         if adapter.flush is PersistenceAdapter.flush:

@@ -1,8 +1,8 @@
-"""What `fields` promises."""
+"""What `fields` and `listen` promise."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -46,6 +46,31 @@ class Telling:
         rows = await subject.rows(subject.parent)
         assert {subject.key(one) for one in parents} == rows.keys()
         assert len(rows) == 6
+
+    @promise(
+        "What listen() is given must be called whenever this process asks the store for something, "
+        "until what it has returned is called.",
+        instead="Listen to the driver, or to all connections, and not to the adapter; return what "
+        "ends that, or return None if it cannot be done.",
+    )
+    async def test_listening(self, subject: Subject) -> None:
+        adapter = subject.parent._meta.adapter_for_storing()
+        heard: list[Callable[[object], bool]] = []
+        end = adapter.listen(heard.append)
+        if end is None:
+            pytest.skip(f"nobody can listen to the store of {type(adapter).__name__}")
+        try:
+            parent = await subject.parent.create_async()
+            assert heard, "nothing was heard of an object that was stored"
+            stored = len(heard)
+            await subject.rows(subject.parent)
+            assert len(heard) > stored, "nothing was heard of what read the object"
+            assert {type(may_change(parent)) for may_change in heard} == {bool}
+        finally:
+            end()
+        read = len(heard)
+        await subject.parent.create_async()
+        assert len(heard) == read, "it is called after the end"
 
 
 def _told(subject: Subject, factory: Factory) -> Any:

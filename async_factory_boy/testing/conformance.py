@@ -121,8 +121,8 @@ class AdapterConformance(Telling, Undoing, Nesting, Connections, Factories, Call
     These have to be given: `parent`, `child` and `rows`; `options`, if the adapter has call-time
     options; `relation` and `key`, if yours have other names. The others say what the store can do:
     `rollback`, `another`, `conflict`, `survives_conflict`, `committing`, `new_key`. What it cannot
-    do is skipped, and the reason names the fixture. What needs `find`, `flush`, `undo` or `fields`
-    is skipped without that method.
+    do is skipped, and the reason names the fixture. What needs `find`, `flush`, `undo`, `fields` or
+    `primary_key` is skipped without that method.
 
     Each test begins with an empty store, which your fixtures have to see to. A test that fails
     says which promise was broken, and what to change. Begin with the first: the later ones rest on

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import AsyncGenerator, Generator
 from typing import Any
 
 import factory
 import pytest
 from sqlalchemy import (
+    Column,
     ForeignKey,
     ForeignKeyConstraint,
+    Integer,
     MetaData,
     String,
     Table,
@@ -33,6 +36,7 @@ from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.auto.chosen import factory_name
 from async_factory_boy.exceptions import AbstractFactoryError, AdapterError, ConfigurationError
 from async_factory_boy.factory import AsyncFactory
+from async_factory_boy.factory.databases import AsyncDatabasesFactory
 from async_factory_boy.factory.helpers import create_async, make_factory
 from async_factory_boy.factory.sqlalchemy import AsyncSQLAlchemyModelFactory
 
@@ -424,7 +428,10 @@ def test_several_factories_for_a_key() -> None:
 
     with pytest.raises(ConfigurationError) as caught:
         VisitFactory.build()
-    assert str(caught.value).endswith('Declare which: user_id = KeyOf(FirstFactory, "id").')
+    assert str(caught.value).endswith(
+        'Declare which: user_id = KeyOf(FirstFactory, "id") (needs: from async_factory_boy.factory '
+        "import KeyOf)."
+    )
 
 
 def test_a_table_has_a_factory_too() -> None:
@@ -475,6 +482,32 @@ async def test_a_required_cycle(session: AsyncSession, statements: list[str]) ->
         "already. (Asked for by EggFactory.chicken → ChickenFactory.egg.)"
     )
     assert statements == []
+
+
+def test_a_required_cycle_of_tables() -> None:
+    """What ends a circle of keys can be written as the error says, where one takes null."""
+    metadata = MetaData()
+    hen, egg = (
+        Table(
+            f"app_{name}",
+            metadata,
+            Column("id", Integer, primary_key=True),
+            Column("other_id", ForeignKey(f"app_{other}.id"), nullable=False),
+        )
+        for name, other in (("hen", "egg"), ("egg", "hen"))
+    )
+    eggs = make_factory(egg, FACTORY_CLASS=AsyncDatabasesFactory, auto_declarations=True)
+    with pytest.raises(ConfigurationError) as caught:
+        eggs.build()
+    match = re.search(r" then write other_id = (.+) \(needs: (.+)\)\. Or", str(caught.value))
+    assert match is not None
+    scope: dict[str, Any] = {}
+    exec(match[2], scope)
+    assert match[1] == 'KeyOf(AppEggFactory, "id", other_id=None)'
+    hens = make_factory(hen, FACTORY_CLASS=AsyncDatabasesFactory, id=3, other_id=None)
+    key = eval(match[1], {**scope, "AppEggFactory": hens})
+    declared = make_factory(egg, FACTORY_CLASS=AsyncDatabasesFactory, other_id=key)
+    assert declared.build()["other_id"] == 3
 
 
 async def test_too_few_values(session: AsyncSession, statements: list[str]) -> None:
@@ -570,6 +603,17 @@ def test_explain(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     assert printed.splitlines()[0].split() == ["field", "by", "declaration"]
     assert "factory.SubFactory(CompanyFactory)" in printed
+
+
+def test_explain_names_imports() -> None:
+    """Below the table stands what has to be imported for the declarations in it."""
+    visits = make_factory(Visit, FACTORY_CLASS=AsyncSQLAlchemyModelFactory, auto_declarations=True)
+    text = str(visits.explain())
+    assert text.endswith("\n\nThese declarations need:\n" + "\n".join(visits.explain().imports))
+    scope: dict[str, Any] = {"factory": factory, "UserFactory": user_factory()}
+    exec("\n".join(visits.explain().imports), scope)
+    sources = [row.source for row in visits.explain() if row.origin == "chosen"]
+    assert len([eval(source, scope) for source in sources]) == 3
 
 
 def test_explain_without_the_option() -> None:

@@ -240,6 +240,7 @@ def test_elements_have_constraints() -> None:
     assert fields["mixed"].element is None
 
 
+@pytest.mark.unmeasured
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_random_constraints(data: st.DataObject) -> None:

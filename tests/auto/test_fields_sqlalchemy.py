@@ -611,6 +611,7 @@ VALUES: dict[type[Any], Sequence[Any]] = {
 }
 
 
+@pytest.mark.unmeasured
 @settings(parent=ONCE, max_examples=50)
 @given(conditions())
 def test_checks_refuse_what_fields_forbid(made: tuple[type[Any], str]) -> None:
@@ -655,6 +656,7 @@ def simple_conditions(draw: st.DrawFn) -> tuple[type[Any], str]:
     return kind, " AND ".join(draw(st.lists(atom, min_size=1, max_size=3)))
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("store", ["sqlite", "postgres"])
 def test_checks_agree_with_the_store(store: str, servers: Servers) -> None:
     """Of a simple condition, a field permits what the store accepts, and forbids what it refuses.

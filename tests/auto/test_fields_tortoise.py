@@ -311,7 +311,7 @@ def test_column(initialised: TortoiseContext, name: str, said: dict[str, Any]) -
     model = Everything if name in Everything._meta.fields else Special
     found = field(model, name)
     assert found.store_type is model._meta.fields_map[name]
-    assert replace(found, store_type=None) == Field(name=name, **said)
+    assert replace(found, store_type=None, validators=()) == Field(name=name, **said)
 
 
 def test_rule_for_a_class_of_fields(initialised: TortoiseContext) -> None:
@@ -529,7 +529,7 @@ async def database(
 ) -> AsyncGenerator[TortoiseContext]:
     """Tortoise initialised on each backend in turn."""
     kind = request.param
-    url = kind.url(servers)
+    url = kind.url(servers, __name__)
     async with stores.opened_context(kind.id, url, __name__, app="auto") as context:
         yield context
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
+import sys
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -15,11 +16,14 @@ from typing import Any, TypedDict
 
 import factory
 import pytest
+from beanie import PydanticObjectId
+from bson import ObjectId
 from pydantic import BaseModel, EmailStr, HttpUrl, SecretStr
 from sqlalchemy import Column, MetaData, String, Table, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from async_factory_boy import ConfigurationError
+from async_factory_boy.adapters import PersistenceAdapter
 from async_factory_boy.adapters.fields import Relation
 from async_factory_boy.auto import Choice, Field, Nested, choose, rule, rules, rules_kept
 from async_factory_boy.factory import AsyncFactory
@@ -232,6 +236,30 @@ class Color(enum.Enum):
     BLUE = 2
 
 
+class Record(dict[str, Any]):
+    pass
+
+
+def record_factory(**constraints: Any) -> Any:
+    """Return an automatic factory of a model that has one field, which is required."""
+
+    class RecordAdapter(PersistenceAdapter[Record]):
+        def fields(self, model: Any) -> list[Field]:
+            return [Field(name="x", required=True, **constraints)]
+
+        async def save(self, instance: Record) -> Record:
+            return instance
+
+    class RecordFactory(AsyncFactory[Record]):
+        class Meta:
+            model = Record
+            adapter = RecordAdapter()
+            auto_declarations = True
+
+    return RecordFactory
+
+
+@pytest.mark.parametrize(("for_", "words"), [("*x", "the name *x"), (object, "object")])
 @pytest.mark.parametrize(
     ("constraints", "wrong", "problem"),
     [
@@ -247,16 +275,16 @@ class Color(enum.Enum):
         ({"type": Color}, 1, "takes Color, and was given int"),
     ],
 )
-def test_values_of_a_name_rule_that_do_not_fit(constraints: Any, wrong: Any, problem: str) -> None:
-    """A value of a rule for names is refused, where the field cannot take it."""
-    rule("*x", given(wrong))
+def test_values_that_do_not_fit(
+    for_: Any, words: str, constraints: Any, wrong: Any, problem: str
+) -> None:
+    """A value of a rule for names or types is refused, where the field cannot take it."""
+    rule(for_, given(wrong))
     with pytest.raises(ConfigurationError) as caught:
-        value(Field(name="x", **constraints))
-    start = f"User.x {problem}"
-    assert str(caught.value).startswith(start)
-    assert str(caught.value).endswith(
-        ", by the rule for the name '*x'. Register one that fits for the field: "
-        "async_factory_boy.auto.rule((User, 'x'), ...); or declare the field in the factory."
+        record_factory(**constraints).build()
+    assert str(caught.value) == (
+        f"RecordFactory.x {problem}, by your rule for {words}. Declare x in RecordFactory; or "
+        "register a rule that fits: async_factory_boy.auto.rule((Record, 'x'), ...)."
     )
 
 
@@ -275,38 +303,62 @@ def test_values_of_a_name_rule_that_do_not_fit(constraints: Any, wrong: Any, pro
         ({"type": Color}, Color.RED),
     ],
 )
-def test_values_of_a_name_rule_that_fit(constraints: Any, right: Any) -> None:
+def test_values_that_fit(constraints: Any, right: Any) -> None:
     """What a field takes, or what nobody can tell, is let through."""
     rule("x", given(right))
-    assert value(Field(name="x", **constraints)) == right
+    assert record_factory(**constraints).build() == {"x": right}
 
 
-def test_a_name_rule_that_is_a_factory() -> None:
-    """A rule for names may ask for an object: that is built as any other."""
-    part = factory.SubFactory(factory.DictFactory, a=1)
-    rule("x", part)
-    assert choose(Field(name="x", type=str), User).declaration is part
+def test_values_of_a_rule_for_a_field() -> None:
+    """A rule for the very field is believed: its author knows what the field takes."""
+    rule((Record, "x"), given(5))
+    assert record_factory(type=str).build() == {"x": 5}
+    rule((Record, "x"), factory.SubFactory(factory.DictFactory, a=1))
+    assert record_factory(type=str).build() == {"x": {"a": 1}}
 
 
-async def test_a_name_rule_that_is_awaited() -> None:
-    """What a rule for names evaluates to is awaited before it is looked at."""
+@dataclass
+class Holder:
+    y: str
+
+
+def test_values_of_parts() -> None:
+    """Of an object within another, the error names the factory of that object."""
+    rule("y", given(5))
+    with pytest.raises(ConfigurationError, match=r"^HolderFactory\.y takes str, and was given int"):
+        record_factory(type=Holder).build()
+
+
+async def test_what_is_awaited() -> None:
+    """What a rule evaluates to is awaited before it is looked at."""
 
     async def text() -> str:
         return "abcd"
 
     rule("x", factory.LazyFunction(text))
-
-    def made(length: int) -> Any:
-        choice = choose(Field(name="x", type=str, max_length=length), User)
-        return type("Made", (AsyncFactory,), {
-            "Meta": type("Meta", (), {"model": dict}), "x": choice.declaration,
-        })  # fmt: skip
-
-    assert await made(4).build_async() == {"x": "abcd"}
+    assert await record_factory(type=str, max_length=4).build_async() == {"x": "abcd"}
     with pytest.raises(
         ConfigurationError, match="has a length of at most 3, and was given one of 4"
     ):
-        await made(3).build_async()
+        await record_factory(type=str, max_length=3).build_async()
+
+
+def failing(*_: Any) -> Any:
+    raise LookupError("of the user")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="errors take no notes")
+@pytest.mark.parametrize("declaration", [failing, factory.LazyFunction(failing)])
+@pytest.mark.parametrize(
+    ("for_", "words"), [("x", "the name x"), (str, "str"), ((Record, "x"), "Record.x")]
+)
+async def test_a_rule_that_raises(for_: Any, words: str, declaration: Any) -> None:
+    """The error of a rule has a note that says which rule that is, for which field."""
+    rule(for_, declaration)
+    with pytest.raises(LookupError, match=r"^of the user") as caught:
+        await record_factory(type=str).create_async()
+    first = f"async-factory-boy: raised by your rule for {words}, for RecordFactory.x"
+    assert getattr(caught.value, "__notes__", [])[0] == first
 
 
 # Choices and enums.
@@ -507,7 +559,11 @@ def test_plain_values(field: Field, expected: Any) -> None:
     assert eval(choice.source) == expected
 
 
-@pytest.mark.parametrize("kind", [IPv4Address, Path])
+class OwnId(ObjectId):
+    pass
+
+
+@pytest.mark.parametrize("kind", [IPv4Address, Path, ObjectId, PydanticObjectId, OwnId])
 def test_drawn_types(kind: type) -> None:
     """Types that Faker has no values of are drawn from values of their own."""
     choice = choose(Field(name="x", type=kind), User)

@@ -115,6 +115,45 @@ async def test_the_object_is_given(session: AsyncSession) -> None:
     assert {post.shelf.tenant_id for post in posts} == {tenant.id}
 
 
+async def test_an_object_is_given_that_has_it(session: AsyncSession) -> None:
+    """The object that is shared is that of an object which is given."""
+    first, second = await PostFactory.create_batch_async(2)
+    posts = await PostFactory.create_batch_async(3, author=first.author)
+    assert {post.tenant for post in posts} == {first.tenant}
+    assert {post.shelf.tenant_id for post in posts} == {first.tenant_id}
+    assert (await PostFactory.create_async(author=second.author, tenant=second.tenant)).tenant_id
+    assert await session.scalar(select(func.count()).select_from(Tenant)) == 2
+
+    class AuthorFactory(AsyncSQLAlchemyModelFactory[Any]):
+        class Meta:
+            model = Author
+            auto_declarations = True
+
+        posts = factory.RelatedFactoryList(PostFactory, "author", size=2)
+
+    author = await AuthorFactory.create_async()
+    tenants = await session.scalars(select(Post.tenant_id).where(Post.author == author))
+    assert list(tenants) == [author.tenant_id] * 2
+
+
+async def test_an_object_is_given_that_does_not_tell(session: AsyncSession) -> None:
+    """Where it cannot be read off the object that is given, an error says what to give as well."""
+    post = await PostFactory.create_async()
+    session.expire(post.author)
+    for given, why in (
+        ("author", "whose tenant is not loaded"),
+        ("shelf", "which has no relation tenant"),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            await PostFactory.create_async(**{given: getattr(post, given)})
+        assert str(caught.value) == (
+            f"PostFactory.tenant has to be that of the {given} which is given, {why}. Give tenant "
+            "to the call, too."
+        )
+    made = await PostFactory.create_async(shelf=post.shelf, tenant=post.tenant)
+    assert made.tenant_id == made.author.tenant_id == made.shelf.tenant_id == post.tenant_id
+
+
 async def test_the_key_is_declared(session: AsyncSession) -> None:
     """A key that is shared may be declared in place of the object."""
     session.add(Tenant(id=7))

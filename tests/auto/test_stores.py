@@ -15,6 +15,8 @@ from async_factory_boy.factory.upstream import written
 from tests.stores.base import Store, params
 from tests.stores.every import STORES
 
+pytestmark = pytest.mark.unmeasured
+
 
 def base_of(made: Any) -> Any:
     """Return the base class that a factory of a store's has: it has no model."""
@@ -78,9 +80,39 @@ async def test_a_batch_draws_what_a_loop_does(store: Store) -> None:
 
 
 @pytest.mark.parametrize("store", params(TELLING), indirect=True)
+async def test_a_batch_draws_the_same_again(store: Store) -> None:
+    """Two batches have, for the same seed, the same values, in their relations too."""
+    seen: list[dict[str, list[Any]]] = []
+
+    def noted(name: str) -> Any:
+        def note(instance: Any, create: bool, extracted: Any, **kwargs: Any) -> None:
+            seen[-1].setdefault(name, []).append(store.get(instance, name))
+
+        return factory.PostGeneration(note)
+
+    companies = automatic(store.CompanyFactory, noted=noted("size"))
+    users = automatic(store.UserFactory, noted=noted("name"), **_declared(store, companies))
+    posts = automatic(store.PostFactory, noted=noted("title"), **_related(store, "author", users))
+
+    for make in (posts.build_batch_async, posts.create_batch_async):
+        begin_anew()
+        factory.random.reseed_random("the same")
+        for one in (companies, users, posts):
+            one.reset_sequence(0, force=True)
+        seen.append({})
+        await make(5)
+    assert seen[0] == seen[1]
+    assert {name: len(values) for name, values in seen[0].items()} == {
+        "size": 5,
+        "name": 5,
+        "title": 5,
+    }
+
+
+@pytest.mark.parametrize("store", params(TELLING), indirect=True)
 async def test_relations_are_stored(store: Store) -> None:
     """A post has an author who has a company, and all of them are rows of their own."""
-    users = automatic(store.UserFactory, **_declared(store))
+    users = automatic(store.UserFactory, **_declared(store, automatic(store.CompanyFactory)))
     posts = automatic(store.PostFactory, **_related(store, "author", users))
     await posts.create_batch_async(5)
     stored = {row["key"]: row for row in await store.rows(store.UserFactory)}
@@ -91,16 +123,16 @@ async def test_relations_are_stored(store: Store) -> None:
     assert (len(rows), len(companies)) == (5, 5)
 
 
-def _declared(store: Store) -> dict[str, Any]:
+def _declared(store: Store, companies: Any) -> dict[str, Any]:
     """Return what a user's model does not tell: that it has the key of its company twice."""
     declared = written(store.UserFactory._meta)
     if "company_id" in declared:  # of a table, which has no relations; and two factories make it
         return {
-            "company_id": KeyOf(automatic(store.CompanyFactory), "id"),
+            "company_id": KeyOf(companies, "id"),
             "company_key": factory.SelfAttribute("company_id"),
         }
     # Of the factories for a company there may be several, in other tests.
-    company = factory.SubFactory(automatic(store.CompanyFactory))
+    company = factory.SubFactory(companies)
     return {"company": company, "company_key": declared["company_key"]}
 
 

@@ -15,6 +15,8 @@ from uuid import UUID
 
 import factory
 import pytest
+from beanie import PydanticObjectId
+from bson import ObjectId
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
@@ -32,6 +34,8 @@ def chosen(field: Field, model: Any = None) -> Choice:
     return choose(field, model or fresh(), unique=True)
 
 
+@pytest.mark.unmeasured
+@pytest.mark.versionless
 @pytest.mark.parametrize(
     ("name", "lengths"),
     [
@@ -60,9 +64,11 @@ def test_floats_of_single_precision(bounds: Any) -> None:
     assert len({struct.pack("f", value) for value in values}) == 10_000
 
 
+@pytest.mark.unmeasured
+@pytest.mark.versionless
 @pytest.mark.parametrize(
     "kind", [int, float, Decimal, datetime, date, UUID, bytes, timedelta, IPv4Address, IPv6Address,
-             Path],
+             Path, ObjectId, PydanticObjectId],
 )  # fmt: skip
 def test_other_types_in_a_large_batch(kind: type) -> None:
     """100,000 values of any other type are distinct."""

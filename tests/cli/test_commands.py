@@ -59,11 +59,12 @@ def test_console_script(monkeypatch: pytest.MonkeyPatch, project: Project) -> No
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each command tells what it does, with an example."""
+    """Each command tells what it does, with an example and the exit statuses."""
     with pytest.raises(SystemExit, match="0"):
         main([command, "--help"])
     text = capsys.readouterr().out
     assert f"python -m async_factory_boy {command} app." in text
+    assert "exit status: 0 done" in text
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     assert COMMANDS[command].HELP in capsys.readouterr().out
@@ -104,7 +105,8 @@ MODULES = {
     "leaving.py": "raise SystemExit('bye')\n",
     "needing.py": "import nowhere_to_be_found\n",
     "package/__init__.py": "",
-    "setting_up.py": "async def fail():\n    raise ValueError('no server')\n\n\ndef good(): pass\n",
+    "setting_up.py": "async def fail():\n    raise ValueError('no server')\n\n\ndef good(): pass\n"
+    "SERVER = 'localhost'\n",
 }
 
 
@@ -173,6 +175,11 @@ MODULES = {
             "setting_up:fail failed with ValueError: no server\n  raised in "
             "{folder}/setting_up.py, line 2: raise ValueError('no server')",
         ),
+        (
+            ["generate", "models", "--setup", "setting_up:SERVER"], 2,
+            "--setup setting_up:SERVER is 'localhost', and no function; name one that takes no "
+            "arguments: tests.conftest:initialise, say.",
+        ),
         (["explain", "models:User"], 1, "models has no User."),
         (
             ["explain", "models"], 2,
@@ -194,6 +201,23 @@ def test_errors(arguments: list[str], status: int, problem: str, project: Projec
         result.err
     )
     assert "Traceback" not in result.err
+
+
+def test_package_whose_modules_have_models(project: Project) -> None:
+    """Of a package without models, those of its modules are named that have some."""
+    project.models(USER)
+    models = project.text("models.py")
+    for name, text in MODULES.items():
+        project.write(f"app/{name}", text)
+    for path in ("app/__init__.py", "app/shop/__init__.py", "app/__main__.py"):
+        project.write(path, "")
+    project.write("app/shop/models.py", models)
+    result = project.run("generate", "app")
+    assert (result.status, result.err) == (
+        1,
+        "async-factory-boy: app: there are no models in it itself. Name the modules that define "
+        "them: app.shop.models.\n",
+    )
 
 
 def test_unknown_model(project: Project) -> None:

@@ -413,16 +413,20 @@ def test_documents(project: Project) -> None:
     again = project.generate("--adapter", "mongo", "--output", "factories.py")
     assert again == (0, "", "factories.py: nothing is missing.\n")
     check = project.generate("--adapter", "mongo", "--output", "factories.py", "--check")
-    assert check.out == ""
+    assert check.out == (
+        "factories.py: LineFactory.sku is to be decided: is chosen by constraint, of the pattern "
+        "^[A-Z]{3}$, for which there is no expression.\n"
+    )
 
 
 STORED_WITHIN = """\
-from beanie import Document
+from beanie import Document, PydanticObjectId
 from pydantic import BaseModel
 
 
 class Address(BaseModel):
     city: str
+    country_id: PydanticObjectId
 
 
 class Customer(Document):
@@ -436,8 +440,20 @@ def test_parts_of_documents(project: Project) -> None:
     result = project.generate("--output", "factories.py")
     assert result.status == 0
     text = project.text()
-    assert body_of(text, "AddressFactory")[-1] == 'city = factory.Faker("city")'
+    assert "from beanie import PydanticObjectId\n" in text
+    assert body_of(text, "AddressFactory")[-2:] == [
+        'city = factory.Faker("city")',
+        'country_id = factory.Sequence(lambda n: PydanticObjectId(f"{n:024x}"))',
+    ]
+    assert project.imported().AddressFactory.build().country_id
     assert body_of(text, "CustomerFactory") == ["address = factory.SubFactory(AddressFactory)"]
+
+    city = '    city = factory.Faker("city")\n'
+    project.write("factories.py", text.replace(city, ""))
+    check = project.generate("--output", "factories.py", "--check")
+    assert check == (1, "factories.py: AddressFactory.city is missing\n", "")
+    project.generate("--output", "factories.py", "--write")
+    assert city in project.text()
 
 
 def test_adapter_of_the_project(project: Project) -> None:
@@ -551,6 +567,39 @@ def test_example_of_tortoise(project: Project) -> None:
     assert body_of(text, "SeatingFactory") == [
         "event = factory.SubFactory(EventFactory)",
         "guest = factory.SubFactory(GuestFactory)",
+    ]
+
+
+VALIDATED = """\
+from tortoise import fields
+from tortoise.exceptions import ValidationError
+from tortoise.models import Model
+from tortoise.validators import EmailValidator, Validator
+
+
+class Picture(Validator):
+    def __call__(self, value):
+        if not value.endswith(".png"):
+            raise ValidationError("Write the name of a picture.")
+
+
+class Book(Model):
+    id = fields.IntField(primary_key=True)
+    cover = fields.CharField(99, validators=[Picture()])
+    email = fields.CharField(99, validators=[EmailValidator()])
+"""
+
+
+def test_validators(project: Project) -> None:
+    """Where a validator refuses the value that is chosen, a person decides."""
+    project.write("models.py", VALIDATED)
+    project.write("setting_up.py", SETUP)
+    text = project.generate("--setup", "setting_up:initialise").out
+    assert body_of(text, "BookFactory") == [
+        "# Decide: cover is chosen by type: str, at most 99 characters long, which Picture",
+        "#   refuses: Write the name of a picture.",
+        'cover = factory.Faker("word")',
+        'email = factory.Faker("email")',
     ]
 
 

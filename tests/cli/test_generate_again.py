@@ -298,8 +298,8 @@ def test_to_be_decided(project: Project) -> None:
     assert project.generate(*FILE).err == "factories.py: nothing is missing.\n"
     assert project.generate(*FILE, "--check") == (
         1,
-        "factories.py: UserFactory.at is to be decided: is of the type Point(), which no rule "
-        "knows a value for.\n",
+        "factories.py: UserFactory.at has no declaration, and needs one of yours: at is of the "
+        "type Point(), which no rule knows a value for.\n",
         "",
     )
     project.write("factories.py", project.text() + "    at = (1, 2)\n")

@@ -23,6 +23,8 @@ from tests.stores import beanie, databases, mongo, sqlalchemy, tortoise
 from tests.stores.base import Store, params
 from tests.stores.every import STORES
 
+pytestmark = pytest.mark.unmeasured
+
 SIZE = 14
 
 # For what depends on how a batch runs, not on the store: one database of each adapter.
@@ -300,7 +302,7 @@ async def test_savepoint(store: Store) -> None:
 @pytest.mark.parametrize("kind", params(tortoise.STORES))
 async def test_in_transaction(kind: type[tortoise.TortoiseStore], servers: Servers) -> None:
     """So does Tortoise's ``in_transaction()``, where the batch is in no transaction."""
-    url = kind.url(servers)
+    url = kind.url(servers, tortoise.__name__)
     async with tortoise.opened_context(kind.id, url, tortoise.__name__) as context:
         store = kind(context.db(), context.db())
         store.UserFactory.reset_sequence(0, force=True)

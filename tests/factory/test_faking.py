@@ -139,6 +139,7 @@ def needs_arguments(formatter: Any) -> bool:
     return any(p.default is p.empty and p.kind in (*kinds, p.KEYWORD_ONLY) for p in parameters)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("locale", LOCALES)
 def test_all_providers(locale: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each provider gives the values of plain Faker, and uses up the same random numbers."""

@@ -19,6 +19,8 @@ from tests.greenlets import suspended_greenlets
 from tests.stores import sqlalchemy as stores
 from tests.stores.sqlalchemy import Company, Post, User
 
+pytestmark = pytest.mark.unmeasured
+
 
 @pytest.fixture
 async def engine() -> AsyncGenerator[AsyncEngine]:

@@ -14,6 +14,8 @@ from async_factory_boy.factory.step import Step
 from tests.factory.test_greenlets import Counting, LookingUserFactory, UserFactory
 from tests.stores import sqlalchemy as stores
 
+pytestmark = pytest.mark.unmeasured
+
 SIZE = 20
 STEPS_OF_ONE = 4  # the user, the company, two posts
 

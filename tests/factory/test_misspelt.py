@@ -13,14 +13,17 @@ from beanie import Document
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from async_factory_boy import bind
-from async_factory_boy.exceptions import OptionError
+from async_factory_boy.exceptions import ConfigurationError, OptionError
 from async_factory_boy.factory import AsyncFactory
 from async_factory_boy.factory.beanie import AsyncBeanieDocumentFactory
+from async_factory_boy.factory.helpers import build_async
 from async_factory_boy.factory.mongo import AsyncMongoFactory
 from async_factory_boy.factory.sqlalchemy import AsyncSQLAlchemyModelFactory
 from tests.servers import Servers
 from tests.stores.base import Store
 from tests.stores.sqlalchemy import CompanyFactory, PostFactory, SQLiteMemory, UserFactory
+
+pytestmark = pytest.mark.unmeasured
 
 
 @pytest.fixture
@@ -135,6 +138,19 @@ async def test_models(made: type[AsyncFactory[Any]], name: str, meant: str) -> N
     message = rf"^{made.__name__} was given '{name}', .* Did you mean '{meant}'\?$"
     with pytest.raises(OptionError, match=message):
         await made.build_async(**{name: 3})
+
+
+@pytest.mark.parametrize("made", [*FACTORIES, CompanyFactory])
+async def test_declared(made: Any) -> None:
+    """A misspelt declaration is refused too, of a class and of a factory made for one call."""
+    model = made._meta.model
+    text = rf"\.nmae is declared, and {model.__name__} has no such field\. Did you mean 'name'\?"
+    wrong = type("Wrong", (made,), {"nmae": "x"})
+    with pytest.raises(ConfigurationError, match=f"^Wrong{text} Correct the name; or declare it"):
+        await wrong.build_async()
+    base = next(one for one in made.__mro__ if one._meta.model is None)
+    with pytest.raises(ConfigurationError, match=f"^{model.__name__}Factory{text}"):
+        await build_async(model, FACTORY_CLASS=base, nmae="x")
 
 
 # --- what is not ---------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ from tests.stores.base import Store, params
 from tests.stores.every import STORES
 from tests.stores.sqlalchemy import Company, CompanyFactory, SQLAlchemyStore, UserFactory
 
+pytestmark = pytest.mark.unmeasured
+
 SIZE = 10
 
 

@@ -20,6 +20,8 @@ from tests.servers import Servers
 from tests.stores import sqlalchemy as stores
 from tests.stores.base import params
 
+pytestmark = pytest.mark.unmeasured
+
 
 class Base(DeclarativeBase):
     pass

@@ -107,23 +107,32 @@ class Store(ABC):
         return nullcontext()
 
 
-def params(stores: Iterable[type[Store]], parts: int = 1) -> list[Any]:
-    """Return stores as parameters, of which those like an earlier one are ``unmeasured``.
+# Measuring, and the lowest versions, are for the first of those that are alike.
+REPEATS = (pytest.mark.unmeasured, pytest.mark.versionless)
+
+
+def params(
+    stores: Iterable[type[Store]], parts: int = 1, repeats: Iterable[pytest.MarkDecorator] = REPEATS
+) -> list[Any]:
+    """Return stores as parameters, of which those like an earlier one are marked.
 
     Args:
         stores: The stores.
         parts: How much of an id says what is alike: 1 for the adapter, 2 for its database as well.
+        repeats: What those like an earlier one are marked with.
     """
-    return named_params({store.id: store for store in stores}, parts)
+    return named_params({store.id: store for store in stores}, parts, repeats)
 
 
-def named_params(values: Mapping[str, Any], parts: int = 1) -> list[Any]:
+def named_params(
+    values: Mapping[str, Any], parts: int = 1, repeats: Iterable[pytest.MarkDecorator] = REPEATS
+) -> list[Any]:
     """Return what `params` does, of values by id."""
     seen: set[tuple[str, ...]] = set()
     found = []
     for id_, value in values.items():
         kind = tuple(id_.split("-")[:parts])
-        marks = [pytest.mark.unmeasured] if kind in seen else []
+        marks = list(repeats) if kind in seen else []
         seen.add(kind)
         found.append(pytest.param(value, id=id_, marks=marks))
     return found

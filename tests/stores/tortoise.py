@@ -93,8 +93,8 @@ class TortoiseStore(Store):
         self.connection = connection
 
     @staticmethod
-    def url(servers: Servers) -> str:
-        """Return the URL of a place that does not exist yet."""
+    def url(servers: Servers, module: str) -> str:
+        """Return the URL of a place for the tables of a module, as `opened_context` takes it."""
         raise NotImplementedError
 
     @classmethod
@@ -169,28 +169,51 @@ class TortoiseStore(Store):
 async def opened_context(
     name: str, url: str, module: str, *, app: str = "models"
 ) -> AsyncGenerator[TortoiseContext]:
-    """Initialise Tortoise with the tables of `module`, in a place of their own that is gone later.
+    """Initialise Tortoise with the tables of `module`, which are empty.
 
-    The place is a schema on PostgreSQL, where that takes less time than a database. Its connection
-    is called `name`: Tortoise keeps the statements it has compiled for a table of a connection by
+    On MariaDB they stay for the run. Elsewhere, they are in a place of their own that is gone
+    later: a schema on PostgreSQL, where that takes less time than a database. The connection is
+    called `name`: Tortoise keeps the statements it has compiled for a table of a connection by
     these names, whatever the dialect.
     """
     config = generate_config(url, {app: [module]}, connection_label=name)
     schema = config["connections"][name]["credentials"].get("schema")
+    stays = url.startswith("mysql")
     async with TortoiseContext() as context:
-        await context.init(config, _create_db=schema is None)
+        await context.init(config, _create_db=schema is None and not stays)
         connection = context.db()
         try:
             if schema is not None:
                 await connection.execute_script(f"CREATE SCHEMA {schema}")
-            await context.generate_schemas()
+            if url in _created:
+                await _empty(connection)
+            else:
+                await context.generate_schemas()
+            if stays:
+                _created.add(url)
             yield context
         finally:
             if schema is not None:
                 await connection.execute_script(f"DROP SCHEMA {schema} CASCADE")
             await connection.close()
-            if schema is None:
+            if schema is None and not stays:
                 await connection.db_delete()
+
+
+_created: set[str] = set()
+
+
+async def _empty(connection: BaseDBAsyncClient) -> None:
+    """Make the tables of a database of MariaDB what they were when they had been created."""
+    statements = ["SET FOREIGN_KEY_CHECKS = 0"]
+    tables = await connection.execute_query_dict("SHOW TABLES")
+    for name in [name for table in tables for name in table.values()]:
+        statements.append(f"DELETE FROM `{name}`")
+        (created,) = await connection.execute_query_dict(f"SHOW CREATE TABLE `{name}`")
+        # Told of one whose keys have begun to count. To reset it takes as long as to create it.
+        if " AUTO_INCREMENT=" in created["Create Table"]:
+            statements.append(f"ALTER TABLE `{name}` AUTO_INCREMENT = 1")
+    await connection.execute_script("; ".join([*statements, "SET FOREIGN_KEY_CHECKS = 1"]))
 
 
 @contextmanager
@@ -224,7 +247,7 @@ class SQLite(TortoiseStore):
     concurrent: ClassVar = False
 
     @staticmethod
-    def url(servers: Servers) -> str:
+    def url(servers: Servers, module: str) -> str:
         return f"sqlite://{servers.folder / 'tortoise.sqlite'}"
 
     @classmethod
@@ -236,7 +259,7 @@ class PostgreSQLAsyncpg(TortoiseStore):
     id: ClassVar = "tortoise-postgresql-asyncpg"
 
     @staticmethod
-    def url(servers: Servers) -> str:
+    def url(servers: Servers, module: str) -> str:
         return _with_schema(servers.postgres, "asyncpg")
 
     @classmethod
@@ -248,7 +271,7 @@ class PostgreSQLPsycopg(TortoiseStore):
     id: ClassVar = "tortoise-postgresql-psycopg"
 
     @staticmethod
-    def url(servers: Servers) -> str:
+    def url(servers: Servers, module: str) -> str:
         return _with_schema(servers.postgres, "psycopg")
 
     @classmethod
@@ -260,8 +283,8 @@ class MariaDB(TortoiseStore):
     id: ClassVar = "tortoise-mariadb"
 
     @staticmethod
-    def url(servers: Servers) -> str:
-        return urlsplit(servers.mysql)._replace(path=f"/{_unique_name()}").geturl()
+    def url(servers: Servers, module: str) -> str:
+        return servers.mysql_of(module)
 
     @classmethod
     def new(cls, servers: Servers) -> str:

@@ -187,6 +187,9 @@ class DjangoAdapter(PersistenceAdapter[M]):
         check_resolved(model)
         return fields_of(model, self.keys_of(model))
 
+    def primary_key(self, data: M, /) -> Mapping[str, Any]:
+        return {data._meta.pk.attname: None if data._state.adding else data.pk}
+
     def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
         values, given = relations.split(model, kwargs)
         instance = model(*args, **values)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -190,6 +190,7 @@ def _column(
         unique=unique,
         aware=_awareness(kind),
         element=element,
+        validators=tuple(others),
         **limits,
     )
 
@@ -242,10 +243,10 @@ def _type_of(field: Any) -> type | None:
     return None
 
 
-def _limits(field: Any, kind: type | None) -> tuple[Limits, list[object]]:
+def _limits(field: Any, kind: type | None) -> tuple[Limits, list[Callable[[Any], Any]]]:
     """Return what values have to be like, and the validators that this does not tell of."""
     limits: Limits = {}
-    others: list[object] = []
+    others: list[Callable[[Any], Any]] = []
     if kind is int:
         known = BaseDatabaseOperations.integer_field_ranges
         least, greatest = known.get(field.get_internal_type(), (None, None))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import PurePosixPath
@@ -281,7 +282,7 @@ STAMP = {**of(datetime, "DateTimeField", aware=True), **FILLED}
 )
 def test_column(name: str, said: dict[str, Any]) -> None:
     """A field that is stored in a column is told with its type, and what its values are like."""
-    assert field(Everything, name) == Field(name=name, **said)
+    assert replace(field(Everything, name), validators=()) == Field(name=name, **said)
 
 
 @pytest.mark.parametrize(

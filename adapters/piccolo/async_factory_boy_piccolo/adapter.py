@@ -155,6 +155,10 @@ class PiccoloAdapter(PersistenceAdapter[M]):
         self._check_table(model)
         return fields_of(model)
 
+    def primary_key(self, data: M, /) -> Mapping[str, Any]:
+        name = data._meta.primary_key._meta.name
+        return {name: data[name] if data._exists_in_db else None}
+
     def build(self, model: type[M], args: Sequence[Any], kwargs: Mapping[str, Any]) -> M:
         values, given = relations.split(model, kwargs)
         row = model(*args, **values)

@@ -13,6 +13,7 @@ from typing import Any, ForwardRef
 from beanie import BackLink, Document, Link
 from beanie.odm.registry import DocsRegistry
 from beanie.odm.utils.typing import get_index_attributes
+from pydantic import BaseModel
 
 from async_factory_boy.adapters._annotations import Reader, keyword_of, pydantic_fields
 from async_factory_boy.adapters.fields import Field, Relation
@@ -40,6 +41,20 @@ def document_fields(document: type[Document]) -> Sequence[Field]:
         sets = tuple(dict.fromkeys(names for names in unique if field.name in names))
         fields.append(dataclasses.replace(field, generated=generated, unique=sets))
     return fields
+
+
+def documents_within(document: type[Document]) -> Iterator[type[Document]]:
+    """Yield the documents that are stored within one, in fields that are required."""
+    pending: list[type[BaseModel]] = [document]
+    for model in pending:
+        for info in model.model_fields.values():
+            kind: Any = info.annotation
+            if typing.get_origin(kind) is not None or not isinstance(kind, type):
+                continue
+            if issubclass(kind, Document) and info.is_required():
+                yield kind
+            if issubclass(kind, BaseModel) and info.is_required() and kind not in pending:
+                pending.append(kind)
 
 
 class _DocumentReader(Reader):

@@ -52,6 +52,10 @@ class _Kind(ABC):
         """Set the ``_id`` of `document`, which was made of an object, on that object."""
 
     @abstractmethod
+    def id_of(self, instance: Any) -> Mapping[str, Any]:
+        """Return the ``_id`` of an object by its name there; empty if it has no place for it."""
+
+    @abstractmethod
     def stored(self, model: Any, values: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return some of an object's fields as they are stored."""
 
@@ -86,6 +90,9 @@ class _Dicts(_Kind):
     def set_id(self, instance: Any, document: Mapping[str, Any]) -> None:
         instance["_id"] = document["_id"]
 
+    def id_of(self, instance: Any) -> Mapping[str, Any]:
+        return {"_id": instance.get("_id")}
+
     def stored(self, model: Any, values: Mapping[str, Any]) -> Mapping[str, Any]:
         return values
 
@@ -112,6 +119,10 @@ class _Dataclasses(_Kind):
         name = _id_field(self.fields(instance))
         if name is not None:
             object.__setattr__(instance, name, document["_id"])  # it may be frozen
+
+    def id_of(self, instance: Any) -> Mapping[str, Any]:
+        name = _id_field(self.fields(instance))
+        return {} if name is None else {name: getattr(instance, name)}
 
     def stored(self, model: Any, values: Mapping[str, Any]) -> Mapping[str, Any]:
         key = _id_field(self.fields(model))
@@ -227,6 +238,10 @@ class _PydanticModels(_Kind):
             # As under validate_assignment: the field's type may be str.
             validator = type(instance).__pydantic_validator__
             validator.validate_assignment(instance, name, document["_id"])
+
+    def id_of(self, instance: BaseModel) -> Mapping[str, Any]:
+        name = self._id_field(type(instance))
+        return {} if name is None else {name: vars(instance)[name]}
 
     def stored(self, model: type[BaseModel], values: Mapping[str, Any]) -> Mapping[str, Any]:
         some = model.model_construct(**values)

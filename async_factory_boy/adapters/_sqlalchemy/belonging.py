@@ -30,7 +30,7 @@ class Belonging:
     def __init__(self) -> None:
         self._empty: WeakKeyDictionary[InstanceState[Any], set[str]] = WeakKeyDictionary()
         """For new objects, the eager collections that need no SELECT, since nothing is in them."""
-        self._stale: WeakKeyDictionary[InstanceState[Any], set[str]] = WeakKeyDictionary()
+        self._stale: dict[InstanceState[Any], set[str]] = {}
         """Loaded collections that lack an object which belongs to them by its foreign key."""
         self._listens = False
 
@@ -41,9 +41,12 @@ class Belonging:
                 empty = layout_of(state.mapper).empty_at_first
                 if empty:
                     self._empty[state] = set(empty)
-        if self._empty and not self._listens:
-            event.listen(session.sync_session, "after_flush", self._flushed)
-            event.listen(session.sync_session, "do_orm_execute", self._executed)
+                    self._listen(session.sync_session)
+
+    def _listen(self, session: Session) -> None:
+        if not self._listens:
+            event.listen(session, "after_flush", self._flushed)
+            event.listen(session, "do_orm_execute", self._executed)
             self._listens = True
 
     def is_empty(self, state: InstanceState[Any], name: str) -> bool:
@@ -74,13 +77,12 @@ class Belonging:
         """Return the collections that are out of date, with their objects, and forget them."""
         if not self._stale:
             return []
-        taken = list(self._stale.items())
-        self._stale.clear()
+        taken, self._stale = list(self._stale.items()), {}
         return taken
 
     def forget(self, states: Iterable[InstanceState[Any]]) -> None:
         """Forget what is no longer needed, since the objects are loaded."""
-        if self._empty:
+        if self._listens:
             for state in states:
                 self._empty.pop(state, None)
 

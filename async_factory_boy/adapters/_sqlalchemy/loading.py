@@ -57,9 +57,8 @@ def is_incomplete(state: InstanceState[Any]) -> bool:
 
 async def complete_columns(session: AsyncSession, states: Sequence[InstanceState[Any]]) -> None:
     """Load what the database has filled in of objects that were just stored."""
-    if any(map(is_incomplete, states)):
-        _set_nulls(states)
-        await load_columns(session, states)
+    _set_nulls(states)
+    await load_columns(session, states)
 
 
 async def load_columns(session: AsyncSession, states: Iterable[InstanceState[Any]]) -> None:
@@ -83,6 +82,11 @@ def _missing_columns(state: InstanceState[Any]) -> list[str]:
     columns = state.mapper.column_attrs
     # What was never set and has no default is absent from the dict, but reads as None.
     return [name for name in names if name in columns and name not in state.dict]
+
+
+def loads_eagerly(state: InstanceState[Any]) -> bool:
+    """Return whether a query for the object would have loaded relationships with it."""
+    return bool(layout_of(state.mapper).eager)
 
 
 async def load_eager(

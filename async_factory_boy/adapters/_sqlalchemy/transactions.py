@@ -115,9 +115,8 @@ async def flush_new(
     SQLAlchemy inserts several objects by one statement, and refuses to if keys come back unlike
     what was given: changed by a type, or by a trigger. Those are inserted one by one.
     """
-    mappers = {state.mapper for state in states} if len(states) > 1 else set()
-    risky = {mapper.base_mapper for mapper in mappers if layout_of(mapper).may_change_key}
     sync = session.sync_session
+    risky = _risky(states) if len(states) > 1 else set()
     if not risky:
         if any(state.session_id != sync.hash_key for state in states):
             session.add_all(instances)
@@ -136,6 +135,12 @@ async def flush_new(
         await session.flush()
     else:
         await _flush_within_savepoint(session, instances, risky)
+
+
+def _risky(states: Iterable[InstanceState[Any]]) -> set[Mapper[Any]]:
+    """Return the mappers of objects whose keys may come back unlike what was given."""
+    mappers = {state.mapper for state in states}
+    return {mapper.base_mapper for mapper in mappers if layout_of(mapper).may_change_key}
 
 
 async def _flush_within_savepoint(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -120,6 +120,7 @@ def _column(name: str, field: fields.Field[Any], uniques: Uniques) -> Field:
         unique=unique_with(name, uniques),
         aware=get_use_tz() if kind in (datetime, time) else None,
         element=_element(name, field.element_type) if isinstance(field, ArrayField) else None,
+        validators=tuple(others),
         store_type=field,
         **limits,
     )
@@ -168,10 +169,10 @@ _OF_LENGTH = ("min_length", "max_length", "pattern")
 _OF_PYDANTIC = ("ge", "gt", "le", "lt", "min_length", "max_length")
 
 
-def _limits(field: fields.Field[Any]) -> tuple[dict[str, Any], list[object]]:
+def _limits(field: fields.Field[Any]) -> tuple[dict[str, Any], list[Callable[[Any], Any]]]:
     """Return what values have to be like, and the validators that this does not tell of."""
     limits: dict[str, Any] = {}
-    others: list[object] = []
+    others: list[Callable[[Any], Any]] = []
     narrow(limits, **{name: field.constraints.get(name) for name in _OF_PYDANTIC})
     if isinstance(field, fields.DecimalField):
         narrow(limits, precision=field.max_digits, scale=field.decimal_places)
