@@ -745,7 +745,7 @@ async def test_not_a_collection(
 
             with pytest.raises(
                 ConfigurationError,
-                match="^Wrong.Meta.mongo_collection takes a collection .* or a callable that "
+                match="^Wrong.Meta.mongo_collection takes a collection .*, a callable that "
                 rf"returns one, such as lambda: .*; got {called}",
             ):
 
