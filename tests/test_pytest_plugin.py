@@ -1617,10 +1617,8 @@ def test_no_effect(pytester: pytest.Pytester) -> None:
             ours = {name for name in sys.modules if name.startswith("async_factory_boy")}
             assert ours == {
                 "async_factory_boy",
-                "async_factory_boy.observing",
                 "async_factory_boy.pytest_plugin",
-                "async_factory_boy.pytest_plugin.kept",
-                "async_factory_boy.pytest_plugin.reporting",
+                "async_factory_boy.pytest_plugin.options",
                 "async_factory_boy.pytest_plugin.seeding",
                 "async_factory_boy.pytest_plugin.unloaded",
                 "async_factory_boy.sequences",
