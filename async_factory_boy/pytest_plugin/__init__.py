@@ -26,6 +26,8 @@ from async_factory_boy.pytest_plugin import options, seeding, unloaded
 if TYPE_CHECKING:
     from async_factory_boy.pytest_plugin.fixtures import LazyFixture, register
     from async_factory_boy.pytest_plugin.sharing import shared
+    from async_factory_boy.pytest_plugin.stores.beanie import beanie_database
+    from async_factory_boy.pytest_plugin.stores.mongo import mongo_database
     from async_factory_boy.pytest_plugin.stores.sqlalchemy import alembic, sqlalchemy_database
 
 __all__ = [
