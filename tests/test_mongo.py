@@ -783,8 +783,8 @@ async def test_name_of_a_collection(database: Any, servers: Servers) -> None:
 
     with pytest.raises(
         MissingOptionError,
-        match=r"^Meta\.mongo_collection is 'named', a name, and no database is provided\. Bind one .*"
-        r"Asked for by NamingFactory",
+        match=r"^Meta\.mongo_collection is 'named', a name, and no database is provided\. "
+        r"Bind one .*Asked for by NamingFactory",
     ):
         await NamingFactory.create_async()
     with MongoClient[dict[str, Any]](servers.mongodb) as sync:
