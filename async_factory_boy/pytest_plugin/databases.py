@@ -152,12 +152,14 @@ class DatabaseFixtures:
         rolls_back = _rolls_back(node)
         lane = await self._lane(request)
         node.stash[loops.ON_LOOP_OF_TEST] = True
+        begun = False
         try:
             if rolls_back:
                 await lane.provide(entries)
                 await lane.connection.begin()
             else:
                 await lane.end()
+            begun = True
             opened = await lane.connection.open()
             try:
                 with bind(**(opened.options if self._is_bound(node) else {})):
@@ -170,9 +172,9 @@ class DatabaseFixtures:
                 self.database.opened = self.database.loop = None
                 await opened.close()
         except BaseException:
-            await self._end(lane, rolls_back)
+            await self._end(lane, rolls_back, begun)
             raise
-        await self._end(lane, rolls_back)
+        await self._end(lane, rolls_back, begun)
 
     async def _lane(self, request: pytest.FixtureRequest) -> Lane:
         loop = asyncio.get_running_loop()
@@ -187,10 +189,12 @@ class DatabaseFixtures:
                 loops.node_of(request, scope).addfinalizer(lambda: loop.run_until_complete(end()))
         return lane
 
-    async def _end(self, lane: Lane, rolls_back: bool) -> None:
+    async def _end(self, lane: Lane, rolls_back: bool, begun: bool) -> None:
         """Undo what a test has done, and leave the connection to the next test on the same loop."""
         try:
-            if rolls_back:
+            if not begun:
+                pass  # what tests share was not to be had, and is undone
+            elif rolls_back:
                 await lane.connection.rollback()
             else:
                 await lane.connection.empty()
