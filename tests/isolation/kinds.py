@@ -115,6 +115,8 @@ BEANIE_SHOP = """
 """
 
 BEANIE_CONFTEST = """
+    import inspect
+
     import pytest
 
     from async_factory_boy.pytest_plugin import beanie_database, register, shared
@@ -136,7 +138,9 @@ BEANIE_CONFTEST = """
         async def commit(self):
             if self.session is not None and self.session.in_transaction:
                 await self.session.commit_transaction()
-                await self.session.start_transaction()
+                begun = self.session.start_transaction()
+                if inspect.isawaitable(begun):  # not by Motor
+                    await begun
 
         async def save(self, instance):
             await instance.save(session=self.session)
