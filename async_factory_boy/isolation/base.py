@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Mapping, Sequence
+from contextvars import Context
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -55,6 +56,9 @@ class Database(ABC):
     loop: asyncio.AbstractEventLoop | None = None
     """The event loop of that test."""
 
+    context: Context | None = None
+    """What is bound there, where a synchronous test does not see what an async fixture binds."""
+
     @abstractmethod
     def create(self, run: Run) -> None:
         """Create the database, and what is in it before the first test.
@@ -100,6 +104,8 @@ class Database(ABC):
                 f"{self.own_fixture}.run() is for synchronous tests, and the event loop runs "
                 "already: write await instead."
             )
+        if self.context is not None:
+            return self.context.run(self.loop.run_until_complete, _awaiting(awaitable))
         return self.loop.run_until_complete(_awaiting(awaitable))
 
     def _first_fixture(self) -> str:

@@ -202,6 +202,18 @@ MONGO_CONFTEST = """
     from shop import Company, CompanyFactory, User, UserFactory
 
     mongo_database({url!r})
+DATABASES_SHOP = SQLALCHEMY_SHOP.replace(
+    "sqlalchemy import Async", "databases import Async"
+).replace("AsyncSQLAlchemyModelFactory", "AsyncDatabasesFactory")
+
+DATABASES_CONFTEST = """
+    import pytest
+    from sqlalchemy import delete, func, select, update
+
+    from async_factory_boy.pytest_plugin import databases_database, register, shared
+    from shop import Base, Company, CompanyFactory, User, UserFactory
+
+    databases_database({url!r}, metadata=Base.metadata)
 
 
     class Store:
@@ -225,11 +237,102 @@ MONGO_CONFTEST = """
 
         async def delete(self, instance):
             await self.collections[type(instance)].delete_one({"_id": instance.id})
+            self.database = database
+
+        async def count(self, model):
+            return await self.database.fetch_val(select(func.count()).select_from(model))
+
+        async def names(self, model):
+            rows = await self.database.fetch_all(select(model.name).order_by(model.name))
+            return [row.name for row in rows]
+
+        async def commit(self):
+            async with self.database.transaction():
+                pass
+
+        async def save(self, instance):
+            model = type(instance)
+            named = update(model).where(model.id == instance.id).values(name=instance.name)
+            await self.database.execute(named)
+
+        async def delete(self, instance):
+            model = type(instance)
+            async with self.database.transaction():
+                await self.database.execute(delete(model).where(model.id == instance.id))
 
 
     @pytest.fixture
     def store(database):
         return Store(database)
+"""
+
+TORTOISE_SHOP = """
+    import factory
+    from tortoise import fields
+    from tortoise.models import Model
+
+    from async_factory_boy.factory.tortoise import AsyncTortoiseModelFactory
+
+
+    class Company(Model):
+        id = fields.IntField(primary_key=True)
+        name = fields.CharField(max_length=50)
+
+
+    class User(Model):
+        id = fields.IntField(primary_key=True)
+        name = fields.CharField(max_length=50, unique=True)
+        company = fields.ForeignKeyField("shop.Company", "users", null=True)
+
+        class Meta:
+            table = "app_user"
+
+
+    class CompanyFactory(AsyncTortoiseModelFactory[Company]):
+        name = factory.Faker("company")
+
+
+    class UserFactory(AsyncTortoiseModelFactory[User]):
+        name = factory.Sequence(lambda n: f"user{n}")
+        company = factory.SubFactory(CompanyFactory)
+"""
+
+TORTOISE_CONFTEST = """
+    import pytest
+    from tortoise.backends.base.executor import EXECUTOR_CACHE
+    from tortoise.transactions import in_transaction
+
+    from async_factory_boy.pytest_plugin import register, shared, tortoise_database
+    from shop import Company, CompanyFactory, User, UserFactory
+
+    tortoise_database({url!r}, modules={"shop": ["shop"]})
+
+    # Tortoise keeps statements for the process, and other runs in this one are on other databases.
+    EXECUTOR_CACHE.clear()
+
+
+    class Store:
+        async def count(self, model):
+            return await model.all().count()
+
+        async def names(self, model):
+            return await model.all().order_by("name").values_list("name", flat=True)
+
+        async def commit(self):
+            async with in_transaction() as transaction:
+                await transaction.commit()
+
+        async def save(self, instance):
+            await instance.save()
+
+        async def delete(self, instance):
+            async with in_transaction():
+                await instance.delete()
+
+
+    @pytest.fixture
+    def store(connection):
+        return Store()
 """
 
 
@@ -270,26 +373,70 @@ class Kind:
         raise NotImplementedError
 
 
-class SQLAlchemy(Kind):
-    """SQLAlchemy, by a driver of its own for each kind of database."""
+class SQL(Kind):
+    """An ORM on a database of SQL.
 
-    def __init__(self, driver: str) -> None:
-        super().__init__("sqlalchemy_database", SQLALCHEMY_SHOP, SQLALCHEMY_CONFTEST)
+    Args:
+        driver: The scheme of URLs.
+        on: The database: ``"sqlite"``, ``"postgresql"`` or ``"mysql"``.
+        file: The file that a URL of SQLite has to name.
+        **kwargs: As of a `Kind`.
+    """
+
+    def __init__(self, driver: str, on: str, file: str = "", **kwargs: str) -> None:
+        super().__init__(**kwargs)
         self.driver = driver
+        self.on = on
+        self.file = file
 
     def url(self, servers: Servers, name: str) -> str:
-        if self.driver.startswith("sqlite"):
-            return f"{self.driver}://"
-        server = servers.postgres if self.driver.startswith("postgresql") else servers.mysql
+        if self.on == "sqlite":
+            return f"{self.driver}://{self.file}"
+        server = servers.postgres if self.on == "postgresql" else servers.mysql
         return with_database(server, name).replace(server.partition(":")[0], self.driver, 1)
 
     def databases(self, servers: Servers) -> set[str]:
-        if self.driver.startswith("sqlite"):
-            return set()
-        return servers.databases(self.driver.partition("+")[0])
+        return set() if self.on == "sqlite" else servers.databases(self.on)
 
     def drop(self, servers: Servers, name: str) -> None:
-        servers.drop_database(self.driver.partition("+")[0], name)
+        servers.drop_database(self.on, name)
+
+
+def sqlalchemy(driver: str) -> Kind:
+    """SQLAlchemy, by a driver of its own for each kind of database."""
+    return SQL(
+        driver,
+        driver.partition("+")[0],
+        call="sqlalchemy_database",
+        shop=SQLALCHEMY_SHOP,
+        conftest=SQLALCHEMY_CONFTEST,
+    )
+
+
+def databases(driver: str) -> Kind:
+    """databases, with classes that SQLAlchemy maps."""
+    return SQL(
+        driver,
+        driver,
+        call="databases_database",
+        shop=DATABASES_SHOP,
+        conftest=DATABASES_CONFTEST,
+        session="database",
+        own="database_of_run",
+    )
+
+
+def tortoise(driver: str, on: str) -> Kind:
+    """Tortoise ORM, with an app that is not called ``models``."""
+    return SQL(
+        driver,
+        on,
+        file=":memory:",
+        call="tortoise_database",
+        shop=TORTOISE_SHOP,
+        conftest=TORTOISE_CONFTEST,
+        session="connection",
+    )
 
 
 class MongoDB(Kind):
@@ -319,10 +466,16 @@ def with_database(url: str, name: str) -> str:
 
 
 KINDS: Mapping[str, Kind] = {
-    "sqlalchemy-sqlite": SQLAlchemy("sqlite+aiosqlite"),
-    "sqlalchemy-postgresql": SQLAlchemy("postgresql+asyncpg"),
-    "sqlalchemy-mariadb": SQLAlchemy("mysql+asyncmy"),
     "beanie": MongoDB("beanie_database", BEANIE_SHOP, BEANIE_CONFTEST),
     "beanie-transaction": MongoDB("beanie_database", BEANIE_SHOP, BEANIE_CONFTEST, True),
     "mongo": MongoDB("mongo_database", MONGO_SHOP, MONGO_CONFTEST),
+    "sqlalchemy-sqlite": sqlalchemy("sqlite+aiosqlite"),
+    "sqlalchemy-postgresql": sqlalchemy("postgresql+asyncpg"),
+    "sqlalchemy-mariadb": sqlalchemy("mysql+asyncmy"),
+    "databases-sqlite": databases("sqlite"),
+    "databases-postgresql": databases("postgresql"),
+    "databases-mariadb": databases("mysql"),
+    "tortoise-sqlite": tortoise("sqlite", "sqlite"),
+    "tortoise-postgresql": tortoise("asyncpg", "postgresql"),
+    "tortoise-mariadb": tortoise("mysql", "mysql"),
 }
