@@ -84,6 +84,121 @@ SQLALCHEMY_CONFTEST = """
         return Store(session)
 """
 
+DATABASES_SHOP = SQLALCHEMY_SHOP.replace(
+    "sqlalchemy import Async", "databases import Async"
+).replace("AsyncSQLAlchemyModelFactory", "AsyncDatabasesFactory")
+
+DATABASES_CONFTEST = """
+    import pytest
+    from sqlalchemy import delete, func, select, update
+
+    from async_factory_boy.pytest_plugin import databases_database, register, shared
+    from shop import Base, Company, CompanyFactory, User, UserFactory
+
+    databases_database({url!r}, metadata=Base.metadata)
+
+
+    class Store:
+        def __init__(self, database):
+            self.database = database
+
+        async def count(self, model):
+            return await self.database.fetch_val(select(func.count()).select_from(model))
+
+        async def names(self, model):
+            rows = await self.database.fetch_all(select(model.name).order_by(model.name))
+            return [row.name for row in rows]
+
+        async def commit(self):
+            async with self.database.transaction():
+                pass
+
+        async def save(self, instance):
+            model = type(instance)
+            named = update(model).where(model.id == instance.id).values(name=instance.name)
+            await self.database.execute(named)
+
+        async def delete(self, instance):
+            model = type(instance)
+            async with self.database.transaction():
+                await self.database.execute(delete(model).where(model.id == instance.id))
+
+
+    @pytest.fixture
+    def store(database):
+        return Store(database)
+"""
+
+TORTOISE_SHOP = """
+    import factory
+    from tortoise import fields
+    from tortoise.models import Model
+
+    from async_factory_boy.factory.tortoise import AsyncTortoiseModelFactory
+
+
+    class Company(Model):
+        id = fields.IntField(primary_key=True)
+        name = fields.CharField(max_length=50)
+
+
+    class User(Model):
+        id = fields.IntField(primary_key=True)
+        name = fields.CharField(max_length=50, unique=True)
+        company = fields.ForeignKeyField("shop.Company", "users", null=True)
+
+        class Meta:
+            table = "app_user"
+
+
+    class CompanyFactory(AsyncTortoiseModelFactory[Company]):
+        name = factory.Faker("company")
+
+
+    class UserFactory(AsyncTortoiseModelFactory[User]):
+        name = factory.Sequence(lambda n: f"user{n}")
+        company = factory.SubFactory(CompanyFactory)
+"""
+
+TORTOISE_CONFTEST = """
+    import pytest
+    from tortoise.backends.base.executor import EXECUTOR_CACHE
+    from tortoise.transactions import in_transaction
+
+    from async_factory_boy.pytest_plugin import register, shared, tortoise_database
+    from shop import Company, CompanyFactory, User, UserFactory
+
+    tortoise_database({url!r}, modules={"shop": ["shop"]})
+
+    # Tortoise keeps statements for the process, and other runs in this one are on other databases.
+    EXECUTOR_CACHE.clear()
+
+
+    class Store:
+        async def count(self, model):
+            return await model.all().count()
+
+        async def names(self, model):
+            return await model.all().order_by("name").values_list("name", flat=True)
+
+        async def commit(self):
+            async with in_transaction() as transaction:
+                await transaction.commit()
+
+        async def save(self, instance):
+            await instance.save()
+
+        async def delete(self, instance):
+            async with in_transaction():
+                await instance.delete()
+
+
+    @pytest.fixture
+    def store(connection):
+        return Store()
+"""
+
+
 BEANIE_SHOP = """
     from typing import Annotated
 
@@ -202,18 +317,6 @@ MONGO_CONFTEST = """
     from shop import Company, CompanyFactory, User, UserFactory
 
     mongo_database({url!r})
-DATABASES_SHOP = SQLALCHEMY_SHOP.replace(
-    "sqlalchemy import Async", "databases import Async"
-).replace("AsyncSQLAlchemyModelFactory", "AsyncDatabasesFactory")
-
-DATABASES_CONFTEST = """
-    import pytest
-    from sqlalchemy import delete, func, select, update
-
-    from async_factory_boy.pytest_plugin import databases_database, register, shared
-    from shop import Base, Company, CompanyFactory, User, UserFactory
-
-    databases_database({url!r}, metadata=Base.metadata)
 
 
     class Store:
@@ -237,102 +340,11 @@ DATABASES_CONFTEST = """
 
         async def delete(self, instance):
             await self.collections[type(instance)].delete_one({"_id": instance.id})
-            self.database = database
-
-        async def count(self, model):
-            return await self.database.fetch_val(select(func.count()).select_from(model))
-
-        async def names(self, model):
-            rows = await self.database.fetch_all(select(model.name).order_by(model.name))
-            return [row.name for row in rows]
-
-        async def commit(self):
-            async with self.database.transaction():
-                pass
-
-        async def save(self, instance):
-            model = type(instance)
-            named = update(model).where(model.id == instance.id).values(name=instance.name)
-            await self.database.execute(named)
-
-        async def delete(self, instance):
-            model = type(instance)
-            async with self.database.transaction():
-                await self.database.execute(delete(model).where(model.id == instance.id))
 
 
     @pytest.fixture
     def store(database):
         return Store(database)
-"""
-
-TORTOISE_SHOP = """
-    import factory
-    from tortoise import fields
-    from tortoise.models import Model
-
-    from async_factory_boy.factory.tortoise import AsyncTortoiseModelFactory
-
-
-    class Company(Model):
-        id = fields.IntField(primary_key=True)
-        name = fields.CharField(max_length=50)
-
-
-    class User(Model):
-        id = fields.IntField(primary_key=True)
-        name = fields.CharField(max_length=50, unique=True)
-        company = fields.ForeignKeyField("shop.Company", "users", null=True)
-
-        class Meta:
-            table = "app_user"
-
-
-    class CompanyFactory(AsyncTortoiseModelFactory[Company]):
-        name = factory.Faker("company")
-
-
-    class UserFactory(AsyncTortoiseModelFactory[User]):
-        name = factory.Sequence(lambda n: f"user{n}")
-        company = factory.SubFactory(CompanyFactory)
-"""
-
-TORTOISE_CONFTEST = """
-    import pytest
-    from tortoise.backends.base.executor import EXECUTOR_CACHE
-    from tortoise.transactions import in_transaction
-
-    from async_factory_boy.pytest_plugin import register, shared, tortoise_database
-    from shop import Company, CompanyFactory, User, UserFactory
-
-    tortoise_database({url!r}, modules={"shop": ["shop"]})
-
-    # Tortoise keeps statements for the process, and other runs in this one are on other databases.
-    EXECUTOR_CACHE.clear()
-
-
-    class Store:
-        async def count(self, model):
-            return await model.all().count()
-
-        async def names(self, model):
-            return await model.all().order_by("name").values_list("name", flat=True)
-
-        async def commit(self):
-            async with in_transaction() as transaction:
-                await transaction.commit()
-
-        async def save(self, instance):
-            await instance.save()
-
-        async def delete(self, instance):
-            async with in_transaction():
-                await instance.delete()
-
-
-    @pytest.fixture
-    def store(connection):
-        return Store()
 """
 
 
@@ -466,9 +478,6 @@ def with_database(url: str, name: str) -> str:
 
 
 KINDS: Mapping[str, Kind] = {
-    "beanie": MongoDB("beanie_database", BEANIE_SHOP, BEANIE_CONFTEST),
-    "beanie-transaction": MongoDB("beanie_database", BEANIE_SHOP, BEANIE_CONFTEST, True),
-    "mongo": MongoDB("mongo_database", MONGO_SHOP, MONGO_CONFTEST),
     "sqlalchemy-sqlite": sqlalchemy("sqlite+aiosqlite"),
     "sqlalchemy-postgresql": sqlalchemy("postgresql+asyncpg"),
     "sqlalchemy-mariadb": sqlalchemy("mysql+asyncmy"),
@@ -478,4 +487,7 @@ KINDS: Mapping[str, Kind] = {
     "tortoise-sqlite": tortoise("sqlite", "sqlite"),
     "tortoise-postgresql": tortoise("asyncpg", "postgresql"),
     "tortoise-mariadb": tortoise("mysql", "mysql"),
+    "beanie": MongoDB("beanie_database", BEANIE_SHOP, BEANIE_CONFTEST),
+    "beanie-transaction": MongoDB("beanie_database", BEANIE_SHOP, BEANIE_CONFTEST, True),
+    "mongo": MongoDB("mongo_database", MONGO_SHOP, MONGO_CONFTEST),
 }
