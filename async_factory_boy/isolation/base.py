@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from contextvars import Context
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -37,13 +37,13 @@ class Database(ABC):
     happens in between.
     """
 
-    fixtures: ClassVar[Mapping[str, str]] = {}
+    fixtures: Mapping[str, str] = {}
     """The fixtures whose values `Opened.values` has, each with its description."""
 
     own_fixture: ClassVar[str] = "database"
     """The fixture whose value is this object."""
 
-    options: ClassVar[tuple[str, ...]] = ()
+    options: ClassVar[Sequence[str]] = ()
     """The call-time options that a factory of this store has. A factory whose adapter declares one
     of them is given this database."""
 

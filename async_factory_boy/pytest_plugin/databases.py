@@ -153,15 +153,7 @@ class DatabaseFixtures:
         rolls_back = _rolls_back(node)
         lane = await self._lane(request)
         node.stash[loops.ON_LOOP_OF_TEST] = True
-        try:
-            if rolls_back:
-                await lane.provide(entries)
-                await lane.connection.begin()
-            else:
-                await lane.end()
-        except BaseException:
-            await self._close(lane)()
-            raise
+        await self._begin(lane, entries, rolls_back)
         try:
             opened = await lane.connection.open()
             try:
@@ -180,6 +172,22 @@ class DatabaseFixtures:
             await self._end(lane, rolls_back)
             raise
         await self._end(lane, rolls_back)
+
+    async def _begin(self, lane: Lane, entries: list[Entry], rolls_back: bool) -> None:
+        """Begin what a test works in; what it shares with others is stored before."""
+        is_connected = True
+        try:
+            if not rolls_back:
+                await lane.end()
+                return
+            await lane.provide(entries)
+            is_connected = False
+            await lane.connection.begin()
+        except BaseException:
+            # Entries that cannot be stored leave no transaction, and what others share stays.
+            if lane.scope == "function" or not is_connected:
+                await self._close(lane)()
+            raise
 
     async def _lane(self, request: pytest.FixtureRequest) -> Lane:
         loop = asyncio.get_running_loop()

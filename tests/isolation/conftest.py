@@ -22,11 +22,15 @@ import tortoise.backends.asyncpg
 import tortoise.backends.mysql
 import tortoise.backends.sqlite  # noqa: F401
 
+import async_factory_boy.factory.beanie
 import async_factory_boy.factory.databases
+import async_factory_boy.factory.mongo
 import async_factory_boy.factory.sqlalchemy
 import async_factory_boy.factory.tortoise
 import async_factory_boy.pytest_plugin.sharing
+import async_factory_boy.pytest_plugin.stores.beanie
 import async_factory_boy.pytest_plugin.stores.databases
+import async_factory_boy.pytest_plugin.stores.mongo
 import async_factory_boy.pytest_plugin.stores.sqlalchemy
 import async_factory_boy.pytest_plugin.stores.tortoise  # noqa: F401
 from tests.isolation.kinds import KINDS, Kind
@@ -100,6 +104,7 @@ class Project:
             },
         )
         options = [*chosen, "-W", "error", "--tb=short", "--assert=plain", "--strict-markers"]
+        options += ["-W", "ignore:Accessing the 'model_:DeprecationWarning"]  # Beanie 1.30
         options += [part for name in UNUSED for part in ("-p", f"no:{name}")]
         if plugin != "anyio":
             for kind in ("fixture", "test"):

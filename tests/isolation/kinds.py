@@ -199,6 +199,155 @@ TORTOISE_CONFTEST = """
 """
 
 
+BEANIE_SHOP = """
+    from typing import Annotated
+
+    import factory
+    from beanie import Document, Indexed, Link
+
+    from async_factory_boy.factory.beanie import AsyncBeanieDocumentFactory
+
+
+    class Company(Document):
+        name: str
+
+
+    class User(Document):
+        name: Annotated[str, Indexed(unique=True)]
+        company: Link[Company] | None = None
+
+        class Settings:
+            use_state_management = True
+
+
+    class CompanyFactory(AsyncBeanieDocumentFactory[Company]):
+        name = factory.Faker("company")
+
+
+    class UserFactory(AsyncBeanieDocumentFactory[User]):
+        name = factory.Sequence(lambda n: f"user{n}")
+        company = factory.SubFactory(CompanyFactory)
+"""
+
+BEANIE_CONFTEST = """
+    import inspect
+
+    import pytest
+
+    from async_factory_boy.pytest_plugin import beanie_database, register, shared
+    from shop import Company, CompanyFactory, User, UserFactory
+
+    beanie_database({url!r}, document_models=[Company, User])
+
+
+    class Store:
+        def __init__(self, session):
+            self.session = session
+
+        async def count(self, model):
+            return await model.find(session=self.session).count()
+
+        async def names(self, model):
+            return [one.name async for one in model.find(session=self.session).sort("name")]
+
+        async def commit(self):
+            if self.session is not None and self.session.in_transaction:
+                await self.session.commit_transaction()
+                begun = self.session.start_transaction()
+                if inspect.isawaitable(begun):  # not by Motor
+                    await begun
+
+        async def save(self, instance):
+            await instance.save(session=self.session)
+            await self.commit()
+
+        async def delete(self, instance):
+            await instance.delete(session=self.session)
+            await self.commit()
+
+
+    @pytest.fixture
+    def store(database, request):
+        return Store(request.getfixturevalue("session") if IN_TRANSACTION else None)
+"""
+
+MONGO_SHOP = """
+    from dataclasses import dataclass
+
+    import factory
+    from bson import ObjectId
+
+    from async_factory_boy.factory.mongo import AsyncMongoFactory
+
+
+    @dataclass
+    class Company:
+        name: str
+        id: ObjectId | None = None
+
+
+    @dataclass
+    class User:
+        name: str
+        company: Company | None = None
+        id: ObjectId | None = None
+
+
+    class CompanyFactory(AsyncMongoFactory[Company]):
+        class Meta:
+            mongo_collection = "companies"
+
+        name = factory.Faker("company")
+
+
+    class UserFactory(AsyncMongoFactory[User]):
+        class Meta:
+            mongo_collection = "users"
+
+        name = factory.Sequence(lambda n: f"user{n}")
+        company = factory.SubFactory(CompanyFactory)
+"""
+
+MONGO_CONFTEST = """
+    from dataclasses import asdict
+
+    import pytest
+
+    from async_factory_boy.pytest_plugin import mongo_database, register, shared
+    from shop import Company, CompanyFactory, User, UserFactory
+
+    mongo_database({url!r})
+
+
+    class Store:
+        def __init__(self, database):
+            self.collections = {Company: database["companies"], User: database["users"]}
+
+        async def count(self, model):
+            return await self.collections[model].count_documents({})
+
+        async def names(self, model):
+            found = await self.collections[model].find().sort("name").to_list(None)
+            return [one["name"] for one in found]
+
+        async def commit(self):
+            pass
+
+        async def save(self, instance):
+            document = asdict(instance)
+            key = {"_id": document.pop("id")}
+            await self.collections[type(instance)].replace_one(key, document)
+
+        async def delete(self, instance):
+            await self.collections[type(instance)].delete_one({"_id": instance.id})
+
+
+    @pytest.fixture
+    def store(database):
+        return Store(database)
+"""
+
+
 class Kind:
     """A store that has fixtures of a database.
 
@@ -302,6 +451,25 @@ def tortoise(driver: str, on: str) -> Kind:
     )
 
 
+class MongoDB(Kind):
+    """Beanie, or PyMongo alone."""
+
+    def __init__(self, call: str, shop: str, conftest: str, transaction: bool = False) -> None:
+        conftest = conftest.replace("IN_TRANSACTION", str(transaction))
+        if transaction:
+            conftest = conftest.replace("_database({url!r}", "_database({url!r}, transaction=True")
+        super().__init__(call, shop, conftest, "database", "database_of_run")
+
+    def url(self, servers: Servers, name: str) -> str:
+        return with_database(servers.mongodb, name)
+
+    def databases(self, servers: Servers) -> set[str]:
+        return servers.databases("mongodb")
+
+    def drop(self, servers: Servers, name: str) -> None:
+        servers.drop_database("mongodb", name)
+
+
 def with_database(url: str, name: str) -> str:
     """Return a URL for another database on the same server."""
     from urllib.parse import urlsplit, urlunsplit
@@ -319,4 +487,7 @@ KINDS: Mapping[str, Kind] = {
     "tortoise-sqlite": tortoise("sqlite", "sqlite"),
     "tortoise-postgresql": tortoise("asyncpg", "postgresql"),
     "tortoise-mariadb": tortoise("mysql", "mysql"),
+    "beanie": MongoDB("beanie_database", BEANIE_SHOP, BEANIE_CONFTEST),
+    "beanie-transaction": MongoDB("beanie_database", BEANIE_SHOP, BEANIE_CONFTEST, True),
+    "mongo": MongoDB("mongo_database", MONGO_SHOP, MONGO_CONFTEST),
 }
