@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from textwrap import dedent
+from typing import TYPE_CHECKING
 
-from tests.servers import Servers
+if TYPE_CHECKING:
+    from tests.servers import Servers
 
 SQLALCHEMY_SHOP = """
     import factory
@@ -96,6 +98,12 @@ class Kind:
         own: The fixture that is the database of the run.
     """
 
+    arguments: tuple[str, ...] = ()
+    """What pytest is given besides."""
+
+    apart = False
+    """Whether each run has a process of its own."""
+
     def __init__(
         self, call: str, shop: str, conftest: str, session: str = "session", own: str = "database"
     ) -> None:
@@ -112,6 +120,14 @@ class Kind:
     def conftest(self, url: str) -> str:
         """Return a conftest.py with the line for a database."""
         return self._conftest.replace("{url!r}", repr(url))
+
+    def modules(self, url: str) -> Mapping[str, str]:
+        """Return the modules beside conftest.py, by name."""
+        return {"shop": self.shop}
+
+    def unreachable(self, text: str) -> str:
+        """Return a module of the project with another server, which does not exist."""
+        return text.replace("://", "://nowhere:1/")
 
     def databases(self, servers: Servers) -> set[str]:
         """Return the names of all databases of the server; none of SQLite, which has files."""

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.isolation.conftest import Project
+from tests.isolation.projects import Project
 from tests.isolation.kinds import KINDS, with_database
 from tests.servers import Servers
 
