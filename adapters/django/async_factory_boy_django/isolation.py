@@ -57,6 +57,8 @@ class DjangoDatabase(Database):
         self._given = databases
         self.unblocked: Callable[[], AbstractContextManager[None]] = nullcontext
         """Allows access to the databases, where somebody else forbids it."""
+        self.connections: Mapping[str, Any] = {}
+        """Those of the thread of the tests, by alias."""
         self._set_up: list[Any] = []
 
     @property
@@ -86,10 +88,17 @@ class DjangoDatabase(Database):
         ]
 
     def create(self, run: Run) -> None:
-        # Connections belong to a thread: so this is called in that of the tests.
-        for alias in self.aliases:
-            _name_after(run, connections[alias])
-        self.set_up(self.aliases)
+        self.use_connections()
+        for connection in self.connections.values():
+            _name_after(run, connection)
+        self.set_up(self.connections)
+
+    def use_connections(self) -> None:
+        """Take the connections of the thread of the tests, which calls this.
+
+        Where an event loop runs, they could not be had.
+        """
+        self.connections = {alias: connections[alias] for alias in self.aliases}
 
     def set_up(self, aliases: Collection[str], *, keep: bool = False) -> None:
         """Create test databases as Django's own test runner does.
@@ -168,7 +177,7 @@ class DjangoConnection(Connection):
 
     def __init__(self, database: DjangoDatabase) -> None:
         self._database = database
-        self._aliases = database.aliases
+        self._aliases = [*database.connections]
         self._begun: list[list[transaction.Atomic]] = []
         self._replaced: Mapping[str, Any] | None = None
 
@@ -217,9 +226,9 @@ class DjangoConnection(Connection):
         await self._unshare()
 
     async def _share(self) -> None:
-        """Give the thread of the async ORM the connections of this one."""
+        """Give the thread of the async ORM the connections of that of the tests."""
         if self._replaced is None:
-            shared = {alias: connections[alias] for alias in self._aliases}
+            shared = self._database.connections
             for connection in shared.values():
                 connection.inc_thread_sharing()
             self._replaced = await self._in_thread(_replace, shared)

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Sequence
 
 import pytest
-from django.db import connections
 
 from async_factory_boy.exceptions import FixtureError
 from async_factory_boy.isolation import Run
@@ -67,15 +66,16 @@ class DjangoFixtures(DatabaseFixtures):
         if not request.config.pluginmanager.has_plugin("django"):
             self.database.create(run)
             return
-        ours = self.database.aliases
+        self.database.use_connections()
+        ours = self.database.connections
         self.database.unblocked = request.getfixturevalue("django_db_blocker").unblock
         # It sets up the databases that tests ask for by means of its own: so the others are ours,
         # and there before it, for a project's django_db_setup may store something in them.
         theirs = _set_up_by_pytest_django(request)
         request.getfixturevalue("django_db_modify_db_settings")
         if not request.getfixturevalue("django_db_use_migrations"):
-            for alias in ours:
-                connections[alias].settings_dict["TEST"]["MIGRATE"] = False
+            for connection in ours.values():
+                connection.settings_dict["TEST"]["MIGRATE"] = False
         keep = request.getfixturevalue("django_db_keepdb")
         own = [alias for alias in ours if alias not in theirs]
         self._keeps = keep or not own

@@ -10,8 +10,6 @@ from tests.isolation.projects import Project
 from tests.conftest import HAS_POSTGRESQL
 from tests.isolation.django_kinds import KINDS
 
-pytest_plugins = ["pytester"]
-
 
 @pytest.fixture
 def servers(request: pytest.FixtureRequest) -> Callable[[], str]:
