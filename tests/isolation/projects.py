@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from textwrap import dedent
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
 
 if TYPE_CHECKING:
     from tests.isolation.kinds import Kind
+    from tests.servers import Servers
 
 # How each plugin is chosen, and an async test marked.
 PLUGINS = {

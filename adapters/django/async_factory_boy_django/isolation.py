@@ -11,7 +11,6 @@ from typing import Any, NoReturn, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.apps import apps
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import DatabaseError, connections, transaction

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from collections.abc import Sequence
 
 from piccolo.table import Table
 
-from async_factory_boy.pytest_plugin.databases import define
+from async_factory_boy.pytest_plugin.databases import DatabaseFixtures, define
 from async_factory_boy.pytest_plugin.stores import namespace_of
 from async_factory_boy_piccolo.isolation import PiccoloDatabase
 
@@ -54,4 +55,13 @@ def piccolo_database(
     """
     namespace = namespace_of(sys._getframe(1), "piccolo_database")
     database = PiccoloDatabase(tables, allow_existing=allow_existing)
-    define("piccolo_database", database, prefix, autouse, namespace)
+    define("piccolo_database", database, prefix, autouse, namespace, PiccoloFixtures)
+
+
+class PiccoloFixtures(DatabaseFixtures):
+    """The fixtures of a database of Piccolo."""
+
+    def is_not_allowed(self, error: BaseException) -> bool:
+        # What the test has reached is another database: most likely one without its tables.
+        no_such = getattr(error, "sqlstate", None) in ("42P01", "3D000")
+        return no_such or isinstance(error, sqlite3.OperationalError | OSError)

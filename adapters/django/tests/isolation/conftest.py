@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.isolation.projects import Project
 
 from tests.conftest import HAS_POSTGRESQL
 from tests.isolation.django_kinds import KINDS
+from tests.isolation.projects import Project
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from textwrap import dedent
 
 import psycopg
-from tests.isolation.kinds import Kind
 
 from tests.conftest import server_settings
+from tests.isolation.kinds import Kind
 
 MODELS = """
     from django.db import models

