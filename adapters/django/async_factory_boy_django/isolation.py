@@ -13,7 +13,7 @@ from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
-from django.db import DatabaseError, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, transaction
 from django.db.models import Model
 from django.test.utils import setup_databases, teardown_databases
 
@@ -109,18 +109,24 @@ class DjangoDatabase(Database):
         Raises:
             FixtureError: When one cannot be created.
         """
+        for alias in aliases:
+            # Django waits for what a database depends on: here, for what is set up with it.
+            tested = connections[alias].settings_dict["TEST"]
+            needs = tested.get("DEPENDENCIES", [DEFAULT_DB_ALIAS])
+            tested["DEPENDENCIES"] = [one for one in needs if one in aliases and one != alias]
         try:
             with self.unblocked():
                 self._set_up = setup_databases(
                     verbosity=0,
                     interactive=False,
                     keepdb=keep,
-                    aliases=set(aliases),
+                    aliases=dict.fromkeys(aliases),
                     serialized_aliases=set(),
                 )
         except (DatabaseError, SystemExit) as error:
             # Django has printed why, where it exits.
-            why = "" if isinstance(error, SystemExit) else f": {str(error).strip().rstrip('.')}"
+            said = " ".join(str(error).split()).rstrip(".")  # on several lines, by PostgreSQL
+            why = "" if isinstance(error, SystemExit) else f": {said}"
             raise FixtureError(
                 "django_database() cannot create the test databases of "
                 f"{', '.join(sorted(aliases))}{why}. Start the server, or correct HOST, PORT, USER "
@@ -130,6 +136,8 @@ class DjangoDatabase(Database):
         self.name = ", ".join(str(connections[alias].settings_dict["NAME"]) for alias in aliases)
 
     def drop(self) -> None:
+        if not self.connections:
+            return  # Django is not set up
         self.disconnect()
         with self.unblocked():
             teardown_databases(self._set_up, verbosity=0)
@@ -189,7 +197,7 @@ class DjangoConnection(Connection):
         self._begun.append([])
         for atomic in atomics:
             # As Django's TestCase does, for code that begins one with durable=True.
-            atomic._from_testcase = True
+            atomic._from_testcase = True  # type: ignore[attr-defined]
             atomic.__enter__()
             self._begun[-1].append(atomic)
 
@@ -200,7 +208,7 @@ class DjangoConnection(Connection):
 
     def _rollback(self) -> None:
         for atomic in reversed(self._begun.pop()):
-            blocks = connections[atomic.using].atomic_blocks
+            blocks = self._database.connections[atomic.using].atomic_blocks
             while atomic in blocks:  # and whatever the test has left open within
                 transaction.set_rollback(True, using=atomic.using)
                 blocks[-1].__exit__(None, None, None)

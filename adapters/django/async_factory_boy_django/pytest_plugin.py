@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
 
 import pytest
 
@@ -120,9 +122,9 @@ class DjangoFixtures(DatabaseFixtures):
 def _set_up_by_pytest_django(request: pytest.FixtureRequest) -> set[str]:
     """Return the aliases of the databases that ``django_db_setup`` is for."""
     # It has no public name: what it looks at are marks, fixtures and Django's classes of tests.
-    from pytest_django.fixtures import _get_databases_for_setup
-
-    return _get_databases_for_setup(request.session.items)[0]
+    fixtures: Any = import_module("pytest_django.fixtures")
+    aliases: set[str] = fixtures._get_databases_for_setup(request.session.items)[0]
+    return aliases
 
 
 def _transaction_of_pytest_django(node: pytest.Item) -> str | None:

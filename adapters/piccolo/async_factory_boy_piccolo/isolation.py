@@ -175,7 +175,7 @@ class _PostgresServer(_Server):
 
     async def _tables(self) -> Collection[str] | None:
         """Return the tables of the database that the engine is for, or nothing without it."""
-        from asyncpg import InvalidCatalogNameError
+        from asyncpg import InvalidCatalogNameError  # type: ignore[import-untyped]
 
         try:
             connection = await self._connected()

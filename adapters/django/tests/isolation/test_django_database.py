@@ -204,8 +204,11 @@ def test_refused(on_sqlite: Project, call: str, conftest: str, test: str, messag
         ("import os\nos.environ['DJANGO_SETTINGS_MODULE'] = 'settings'\n", "has not loaded its"),
     ],
 )
-def test_not_set_up(alone: Project, head: str, message: str) -> None:
+def test_not_set_up(
+    alone: Project, monkeypatch: pytest.MonkeyPatch, head: str, message: str
+) -> None:
     """Django that has no settings, or is not set up, is told, with how to set it up."""
+    monkeypatch.delenv("DJANGO_SETTINGS_MODULE")
     alone.conftest = (
         f"{head}from async_factory_boy_django.pytest_plugin import django_database\n\n"
         "import pytest\ndjango_database()\n"
