@@ -104,6 +104,7 @@ DOCUMENTED_SKIPS = re.compile(
     r"|no key is given by the caller"
     r"|the adapter does not tell what the model is made of"
     r"|does not tell what models are made of"
+    r"|does not tell the key of an object"
     r"|the factories of parents and of children have an adapter each"
     r"|a conflict ends a transaction of this store"
     r"|on SQLite a cancelled statement goes on, and the connection is lost"

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+import aiomysql  # noqa: F401
 import aiosqlite  # noqa: F401
 import asyncmy  # noqa: F401
 import asyncpg  # noqa: F401
+import databases.backends.mysql
+import databases.backends.postgres
+import databases.backends.sqlite  # noqa: F401
 import factory
 import pytest
 import pytest_asyncio  # noqa: F401
 import sqlalchemy.dialects.mysql
 import sqlalchemy.dialects.postgresql  # noqa: F401
+import tortoise.backends.asyncpg
+import tortoise.backends.mysql
+import tortoise.backends.sqlite  # noqa: F401
 
+import async_factory_boy.factory.beanie
+import async_factory_boy.factory.databases
+import async_factory_boy.factory.mongo
 import async_factory_boy.factory.sqlalchemy
+import async_factory_boy.factory.tortoise
 import async_factory_boy.pytest_plugin.sharing
-import async_factory_boy.pytest_plugin.stores.sqlalchemy  # noqa: F401
+import async_factory_boy.pytest_plugin.stores.beanie
+import async_factory_boy.pytest_plugin.stores.databases
+import async_factory_boy.pytest_plugin.stores.mongo
+import async_factory_boy.pytest_plugin.stores.sqlalchemy
+import async_factory_boy.pytest_plugin.stores.tortoise  # noqa: F401
 from tests.isolation.kinds import KINDS
 from tests.isolation.projects import Project
 from tests.servers import Servers

@@ -82,6 +82,7 @@ class Project:
             },
         )
         options = [*chosen, "-W", "error", "--tb=short", "--assert=plain", "--strict-markers"]
+        options += ["-W", "ignore:Accessing the 'model_:DeprecationWarning"]  # Beanie 1.30
         options += [part for name in UNUSED for part in ("-p", f"no:{name}")]
         if plugin != "anyio":
             for kind in ("fixture", "test"):
