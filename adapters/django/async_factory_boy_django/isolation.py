@@ -185,7 +185,7 @@ class DjangoConnection(Connection):
     def __init__(self, database: DjangoDatabase) -> None:
         self._database = database
         self._aliases = [*database.connections]
-        self._begun: list[list[transaction.Atomic]] = []
+        self._begun: list[dict[str, transaction.Atomic]] = []
         self._replaced: Mapping[str, Any] | None = None
 
     async def begin(self) -> None:
@@ -193,13 +193,14 @@ class DjangoConnection(Connection):
         await self._in_thread(self._begin)
 
     def _begin(self) -> None:
-        atomics = [transaction.atomic(using=alias) for alias in self._aliases]
-        self._begun.append([])
-        for atomic in atomics:
+        begun: dict[str, transaction.Atomic] = {}
+        self._begun.append(begun)
+        for alias in self._aliases:
+            atomic = transaction.atomic(using=alias)
             # As Django's TestCase does, for code that begins one with durable=True.
             atomic._from_testcase = True  # type: ignore[attr-defined]
             atomic.__enter__()
-            self._begun[-1].append(atomic)
+            begun[alias] = atomic
 
     async def rollback(self) -> None:
         await self._in_thread(self._rollback)
@@ -207,10 +208,10 @@ class DjangoConnection(Connection):
             await self._unshare()
 
     def _rollback(self) -> None:
-        for atomic in reversed(self._begun.pop()):
-            blocks = self._database.connections[atomic.using].atomic_blocks
+        for alias, atomic in self._begun.pop().items():
+            blocks = self._database.connections[alias].atomic_blocks
             while atomic in blocks:  # and whatever the test has left open within
-                transaction.set_rollback(True, using=atomic.using)
+                transaction.set_rollback(True, using=alias)
                 blocks[-1].__exit__(None, None, None)
 
     async def empty(self) -> None:

