@@ -98,7 +98,8 @@ class DatabaseFixtures:
                 yield self.database
             finally:
                 if config.getoption("keep_database"):
-                    kept.note(config, self.database.name)
+                    if self.database.name:
+                        kept.note(config, self.database.name)
                 else:
                     self._drop()
 

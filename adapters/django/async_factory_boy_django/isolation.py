@@ -185,7 +185,7 @@ class DjangoConnection(Connection):
     def __init__(self, database: DjangoDatabase) -> None:
         self._database = database
         self._aliases = [*database.connections]
-        self._begun: list[dict[str, transaction.Atomic]] = []
+        self._begun: list[dict[str, Any]] = []
         self._replaced: Mapping[str, Any] | None = None
 
     async def begin(self) -> None:
@@ -193,12 +193,12 @@ class DjangoConnection(Connection):
         await self._in_thread(self._begin)
 
     def _begin(self) -> None:
-        begun: dict[str, transaction.Atomic] = {}
+        begun: dict[str, Any] = {}
         self._begun.append(begun)
         for alias in self._aliases:
-            atomic = transaction.atomic(using=alias)
+            atomic: Any = transaction.atomic(using=alias)
             # As Django's TestCase does, for code that begins one with durable=True.
-            atomic._from_testcase = True  # type: ignore[attr-defined]
+            atomic._from_testcase = True
             atomic.__enter__()
             begun[alias] = atomic
 
