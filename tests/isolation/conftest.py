@@ -31,7 +31,7 @@ import async_factory_boy.pytest_plugin.stores.databases
 import async_factory_boy.pytest_plugin.stores.mongo
 import async_factory_boy.pytest_plugin.stores.sqlalchemy
 import async_factory_boy.pytest_plugin.stores.tortoise  # noqa: F401
-from tests.isolation.kinds import KINDS
+from tests.isolation.kinds import KINDS, kinds
 from tests.isolation.projects import Project
 from tests.servers import Servers
 
@@ -41,7 +41,7 @@ with suppress(ImportError):  # there is a wheel for one platform
 factory.Faker("name").evaluate(None, None, {"locale": None})
 
 
-@pytest.fixture(params=list(KINDS))
+@pytest.fixture(params=kinds())
 def project(request: pytest.FixtureRequest, pytester: pytest.Pytester, servers: Servers) -> Project:
     """A project for each store."""
     return Project(pytester, servers, KINDS[request.param])

@@ -7,11 +7,11 @@ fixture ``store`` has what tests do to a store: `count`, `commit`, `save`, `dele
 from __future__ import annotations
 
 from collections.abc import Mapping
-from textwrap import dedent
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from tests.servers import Servers
+from tests.isolation.projects import Kind
+from tests.servers import Servers
+from tests.stores.base import REPEATS, named_params
 
 SQLALCHEMY_SHOP = """
     import factory
@@ -350,57 +350,6 @@ MONGO_CONFTEST = """
 """
 
 
-class Kind:
-    """A store that has fixtures of a database.
-
-    Args:
-        call: What a conftest.py calls.
-        shop: The module of models and factories.
-        conftest: The conftest.py, with the URL of a database left out.
-        session: A fixture that a test asks for to use the database.
-        own: The fixture that is the database of the run.
-    """
-
-    arguments: tuple[str, ...] = ()
-    """What pytest is given besides."""
-
-    apart = False
-    """Whether each run has a process of its own."""
-
-    def __init__(
-        self, call: str, shop: str, conftest: str, session: str = "session", own: str = "database"
-    ) -> None:
-        self.call = call
-        self.own = own
-        self.shop = dedent(shop)
-        self.session = session
-        self._conftest = dedent(conftest)
-
-    def url(self, servers: Servers, name: str) -> str:
-        """Return the URL of a database that does not exist, on a server of the tests."""
-        raise NotImplementedError
-
-    def conftest(self, url: str) -> str:
-        """Return a conftest.py with the line for a database."""
-        return self._conftest.replace("{url!r}", repr(url))
-
-    def modules(self, url: str) -> Mapping[str, str]:
-        """Return the modules beside conftest.py, by name."""
-        return {"shop": self.shop}
-
-    def unreachable(self, text: str) -> str:
-        """Return a module of the project with another server, which does not exist."""
-        return text.replace("://", "://nowhere:1/")
-
-    def databases(self, servers: Servers) -> set[str]:
-        """Return the names of all databases of the server; none of SQLite, which has files."""
-        raise NotImplementedError
-
-    def drop(self, servers: Servers, name: str) -> None:
-        """Drop one of them."""
-        raise NotImplementedError
-
-
 class SQL(Kind):
     """An ORM on a database of SQL.
 
@@ -504,6 +453,15 @@ KINDS: Mapping[str, Kind] = {
     "tortoise-postgresql": tortoise("asyncpg", "postgresql"),
     "tortoise-mariadb": tortoise("mysql", "mysql"),
     "beanie": MongoDB("beanie_database", BEANIE_SHOP, BEANIE_CONFTEST),
-    "beanie-transaction": MongoDB("beanie_database", BEANIE_SHOP, BEANIE_CONFTEST, True),
+    "beanie_transaction": MongoDB("beanie_database", BEANIE_SHOP, BEANIE_CONFTEST, True),
     "mongo": MongoDB("mongo_database", MONGO_SHOP, MONGO_CONFTEST),
 }
+
+
+def kinds(adapter: str = "") -> list[Any]:
+    """Return the names of kinds as parameters, of which those for another database are marked.
+
+    Args:
+        adapter: What the names begin with.
+    """
+    return named_params({name: name for name in KINDS if name.startswith(adapter)}, 1, REPEATS)

@@ -1,7 +1,11 @@
-"""A project whose tests use a database, and run in a pytest run of their own."""
+"""A project whose tests use a database, and run in a pytest run of their own.
+
+The adapters that have a distribution of their own use this module as well.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from textwrap import dedent
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -9,7 +13,6 @@ from uuid import uuid4
 import pytest
 
 if TYPE_CHECKING:
-    from tests.isolation.kinds import Kind
     from tests.servers import Servers
 
 # How each plugin is chosen, and an async test marked.
@@ -21,6 +24,57 @@ PLUGINS = {
 
 # What the runs do not need, and would import anew each time.
 UNUSED = ("cacheprovider", "pytest_cov", "randomly", "hypothesispytest")
+
+
+class Kind:
+    """A store that has fixtures of a database.
+
+    Args:
+        call: What a conftest.py calls.
+        shop: The module of models and factories.
+        conftest: The conftest.py, with the URL of a database left out.
+        session: A fixture that a test asks for to use the database.
+        own: The fixture that is the database of the run.
+    """
+
+    arguments: tuple[str, ...] = ()
+    """What pytest is given besides."""
+
+    apart = False
+    """Whether each run has a process of its own."""
+
+    def __init__(
+        self, call: str, shop: str, conftest: str, session: str = "session", own: str = "database"
+    ) -> None:
+        self.call = call
+        self.own = own
+        self.shop = dedent(shop)
+        self.session = session
+        self._conftest = dedent(conftest)
+
+    def url(self, servers: Servers, name: str) -> str:
+        """Return the URL of a database that does not exist, on a server of the tests."""
+        raise NotImplementedError
+
+    def conftest(self, url: str) -> str:
+        """Return a conftest.py with the line for a database."""
+        return self._conftest.replace("{url!r}", repr(url))
+
+    def modules(self, url: str) -> Mapping[str, str]:
+        """Return the modules beside conftest.py, by name."""
+        return {"shop": self.shop}
+
+    def unreachable(self, text: str) -> str:
+        """Return a module of the project with another server, which does not exist."""
+        return text.replace("://", "://nowhere:1/")
+
+    def databases(self, servers: Servers) -> set[str]:
+        """Return the names of all databases of the server; none of SQLite, which has files."""
+        raise NotImplementedError
+
+    def drop(self, servers: Servers, name: str) -> None:
+        """Drop one of them."""
+        raise NotImplementedError
 
 
 class Project:

@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from tests.isolation.kinds import KINDS
+from tests.isolation.kinds import KINDS, kinds
 from tests.isolation.projects import Project
 from tests.servers import Servers
 
 
-@pytest.fixture(params=["databases-sqlite", "databases-postgresql", "databases-mariadb"])
+@pytest.fixture(params=kinds("databases"))
 def project(request: pytest.FixtureRequest, pytester: pytest.Pytester, servers: Servers) -> Project:
     """A project on each database that the fixtures of databases are for."""
     return Project(pytester, servers, KINDS[request.param])

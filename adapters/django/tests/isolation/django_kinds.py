@@ -8,7 +8,7 @@ from textwrap import dedent
 import psycopg
 
 from tests.conftest import server_settings
-from tests.isolation.kinds import Kind
+from tests.isolation.projects import Kind
 
 MODELS = """
     from django.db import models

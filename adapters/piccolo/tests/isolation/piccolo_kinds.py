@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from tests.isolation.kinds import Kind
+from tests.isolation.projects import Kind
 
 SHOP = """
     import factory
