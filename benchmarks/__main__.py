@@ -52,7 +52,9 @@ class Scale:
     kinds: Sequence[Kind] = tuple(WORKS)
 
 
-FULL = Scale(rounds=9, calls=200, batch=1000, sizes=(100, 1000, 10_000, 100_000), memory=100_000, tests=300)
+FULL = Scale(
+    rounds=9, calls=200, batch=1000, sizes=(100, 1000, 10_000, 100_000), memory=100_000, tests=300
+)
 QUICK = Scale(rounds=2, calls=20, batch=100, sizes=(10, 100), memory=1000, tests=20)
 
 # Imported when their turn comes, so that what is left out need not be installed.

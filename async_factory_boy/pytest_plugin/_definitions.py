@@ -49,6 +49,11 @@ class Model(NamedTuple):
         # No "_" before it: "from fixtures import *" leaves out what begins with one.
         return f"given_for_{self.name}"
 
+    @property
+    def created_name(self) -> str:
+        """The fixture of an object of a test's own, if that of the model is shared."""
+        return f"created_for_{self.name}"
+
     def path_to(self, attribute: str) -> str:
         return f"{self.name}{SEPARATOR}{attribute}"
 

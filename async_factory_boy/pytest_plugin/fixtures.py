@@ -45,7 +45,13 @@ from async_factory_boy.pytest_plugin.databases import (
 )
 from async_factory_boy.pytest_plugin.lanes import ENTRIES, DataOf, Entry
 from async_factory_boy.pytest_plugin.loops import async_fixture
-from async_factory_boy.pytest_plugin.sharing import Scope, check_scope, entry_of, shared_by
+from async_factory_boy.pytest_plugin.sharing import (
+    Scope,
+    check_scope,
+    entry_of,
+    once_a_test,
+    shared_by,
+)
 
 __all__ = ["LazyFixture", "register"]
 
@@ -198,12 +204,16 @@ def _register(
         fixtures[factory_name] = _factory_fixture(model)
     for attribute in model.attributes():
         fixtures[model.path_to(attribute)] = _attribute_fixture(model, attribute)
-    entries_of = None if scope == "function" else _entries_of(model, scope)
+    entries_of = None if scope == "function" else once_a_test(_entries_of(model, scope))
     fixtures[model.given_name] = _given_fixture(model, entries_of)
-    fixtures[model.name] = async_fixture(
-        _model_fixture(model), under_anyio=_model_fixture(model, _ANYIO_HINT)
+    fixtures[model.created_name] = async_fixture(
+        _created_fixture(model), under_anyio=_created_fixture(model, _ANYIO_HINT)
     )
-    setattr(fixtures[model.name], ENTRIES, entries_of)
+    if entries_of is None:
+        fixtures[model.name] = fixtures.pop(model.created_name)
+    else:
+        fixtures[model.name] = _shared_fixture(model)
+        setattr(fixtures[model.name], ENTRIES, entries_of)
     for fixture_name, function in fixtures.items():
         if fixture_name in namespace:
             continue  # an attribute's, which is overridden already
@@ -484,16 +494,28 @@ def _evaluated(value: Any, request: pytest.FixtureRequest, path: str) -> Any:
     )
 
 
-def _model_fixture(model: Model, hint: str = "") -> Callable[..., Any]:
+def _shared_fixture(model: Model) -> Callable[..., Any]:
+    """Return the fixture of a model that tests share; some have an object of their own."""
+
+    @depending_on(["request", model.given_name])
+    def shared_fixture(request: pytest.FixtureRequest, **given: Any) -> Any:
+        value = given[model.given_name]
+        # What is not created needs no event loop.
+        if isinstance(value, _Shared):
+            return value.instance
+        return request.getfixturevalue(model.created_name)
+
+    shared_fixture.__doc__ = f"An object of {model.factory.__name__} that tests share."
+    return shared_fixture
+
+
+def _created_fixture(model: Model, hint: str = "") -> Callable[..., Any]:
     factory_name = underscored(model.factory.__name__)
 
     @depending_on([factory_name, model.given_name])
     async def model_fixture(**fixtures: Any) -> Any:
-        given = fixtures[model.given_name]
-        if isinstance(given, _Shared):
-            return given.instance
         try:
-            return await fixtures[factory_name].create_async(**given)
+            return await fixtures[factory_name].create_async(**fixtures[model.given_name])
         except MissingOptionError as error:
             raise MissingOptionError(
                 f"{error} The fixture {model.name!r} takes what is bound when it is set up: bind "

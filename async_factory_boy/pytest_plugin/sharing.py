@@ -29,6 +29,7 @@ __all__ = ["shared"]
 __tracebackhide__ = True
 
 Scope = Literal["session", "package", "module", "class", "function"]
+EntriesOf = Callable[[pytest.FixtureRequest], list[Entry]]
 F = TypeVar("F", bound=Callable[..., Awaitable[Any]])
 
 _WIDER = [scope for scope in loops.SCOPES if scope != "function"]
@@ -90,8 +91,7 @@ def check_scope(asked: str, scope: object) -> None:
 
 
 def _fixture(function: Any, scope: Scope) -> Any:
-    def entries_of(request: pytest.FixtureRequest) -> list[Entry]:
-        return _entries_of(function, scope, request)
+    entries_of = once_a_test(lambda request: _entries_of(function, scope, request))
 
     @depending_on(["request"])
     def shared_fixture(request: pytest.FixtureRequest) -> Any:
@@ -128,6 +128,21 @@ def _entries_of(function: Any, scope: str, request: pytest.FixtureRequest) -> li
     asked = f"@shared(scope={scope!r}) async def {name}"
     chosen = _one_of(asked, databases or [*visible_at(request.node)])
     return [*entries, entry_of(request, asked, scope, name, chosen, function, arguments)]
+
+
+_ENTRIES_OF_TEST = pytest.StashKey[dict[object, list[Entry]]]()
+
+
+def once_a_test(entries_of: EntriesOf) -> EntriesOf:
+    """Have a function that returns what a test shares find it out once for the test."""
+
+    def once(request: pytest.FixtureRequest) -> list[Entry]:
+        found: dict[object, list[Entry]] = request.node.stash.setdefault(_ENTRIES_OF_TEST, {})
+        if once not in found:
+            found[once] = entries_of(request)
+        return found[once]
+
+    return once
 
 
 def shared_by(request: pytest.FixtureRequest, name: str) -> list[Entry] | None:
