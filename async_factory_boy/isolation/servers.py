@@ -27,6 +27,10 @@ DRIVERS = {
 }
 
 
+# How many seconds to wait for a lock that another connection holds.
+PATIENCE = 5
+
+
 class Place(NamedTuple):
     """Where the tables of a run are."""
 
@@ -243,6 +247,10 @@ def _does_not_exist(error: BaseException) -> bool:
     return bool(_codes(error) & {"3D000", 1049}) or "does not exist" in str(error)
 
 
+def _is_locked(error: BaseException) -> bool:
+    return bool(_codes(error) & {"55P03", 1205}) or "database is locked" in str(error)
+
+
 def _begin_for_real(engine: AsyncEngine) -> None:
     """Have SQLite begin a transaction where SQLAlchemy does, so that savepoints are in one.
 
@@ -277,16 +285,35 @@ async def empty(connection: AsyncConnection, tables: Sequence[str]) -> None:
     Args:
         connection: A connection without a transaction.
         tables: The names of the tables, as SQL has them, in any order.
+
+    Raises:
+        FixtureError: When another connection holds a lock, for longer than `PATIENCE`.
     """
     if not tables:
         return
     deletes = [f"DELETE FROM {table}" for table in tables]
     if connection.dialect.name == "postgresql":
-        statements = [f"TRUNCATE {', '.join(tables)} RESTART IDENTITY CASCADE"]
+        statements = [
+            f"SET LOCAL lock_timeout = '{PATIENCE}s'",
+            f"TRUNCATE {', '.join(tables)} RESTART IDENTITY CASCADE",
+        ]
     elif connection.dialect.name == "sqlite":
         statements = ["PRAGMA defer_foreign_keys = ON", *deletes]
     else:
-        statements = ["SET FOREIGN_KEY_CHECKS = 0", *deletes, "SET FOREIGN_KEY_CHECKS = 1"]
-    async with connection.begin():
-        for statement in statements:
-            await connection.exec_driver_sql(statement)
+        statements = [
+            f"SET FOREIGN_KEY_CHECKS = 0, innodb_lock_wait_timeout = {PATIENCE}",
+            *deletes,
+            "SET FOREIGN_KEY_CHECKS = 1, innodb_lock_wait_timeout = DEFAULT",
+        ]
+    try:
+        async with connection.begin():
+            for statement in statements:
+                await connection.exec_driver_sql(statement)
+    except DBAPIError as error:
+        if not _is_locked(error):
+            raise
+        raise FixtureError(
+            "The tables cannot be emptied after a test that commits for real: another connection "
+            "has a transaction in which it uses them. Close what the test, or the code that it "
+            "tests, opens: async with engine.connect() as connection."
+        ) from error

@@ -20,7 +20,13 @@ from sqlalchemy.ext.asyncio import (
 
 from async_factory_boy.exceptions import FixtureError
 from async_factory_boy.isolation import servers
-from async_factory_boy.isolation.base import Connection, Database, Opened, Run
+from async_factory_boy.isolation.base import (
+    Connection,
+    Database,
+    Opened,
+    Run,
+    TransactionEndedError,
+)
 
 __all__ = ["SQLAlchemyDatabase", "alembic"]
 
@@ -187,7 +193,15 @@ class SQLAlchemyConnection(Connection):
         self._begun.append(await begin())
 
     async def rollback(self) -> None:
-        await self._begun.pop().rollback()
+        transaction = self._begun.pop()
+        if not transaction.is_active:
+            raise TransactionEndedError(
+                "The test has ended the transaction that is rolled back after it: it has called "
+                "commit(), rollback() or close() of the connection of its session. Call those of "
+                "the session; or, to commit for real, mark the test with "
+                "@pytest.mark.factory_database(rollback=False)."
+            )
+        await transaction.rollback()
 
     async def empty(self) -> None:
         metadata = self._database.metadata

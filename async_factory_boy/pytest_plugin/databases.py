@@ -18,7 +18,7 @@ import pytest
 
 from async_factory_boy import bind
 from async_factory_boy.exceptions import FixtureError, MissingOptionError, SyncCallError, closest
-from async_factory_boy.isolation import Database, Opened, Run
+from async_factory_boy.isolation import Database, Opened, Run, TransactionEndedError
 from async_factory_boy.options import CallOption
 from async_factory_boy.pytest_plugin import kept, loops
 from async_factory_boy.pytest_plugin._definitions import (
@@ -62,6 +62,8 @@ class DatabaseFixtures:
         self.failure: BaseException | None = None
         self.told_at = ""
         self._lanes: dict[asyncio.AbstractEventLoop, Lane] = {}
+        # Whether what a test has committed for real is to be removed.
+        self._is_used = False
 
     def functions(self) -> Mapping[str, Callable[..., Any]]:
         """Return the functions of the fixtures, by name."""
@@ -153,11 +155,11 @@ class DatabaseFixtures:
         lane = await self._lane(request)
         node.stash[loops.ON_LOOP_OF_TEST] = True
         try:
-            if rolls_back:
-                await lane.provide(entries)
-                await lane.connection.begin()
-            else:
-                await lane.end()
+            await self._begin(lane, rolls_back, entries)
+        except BaseException:
+            await self._close(lane)()  # it may be the connection that failed
+            raise
+        try:
             opened = await lane.connection.open()
             try:
                 with bind(**(opened.options if self._is_bound(node) else {})):
@@ -173,6 +175,16 @@ class DatabaseFixtures:
             await self._end(lane, rolls_back)
             raise
         await self._end(lane, rolls_back)
+
+    async def _begin(self, lane: Lane, rolls_back: bool, entries: list[Entry]) -> None:
+        if self._is_used:
+            await self._empty(lane)
+        if rolls_back:
+            await lane.provide(entries)
+            await lane.connection.begin()
+        else:
+            await lane.end()
+            self._is_used = True
 
     async def _lane(self, request: pytest.FixtureRequest) -> Lane:
         loop = asyncio.get_running_loop()
@@ -193,12 +205,18 @@ class DatabaseFixtures:
             if rolls_back:
                 await lane.connection.rollback()
             else:
-                await lane.connection.empty()
-        except BaseException:
+                await self._empty(lane)
+        except BaseException as error:
+            self._is_used |= isinstance(error, TransactionEndedError)
             await self._close(lane)()
             raise
         if lane.scope == "function":
             await self._close(lane)()
+
+    async def _empty(self, lane: Lane) -> None:
+        await lane.end()
+        await lane.connection.empty()
+        self._is_used = False
 
     def _close(self, lane: Lane) -> Callable[[], Awaitable[None]]:
         async def close() -> None:

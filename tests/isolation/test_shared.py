@@ -126,6 +126,36 @@ def test_for_real(project: Project) -> None:
     )
 
 
+def test_failing(project: Project) -> None:
+    """Shared data that cannot be stored fail each of their tests, and change no others."""
+    result = project.run(
+        loops="session",
+        conftest="""
+            @shared(scope="session")
+            async def company():
+                return await CompanyFactory.create_async(name="ACME")
+
+            @shared(scope="module")
+            async def broken(company):
+                await UserFactory.create_async(company=company)
+                raise ArithmeticError("no team")
+        """,
+        test_it="""
+            async def test_company(company, store):
+                assert (await store.count(User), await store.count(Company)) == (0, 1)
+
+            @pytest.mark.parametrize("run", range(2))
+            async def test_broken(broken, run): ...
+
+            async def test_again(company, store):
+                assert (await store.count(User), await store.count(Company)) == (0, 1)
+                assert company.name == "ACME"
+        """,
+    )
+    result.assert_outcomes(passed=2, errors=2)
+    assert result.stdout.str().count("E   ArithmeticError: no team") == 2
+
+
 def test_seeded(project: Project) -> None:
     """What is drawn for shared data depends on the seed, not on the test that comes first."""
     run = """

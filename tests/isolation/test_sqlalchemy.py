@@ -433,6 +433,55 @@ def test_without_the_right_to_create(on_postgresql: Project, servers: Servers) -
         servers.execute(base, f"DROP ROLE {role}")
 
 
+@pytest.mark.parametrize("ends", ["commit", "rollback", "close"])
+def test_transaction_ended(project: Project, ends: str) -> None:
+    """A test that ends the transaction around it is told so, and leaves nothing to the next."""
+    result = project.run(
+        loops="module",
+        conftest="register(CompanyFactory, scope='module')",
+        test_it=f"""
+            async def test_it(session, company):
+                await UserFactory.create_async(name="Ada")
+                await (await session.connection()).{ends}()
+
+            async def test_next(store, company):
+                assert await store.count(User) == 0
+                assert await store.count(Company) == 1
+        """,
+    )
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["E*TransactionEndedError: *commit(), rollback() or close() of *"])
+
+
+def test_connection_left_open(project: Project) -> None:
+    """Where a connection that a test leaves open prevents emptying, the next test has it done."""
+    result = project.run(
+        loops="module",
+        test_it="""
+            others = []
+
+            @pytest.mark.factory_database(rollback=False)
+            async def test_it(session, engine, store):
+                await UserFactory.create_async(name="Ada")
+                await store.commit()
+                others.append(await engine.connect())
+                statement = User.__table__.update().values(name="Grace")
+                await others[0].execute(statement)
+
+            @pytest.fixture
+            async def closed():
+                await others[0].close()
+
+            async def test_next(closed, store):
+                assert await store.count(User) == 0
+        """,
+    )
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(
+        ["E*FixtureError: *another connection has a transaction in which *"]
+    )
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
 def test_interrupted(on_postgresql: Project) -> None:
     """A run that is interrupted in the middle of a test leaves no database."""
