@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from os import PathLike
@@ -17,6 +18,8 @@ from sqlalchemy.ext.asyncio import (
     AsyncTransaction,
     async_sessionmaker,
 )
+from sqlalchemy.ext.mutable import MutableBase
+from sqlalchemy.orm import InstanceState, attributes
 
 from async_factory_boy.exceptions import FixtureError
 from async_factory_boy.isolation import servers
@@ -239,7 +242,21 @@ class _OpenedSession(Opened):
 
     def anew(self, instance: Any) -> Any:
         state = inspection(instance, raiseerr=False)
-        if state is None or not hasattr(state, "mapper"):
+        if state is None or not hasattr(state, "mapper") or state.transient:
             return NotImplemented
         # This copies what is loaded, and sends nothing.
-        return self._session.sync_session.merge(instance, load=False)
+        merged = self._session.sync_session.merge(instance, load=False)
+        _copy_values(inspection(merged))
+        return merged
+
+
+def _copy_values(state: InstanceState[Any]) -> None:
+    """Have a merged object, and those it leads to, own their values, such as a dict of JSON."""
+    reached = (one for _, _, one, _ in state.mapper.cascade_iterator("merge", state))
+    for one in (state, *reached):
+        for key in one.mapper.column_attrs.keys() & one.dict.keys():
+            value = copy.deepcopy(one.dict[key])
+            if value is not one.dict[key]:
+                attributes.set_committed_value(one.object, key, value)
+                if isinstance(value, MutableBase):
+                    value._parents[one] = key  # whom it tells of changes

@@ -165,6 +165,8 @@ class DatabaseFixtures:
                 with bind(**(opened.options if self._is_bound(node) else {})):
                     if not rolls_back:
                         await lane.provide_to(opened, entries)
+                    for entry in entries:
+                        lane.given(entry, opened)  # before a fixture of the test changes one
                     self.database.opened, self.database.loop = opened, lane.loop
                     node.stash.setdefault(LANES, {})[self] = lane
                     yield opened

@@ -126,6 +126,28 @@ def test_for_real(project: Project) -> None:
     )
 
 
+def test_changed_by_a_fixture(project: Project) -> None:
+    """What a fixture changes of shared data stays, if other shared data lead to the same object."""
+    project.passes(
+        2,
+        loops="module",
+        conftest=SHARED.replace("SCOPE", "module")
+        + """
+    @pytest.fixture
+    async def renamed(company, store):
+        company.name = "renamed"
+        return company
+""",
+        test_it="""
+            @pytest.mark.parametrize("run", range(2))
+            async def test_it(renamed, team, store, run):
+                assert team["company"] is renamed
+                await store.save(renamed)
+                assert await store.names(Company) == ["renamed"]
+        """,
+    )
+
+
 def test_failing(project: Project) -> None:
     """Shared data that cannot be stored fail each of their tests, and change no others."""
     result = project.run(
@@ -190,6 +212,12 @@ def test_seeded(project: Project) -> None:
             'register(UserFactory, scope="modul")',
             "",
             "register(UserFactory) is given scope='modul'. Did you mean 'module'?",
+        ),
+        (
+            "",
+            'from async_factory_boy.pytest_plugin import shared\n\nclass TestTeam:\n'
+            '    @shared(scope="class")\n    async def team(self): ...',
+            "team is a method, whose object is another in each test: write it outside of the class",
         ),
         (
             '@shared(scope="session")\nasync def team(): ...',

@@ -433,6 +433,66 @@ def test_without_the_right_to_create(on_postgresql: Project, servers: Servers) -
         servers.execute(base, f"DROP ROLE {role}")
 
 
+def test_shared_values(on_sqlite: Project) -> None:
+    """Each test has its own values of shared objects, whose changes SQLAlchemy still sees."""
+    on_sqlite.passes(
+        4,
+        loops="module",
+        conftest="""
+            from sqlalchemy import JSON, ForeignKey
+            from sqlalchemy.ext.mutable import MutableDict
+            from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+            class Shop(Base):
+                __tablename__ = "shop"
+
+                id: Mapped[int] = mapped_column(primary_key=True)
+                plain: Mapped[dict] = mapped_column(JSON)
+                tracked: Mapped[dict] = mapped_column(MutableDict.as_mutable(JSON))
+                company_id: Mapped[int] = mapped_column(ForeignKey(Company.id))
+                company: Mapped[Company] = relationship()
+
+            class Branch(Base):
+                __tablename__ = "branch"
+
+                id: Mapped[int] = mapped_column(primary_key=True)
+                shop_id: Mapped[int] = mapped_column(ForeignKey(Shop.id))
+                shop: Mapped[Shop] = relationship()
+
+            @shared(scope="module")
+            async def branch(session, company):
+                shop = Shop(plain={"tags": ["a"]}, tracked={"a": 1}, company=company)
+                branch = Branch(shop=shop)
+                session.add(branch)
+                return branch
+
+            @shared(scope="module")
+            async def company():
+                return await CompanyFactory.create_async()
+
+            @shared(scope="module")
+            async def built():
+                return CompanyFactory.build(name="ACME")
+        """,
+        test_it="""
+            @pytest.mark.parametrize("run", range(2))
+            async def test_it(branch, session, run):
+                shop = branch.shop
+                assert (shop.plain, shop.tracked) == ({"tags": ["a"]}, {"a": 1})
+                shop.plain["tags"].append("b")
+                shop.tracked["a"] = 2
+                await session.commit()
+                await session.refresh(shop)
+                assert (shop.plain, shop.tracked) == ({"tags": ["a"]}, {"a": 2})
+
+            @pytest.mark.parametrize("run", range(2))
+            async def test_built(built, session, run):
+                assert built.name == "ACME"
+                built.name = "changed"
+        """,
+    )
+
+
 @pytest.mark.parametrize("ends", ["commit", "rollback", "close"])
 def test_transaction_ended(project: Project, ends: str) -> None:
     """A test that ends the transaction around it is told so, and leaves nothing to the next."""
