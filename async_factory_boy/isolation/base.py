@@ -106,6 +106,10 @@ class Database(ABC):
             )
         return self.loop.run_until_complete(_awaiting(awaitable))
 
+    def explain(self, error: BaseException) -> str | None:
+        """Return what an error that a test raises means within its transaction, if it tells."""
+        return None
+
     def _first_fixture(self) -> str:
         return next(iter(self.fixtures), self.own_fixture)
 

@@ -247,6 +247,11 @@ def _does_not_exist(error: BaseException) -> bool:
     return bool(_codes(error) & {"3D000", 1049}) or "does not exist" in str(error)
 
 
+def lacks_savepoint(error: BaseException) -> bool:
+    """Tell whether an error is that of a savepoint that is gone."""
+    return bool(_codes(error) & {"3B001", 1305}) or "no such savepoint" in str(error)
+
+
 def _is_locked(error: BaseException) -> bool:
     return bool(_codes(error) & {"55P03", 1205}) or "database is locked" in str(error)
 

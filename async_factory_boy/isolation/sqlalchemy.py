@@ -143,6 +143,17 @@ class SQLAlchemyDatabase(Database):
     async def connect(self) -> SQLAlchemyConnection:
         return SQLAlchemyConnection(self, await self.engine.connect())
 
+    def explain(self, error: BaseException) -> str | None:
+        if not isinstance(self.opened, _OpenedSession) or not servers.lacks_savepoint(error):
+            return None
+        return (
+            "The sessions of a test are savepoints in one transaction, and one is gone. Two "
+            "sessions have ended in another order than that in which they began (the last has to "
+            "end first), or were used at the same time; or a statement has committed, as DDL does "
+            "on MySQL and MariaDB. Mark such a test with "
+            "@pytest.mark.factory_database(rollback=False)."
+        )
+
     def sessionmaker_for(self, bind: AsyncConnection | AsyncEngine) -> async_sessionmaker[Any]:
         """Return what makes sessions that join the transaction of a connection."""
         return async_sessionmaker(

@@ -356,6 +356,10 @@ def explained(node: pytest.Item, error: BaseException) -> str | None:
     first = next(visible_at(node), None)
     if first is None:
         return None
+    for one in node.stash.get(LANES, ()):
+        explanation = one.database.explain(error)
+        if explanation is not None:
+            return explanation
     value = next(iter(first.values), first.own)
     if isinstance(error, MissingOptionError) and node.stash.get(LANES, None) is None:
         return (

@@ -433,6 +433,26 @@ def test_without_the_right_to_create(on_postgresql: Project, servers: Servers) -
         servers.execute(base, f"DROP ROLE {role}")
 
 
+def test_order_of_sessions(project: Project) -> None:
+    """Sessions that end in another order than they can fail with an explanation."""
+    result = project.run(
+        test_it="""
+            async def test_it(database, session):
+                await UserFactory.create_async(name="Ada")
+                async with database.sessionmaker() as own:
+                    own.add(User(name="Grace"))
+                    await own.flush()
+                    await session.commit()
+                    await own.commit()
+
+            async def test_next(store):
+                assert await store.count(User) == 0
+        """,
+    )
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*Two sessions have ended in another order*the last has to end*"])
+
+
 def test_shared_values(on_sqlite: Project) -> None:
     """Each test has its own values of shared objects, whose changes SQLAlchemy still sees."""
     on_sqlite.passes(
