@@ -223,6 +223,7 @@ def bind(
     tortoise_using_db: BaseDBAsyncClient | None = _NOT_GIVEN,
     beanie_session: ClientSession | None = _NOT_GIVEN,
     mongo_collection: Collection | None = _NOT_GIVEN,
+    mongo_database: Any = _NOT_GIVEN,
     mongo_session: ClientSession | None = _NOT_GIVEN,
     databases_database: Database | None = _NOT_GIVEN,
     progress: Callable[[int, int], object] | None = _NOT_GIVEN,
@@ -249,6 +250,8 @@ def bind(
         tortoise_using_db: The connection of those for Tortoise ORM.
         beanie_session: The client session of those for Beanie.
         mongo_collection: The collection of those for PyMongo and Motor.
+        mongo_database: The database that has the collections of those for PyMongo and Motor, if
+            they name them.
         mongo_session: The client session of those for PyMongo and Motor.
         databases_database: The database of those for databases.
         progress: Called with the number of objects stored and the size of the batch, after each
@@ -264,6 +267,7 @@ def bind(
         "tortoise_using_db": tortoise_using_db,
         "beanie_session": beanie_session,
         "mongo_collection": mongo_collection,
+        "mongo_database": mongo_database,
         "mongo_session": mongo_session,
         "databases_database": databases_database,
         "progress": progress,

@@ -44,7 +44,7 @@ STORES = (
     ),
     _store(
         "mongo", "pymongo", "MongoAdapter", "AsyncMongoFactory",
-        "mongo_collection", "mongo_session",
+        "mongo_collection", "mongo_database", "mongo_session",
     ),
     _store(
         "databases", "databases", "DatabasesAdapter", "AsyncDatabasesFactory",

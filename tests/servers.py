@@ -110,7 +110,12 @@ class Servers:
             return [*cursor.fetchall()]
 
     def databases(self, kind: str) -> set[str]:
-        """Return the names of the databases of a server: of "postgresql", or of "mysql"."""
+        """Return the names of the databases of a server: "postgresql", "mysql" or "mongodb"."""
+        if kind == "mongodb":
+            from pymongo import MongoClient
+
+            with MongoClient[dict[str, object]](self.mongodb) as client:
+                return {*client.list_database_names()}
         if kind == "postgresql":
             import psycopg
 
@@ -132,7 +137,9 @@ class Servers:
 
     def drop_database(self, kind: str, name: str) -> None:
         """Drop a database of a server."""
-        if kind == "postgresql":
+        if kind == "mongodb":
+            self._drop_mongodb(self.mongodb, name)
+        elif kind == "postgresql":
             self._drop_postgres(name)
         else:
             self._mysql(os.environ["MYSQL_URL"], f"DROP DATABASE {name}")

@@ -743,9 +743,12 @@ async def test_not_a_collection(
             with pytest.raises(OptionError, match=message), bind(mongo_collection=value):
                 pass
 
+            if isinstance(value, str):
+                continue  # in Meta, it is a name
+
             with pytest.raises(
                 ConfigurationError,
-                match="^Wrong.Meta.mongo_collection takes a collection .* or a callable that "
+                match="^Wrong.Meta.mongo_collection takes a collection .*, a callable that "
                 rf"returns one, such as lambda: .*; got {called}",
             ):
 
@@ -763,6 +766,33 @@ async def test_not_a_collection(
                 rf"collection of .*; it returned {called}",
             ):
                 await Returning.create_async()
+
+
+class NamingFactory(ThingFactory):
+    class Meta:
+        mongo_collection = "named"
+
+
+async def test_name_of_a_collection(database: Any, servers: Servers) -> None:
+    """A name is that of a collection in the database that a call is given, or that is bound."""
+    with bind(mongo_database=database):
+        bound = await NamingFactory.create_async()
+    given = await NamingFactory.create_async(mongo_database=database)
+    found = await database["named"].find().to_list(None)
+    assert [one["_id"] for one in found] == [bound["_id"], given["_id"]]
+
+    with pytest.raises(
+        MissingOptionError,
+        match=r"^Meta\.mongo_collection is 'named', a name, and no database is provided\. "
+        r"Bind one .*Asked for by NamingFactory",
+    ):
+        await NamingFactory.create_async()
+    with MongoClient[dict[str, Any]](servers.mongodb) as sync:
+        for wrong, kind in [(sync["shop"], "pymongo.*Database"), (Stub(), ".*Stub"), (3, ".*int")]:
+            with pytest.raises(
+                OptionError, match=f"^mongo_database takes a database of .*; got .* type {kind}"
+            ):
+                await NamingFactory.create_async(mongo_database=wrong)
 
 
 async def test_async_callable_for_a_collection() -> None:

@@ -58,7 +58,7 @@ def mistakes() -> None:
     SQLAlchemyAdapter[User](session_factory=lambda: "session")  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]
     TortoiseAdapter[User]()  # type: ignore[type-var]  # pyright: ignore[reportInvalidTypeArguments]
     BeanieAdapter[Page](link_rule="write")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    MongoAdapter[Visit](collection="visits")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    MongoAdapter[Visit](collection=3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     PersistenceAdapter[User]()  # type: ignore[abstract]  # pyright: ignore[reportAbstractUsage]
 
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard, TypeVar, cast
 from async_factory_boy.adapters.configuration import check_names, configured, fields_option
 from async_factory_boy.adapters.fields import Field
 from async_factory_boy.adapters.matching import ASK, answered
-from async_factory_boy.exceptions import ConfigurationError, OptionError
+from async_factory_boy.exceptions import ConfigurationError, MissingOptionError, OptionError
 from async_factory_boy.options import CallOption
 from async_factory_boy.stores import missing
 
 try:
     from pymongo.collection import Collection as SyncCollection
+    from pymongo.database import Database as SyncDatabase
 except ModuleNotFoundError as error:  # pragma: no cover (tested where it is not installed)
     raise ImportError(missing("PyMongo", "mongo")) from error
 
@@ -65,6 +66,15 @@ def _check_collection(value: object) -> None:
         )
 
 
+def _check_database(value: object) -> None:
+    if isinstance(value, SyncDatabase) or not hasattr(type(value), "get_collection"):
+        raise OptionError(
+            "mongo_database takes a database of PyMongo's AsyncMongoClient or of Motor's "
+            f'AsyncIOMotorClient, such as client["shop"]; got an object of type '
+            f"{type(value).__module__}.{type(value).__qualname__}."
+        )
+
+
 def _check_returned(value: object) -> None:
     if not _is_collection(value):
         raise OptionError(
@@ -84,9 +94,10 @@ class MongoAdapter(ClientSessionAdapter[M]):
     ```
 
     The collection is the first of: the call's keyword ``mongo_collection``, the innermost
-    `async_factory_boy.bind`, `collection`. Other than most call-time options, what a call is given
-    holds for the objects that the call asks for only, since a SubFactory's company does not belong
-    among the users; ``company__mongo_collection`` gives one for that.
+    `async_factory_boy.bind`, `collection`. If that is a name, it is one in the ``mongo_database``
+    of the call or of `bind`. Other than most call-time options, what a call is given as a
+    collection holds for the objects that the call asks for only, since a SubFactory's company does
+    not belong among the users; ``company__mongo_collection`` gives one for that.
 
     A model may be
 
@@ -100,8 +111,9 @@ class MongoAdapter(ClientSessionAdapter[M]):
     stored by one ``insert_many``.
 
     Args:
-        collection: An async collection of PyMongo or Motor; or a callable without arguments
-            that returns one. A client belongs to an event loop, so prefer the callable.
+        collection: The name of a collection; or an async collection of PyMongo or Motor; or a
+            callable without arguments that returns one. A client belongs to an event loop, so
+            prefer a name or a callable.
         get_or_create: Fields that identify an object. One that has their values is looked up
             before a new one is stored. Give the collection a unique index over them, and losing a
             race finds the winner's document.
@@ -111,6 +123,7 @@ class MongoAdapter(ClientSessionAdapter[M]):
     """
 
     mongo_collection: CallOption[AsyncCollection] = CallOption(_check_collection, inherited=False)
+    mongo_database: CallOption[Any] = CallOption(_check_database)
     mongo_session: CallOption[AsyncSession] = CallOption(
         lambda value: check_session("mongo_session", value)
     )
@@ -119,17 +132,18 @@ class MongoAdapter(ClientSessionAdapter[M]):
     def __init__(
         self,
         *,
-        collection: AsyncCollection | Callable[[], AsyncCollection] | None = None,
+        collection: str | AsyncCollection | Callable[[], AsyncCollection] | None = None,
         get_or_create: Sequence[str] = (),
     ) -> None:
         owner = type(self).__name__
         # A database and a client are callable, and raise when they are called.
         is_function = callable(collection) and not hasattr(type(collection), "__getitem__")
-        if collection is not None and not is_function and not _is_collection(collection):
+        is_name = isinstance(collection, str)
+        if collection is not None and not (is_name or is_function or _is_collection(collection)):
             raise ConfigurationError(
                 "collection",
-                f"takes {_COLLECTION}, or a callable that returns one, such as "
-                f'lambda: database["users"]; got {_collection_problem(collection)}.',
+                f"takes {_COLLECTION}, a callable that returns one, such as lambda: "
+                f'database["users"], or the name of one; got {_collection_problem(collection)}.',
                 owner=owner,
             )
         self.collection = collection
@@ -145,6 +159,8 @@ class MongoAdapter(ClientSessionAdapter[M]):
         given = self.mongo_collection
         if given is not None:
             return given
+        if isinstance(self.collection, str):
+            return self._named(self.collection)
         collection: AsyncCollection = configured(
             self.collection,
             is_value=_is_collection,
@@ -154,6 +170,17 @@ class MongoAdapter(ClientSessionAdapter[M]):
             'the call, create_async(mongo_collection=database["users"]); or bind one for many '
             "calls, with async_factory_boy.bind(mongo_collection=...): ...",
         )
+        return collection
+
+    def _named(self, name: str) -> AsyncCollection:
+        database = self.mongo_database
+        if database is None:
+            raise MissingOptionError(
+                f"Meta.mongo_collection is {name!r}, a name, and no database is provided. Bind one "
+                "for many calls, with async_factory_boy.bind(mongo_database=...): ...; or pass one "
+                'to the call, create_async(mongo_database=client["shop"]).'
+            )
+        collection: AsyncCollection = database[name]
         return collection
 
     def collection_of(self, model: type[M]) -> AsyncCollection:

@@ -42,8 +42,9 @@ class AsyncMongoFactory(AsyncFactory[T]):
 
     ``Meta`` takes factory_boy's options, and
 
-    - ``mongo_collection``: a collection of PyMongo's async API or of Motor, or a callable that
-      returns one, for calls that are given none;
+    - ``mongo_collection``: for calls that are given none, the name of a collection, in the
+      database that is bound as ``mongo_database``; or a collection of PyMongo's async API or of
+      Motor; or a callable that returns one;
     - ``mongo_get_or_create``: fields to look an object up by before storing a new one.
 
     They are described at `async_factory_boy.adapters.mongo.MongoAdapter`.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
+from contextvars import Context
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -40,13 +41,13 @@ class Database(ABC):
     happens in between.
     """
 
-    fixtures: ClassVar[Mapping[str, str]] = {}
+    fixtures: Mapping[str, str] = {}
     """The fixtures whose values `Opened.values` has, each with its description."""
 
     own_fixture: ClassVar[str] = "database"
     """The fixture whose value is this object."""
 
-    options: ClassVar[tuple[str, ...]] = ()
+    options: ClassVar[Sequence[str]] = ()
     """The call-time options that a factory of this store has. A factory whose adapter declares one
     of them is given this database."""
 
@@ -58,6 +59,9 @@ class Database(ABC):
 
     loop: asyncio.AbstractEventLoop | None = None
     """The event loop of that test."""
+
+    context: Context | None = None
+    """What is bound there, where a synchronous test does not see what an async fixture binds."""
 
     @abstractmethod
     def create(self, run: Run) -> None:
@@ -104,6 +108,8 @@ class Database(ABC):
                 f"{self.own_fixture}.run() is for synchronous tests, and the event loop runs "
                 "already: write await instead."
             )
+        if self.context is not None:
+            return self.context.run(self.loop.run_until_complete, _awaiting(awaitable))
         return self.loop.run_until_complete(_awaiting(awaitable))
 
     def explain(self, error: BaseException) -> str | None:

@@ -22,7 +22,9 @@ def name_of(given: str, suffix: str) -> str:
     return f"{(given or 'test')[: LONGEST - len(suffix) - 1]}_{suffix}"
 
 
-def refuse_used(where: str, name: str, tables: Collection[str], call: str) -> None:
+def refuse_used(
+    where: str, name: str, tables: Collection[str], call: str, kind: str = "tables"
+) -> None:
     """Raise if a database has tables, and no name that a database for tests has.
 
     Such a database is most likely not for tests, and so its server is not either.
@@ -30,8 +32,9 @@ def refuse_used(where: str, name: str, tables: Collection[str], call: str) -> No
     Args:
         where: The URL, without its password.
         name: The name of the database.
-        tables: The names of its tables, or collections.
+        tables: The names of its tables, or of what `kind` says.
         call: What defines the fixtures, such as ``sqlalchemy_database``.
+        kind: What they are.
 
     Raises:
         FixtureError: When the database is left alone.
@@ -40,7 +43,7 @@ def refuse_used(where: str, name: str, tables: Collection[str], call: str) -> No
         return
     some = ", ".join(sorted(tables)[:3])
     raise FixtureError(
-        f"{call}({where!r}): the database {name!r} exists and has tables ({some}, ...). Its name "
+        f"{call}({where!r}): the database {name!r} exists and has {kind} ({some}, ...). Its name "
         "does not contain 'test', so it does not look like a database for tests, and nothing was "
         f"done. Give the URL of another one, such as '{name}_test', which need not exist. If this "
         f"one is meant, write {call}(..., allow_existing=True)."

@@ -22,7 +22,7 @@ from sqlalchemy.ext.mutable import MutableBase
 from sqlalchemy.orm import InstanceState, attributes
 
 from async_factory_boy.exceptions import FixtureError
-from async_factory_boy.isolation import servers
+from async_factory_boy.isolation import engines, servers
 from async_factory_boy.isolation.base import (
     Connection,
     Database,
@@ -30,6 +30,7 @@ from async_factory_boy.isolation.base import (
     Run,
     TransactionEndedError,
 )
+from async_factory_boy.isolation.servers import Place
 
 __all__ = ["SQLAlchemyDatabase", "alembic"]
 
@@ -82,17 +83,17 @@ class SQLAlchemyDatabase(Database):
         self._engine_options = dict(engine_options or {})
         self._session_options = {"expire_on_commit": False, **(session_options or {})}
         self._configure = configure
-        self._server = servers.Server("sqlalchemy_database", url, allow_existing)
-        self._place: servers.Place | None = None
+        self._server = engines.EngineServer("sqlalchemy_database", url, allow_existing)
+        self._place: Place | None = None
         self._engine: AsyncEngine | None = None
 
     @property
     def url(self) -> URL:
         """The URL of the run's database."""
-        return self._created.url
+        return self._server.url_of(self._created)
 
     @property
-    def _created(self) -> servers.Place:
+    def _created(self) -> Place:
         if self._place is None:
             raise FixtureError(
                 "The database is created when the first test asks for it: name the fixture "
@@ -104,9 +105,7 @@ class SQLAlchemyDatabase(Database):
     def engine(self) -> AsyncEngine:
         """An engine for the run's database, which keeps no connection."""
         if self._engine is None:
-            engine = self._server.engine(self.url, self._engine_options)
-            if self._created.schema is not None:
-                servers.search_in(engine, self._created.schema)
+            engine = self._server.engine(self._created, self._engine_options)
             if self._configure is not None:
                 self._configure(engine)
             self._engine = engine
@@ -223,10 +222,10 @@ class SQLAlchemyConnection(Connection):
         if metadata is not None:
             tables = [quote.format_table(table) for table in metadata.tables.values()]
         else:
-            names = await self._connection.run_sync(servers.table_names)
+            names = await self._connection.run_sync(engines.table_names)
             await self._connection.rollback()
             tables = [quote.quote(name) for name in names if name != "alembic_version"]
-        await servers.empty(self._connection, tables)
+        await engines.empty(self._connection, tables)
 
     async def open(self) -> _OpenedSession:
         # Outside of a transaction, each session has a connection of its own, as it usually has.

@@ -26,16 +26,34 @@ from async_factory_boy.pytest_plugin import options, seeding, unloaded
 if TYPE_CHECKING:
     from async_factory_boy.pytest_plugin.fixtures import LazyFixture, register
     from async_factory_boy.pytest_plugin.sharing import shared
+    from async_factory_boy.pytest_plugin.stores.beanie import beanie_database
+    from async_factory_boy.pytest_plugin.stores.databases import databases_database
+    from async_factory_boy.pytest_plugin.stores.mongo import mongo_database
     from async_factory_boy.pytest_plugin.stores.sqlalchemy import alembic, sqlalchemy_database
+    from async_factory_boy.pytest_plugin.stores.tortoise import tortoise_database
 
-__all__ = ["LazyFixture", "alembic", "register", "shared", "sqlalchemy_database"]
+__all__ = [
+    "LazyFixture",
+    "alembic",
+    "beanie_database",
+    "databases_database",
+    "mongo_database",
+    "register",
+    "shared",
+    "sqlalchemy_database",
+    "tortoise_database",
+]
 
 _MODULES = {
     "LazyFixture": "fixtures",
     "alembic": "stores.sqlalchemy",
+    "beanie_database": "stores.beanie",
+    "mongo_database": "stores.mongo",
+    "databases_database": "stores.databases",
     "register": "fixtures",
     "shared": "sharing",
     "sqlalchemy_database": "stores.sqlalchemy",
+    "tortoise_database": "stores.tortoise",
 }
 
 

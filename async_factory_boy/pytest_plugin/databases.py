@@ -11,6 +11,7 @@ import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from typing import Any, NoReturn
 from uuid import uuid4
 
@@ -154,11 +155,7 @@ class DatabaseFixtures:
         rolls_back = _rolls_back(node)
         lane = await self._lane(request)
         node.stash[loops.ON_LOOP_OF_TEST] = True
-        try:
-            await self._begin(lane, rolls_back, entries)
-        except BaseException:
-            await self._close(lane)()  # it may be the connection that failed
-            raise
+        await self._begin(lane, entries, rolls_back)
         try:
             opened = await lane.connection.open()
             try:
@@ -168,25 +165,36 @@ class DatabaseFixtures:
                     for entry in entries:
                         lane.given(entry, opened)  # before a fixture of the test changes one
                     self.database.opened, self.database.loop = opened, lane.loop
+                    if loops.is_under_anyio(request):
+                        self.database.context = copy_context()
                     node.stash.setdefault(LANES, {})[self] = lane
                     yield opened
             finally:
-                self.database.opened = self.database.loop = None
+                self.database.opened = self.database.loop = self.database.context = None
                 await opened.close()
         except BaseException:
             await self._end(lane, rolls_back)
             raise
         await self._end(lane, rolls_back)
 
-    async def _begin(self, lane: Lane, rolls_back: bool, entries: list[Entry]) -> None:
-        if self._is_used:
-            await self._empty(lane)
-        if rolls_back:
+    async def _begin(self, lane: Lane, entries: list[Entry], rolls_back: bool) -> None:
+        """Begin what a test works in; what it shares with others is stored before."""
+        is_connected = True
+        try:
+            if self._is_used:
+                await self._empty(lane)
+            if not rolls_back:
+                await lane.end()
+                self._is_used = True
+                return
             await lane.provide(entries)
+            is_connected = False
             await lane.connection.begin()
-        else:
-            await lane.end()
-            self._is_used = True
+        except BaseException:
+            # Entries that cannot be stored leave no transaction, and what others share stays.
+            if lane.scope == "function" or not is_connected:
+                await self._close(lane)()
+            raise
 
     async def _lane(self, request: pytest.FixtureRequest) -> Lane:
         loop = asyncio.get_running_loop()

@@ -1,22 +1,11 @@
-from uuid import uuid4
-
 import pytest
-from beanie import init_beanie
 from httpx import ASGITransport, AsyncClient
-from pymongo import AsyncMongoClient
 
 from app import MONGODB_URL, app
+from async_factory_boy.pytest_plugin import beanie_database
 from models import MODELS
 
-DATABASE = f"test_{uuid4().hex}"
-
-
-@pytest.fixture(autouse=True)
-async def database():
-    async with AsyncMongoClient(MONGODB_URL) as client:
-        await init_beanie(database=client[DATABASE], document_models=MODELS)
-        yield client[DATABASE]
-        await client.drop_database(DATABASE)
+beanie_database(MONGODB_URL, document_models=MODELS, autouse=True)
 
 
 @pytest.fixture

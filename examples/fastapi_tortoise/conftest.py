@@ -1,14 +1,10 @@
 import pytest
 from httpx import ASGITransport, AsyncClient
-from tortoise.context import tortoise_test_context
 
 from app import app
+from async_factory_boy.pytest_plugin import tortoise_database
 
-
-@pytest.fixture(autouse=True)
-async def database():
-    async with tortoise_test_context(["models"]) as context:
-        yield context
+tortoise_database("sqlite://:memory:", modules={"models": ["models"]}, autouse=True)
 
 
 @pytest.fixture

@@ -6,19 +6,34 @@ from contextlib import suppress
 from textwrap import dedent
 from uuid import uuid4
 
+import aiomysql  # noqa: F401
 import aiosqlite  # noqa: F401
 import asyncmy  # noqa: F401
 import asyncpg  # noqa: F401
+import databases.backends.mysql
+import databases.backends.postgres
+import databases.backends.sqlite  # noqa: F401
 import factory
 import pytest
 import pytest_asyncio  # noqa: F401
 import sqlalchemy.dialects.mysql
 import sqlalchemy.dialects.postgresql  # noqa: F401
+import tortoise.backends.asyncpg
+import tortoise.backends.mysql
+import tortoise.backends.sqlite  # noqa: F401
 
+import async_factory_boy.factory.beanie
+import async_factory_boy.factory.databases
+import async_factory_boy.factory.mongo
 import async_factory_boy.factory.sqlalchemy
+import async_factory_boy.factory.tortoise
 import async_factory_boy.pytest_plugin.sharing
-import async_factory_boy.pytest_plugin.stores.sqlalchemy  # noqa: F401
-from tests.isolation.kinds import KINDS, Kind
+import async_factory_boy.pytest_plugin.stores.beanie
+import async_factory_boy.pytest_plugin.stores.databases
+import async_factory_boy.pytest_plugin.stores.mongo
+import async_factory_boy.pytest_plugin.stores.sqlalchemy
+import async_factory_boy.pytest_plugin.stores.tortoise  # noqa: F401
+from tests.isolation.kinds import KINDS, Kind, kinds
 from tests.servers import Servers
 
 # The runs are in this process, and forget what they import: so what is slow to import is here.
@@ -89,6 +104,7 @@ class Project:
             },
         )
         options = [*chosen, "-W", "error", "--tb=short", "--assert=plain", "--strict-markers"]
+        options += ["-W", "ignore:Accessing the 'model_:DeprecationWarning"]  # Beanie 1.30
         options += [part for name in UNUSED for part in ("-p", f"no:{name}")]
         if plugin != "anyio":
             for kind in ("fixture", "test"):
@@ -107,7 +123,7 @@ class Project:
 _BACKEND = '\n\n@pytest.fixture(scope="session")\ndef anyio_backend():\n    return "asyncio"\n'
 
 
-@pytest.fixture(params=list(KINDS))
+@pytest.fixture(params=kinds())
 def project(request: pytest.FixtureRequest, pytester: pytest.Pytester, servers: Servers) -> Project:
     """A project for each store."""
     return Project(pytester, servers, KINDS[request.param])

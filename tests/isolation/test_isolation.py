@@ -88,6 +88,21 @@ def test_synchronous(project: Project) -> None:
     )
 
 
+def test_synchronous_under_anyio(project: Project) -> None:
+    """So does one that anyio's plugin runs."""
+    project.passes(
+        1,
+        plugin="anyio",
+        conftest="register(UserFactory)",
+        test_it="""
+            @pytest.mark.usefixtures("anyio_backend")
+            def test_it(user_factory, OWN, store):
+                user_factory.create(name="Ada")
+                assert OWN.run(store.names(User)) == ["Ada"]
+        """.replace("OWN", project.kind.own),
+    )
+
+
 def test_registered(project: Project) -> None:
     """A fixture of a registered factory asks for the database itself."""
     project.passes(
@@ -130,7 +145,7 @@ def test_for_real(project: Project) -> None:
 def test_lazy(project: Project) -> None:
     """A run whose tests do not ask for the database creates none."""
     project.conftest = project.conftest.replace("://", "://nowhere:1/")
-    project.passes(1, test_it="async def test_it():\n    assert UserFactory.build().name")
+    project.passes(1, test_it="async def test_it():\n    assert User is not Company")
 
 
 def test_autouse(project: Project) -> None:

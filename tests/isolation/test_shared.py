@@ -116,6 +116,33 @@ def test_nested(project: Project) -> None:
     )
 
 
+def test_not_stored(project: Project) -> None:
+    """If data cannot be stored, each test that asks for them is told; nothing else is undone."""
+    result = project.run(
+        loops="session",
+        conftest="""
+            @shared(scope="session")
+            async def company():
+                return await CompanyFactory.create_async(name="ACME")
+
+            @shared(scope="module")
+            async def user(company):
+                await UserFactory.create_async(name="Ada", company=company)
+                raise ArithmeticError
+        """,
+        test_it="""
+            @pytest.mark.parametrize("run", range(2))
+            async def test_without(user, run): ...
+
+            async def test_others(company, store):
+                assert (await store.count(User), await store.count(Company)) == (0, 1)
+        """,
+    )
+    result.assert_outcomes(passed=1, errors=2)
+    result.stdout.fnmatch_lines(["E*ArithmeticError", "E*ArithmeticError"])
+    assert project.databases() == set()
+
+
 def test_for_real(project: Project) -> None:
     """A test that commits for real has what it shares stored for itself, and others anew."""
     test = "async def test_{}(team, store):\n    assert await store.count(User) == 2\n"

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.isolation.conftest import Project
-from tests.isolation.kinds import KINDS, with_database
+from tests.isolation.kinds import KINDS, kinds, with_database
 from tests.servers import Servers
 
 
-@pytest.fixture(params=["sqlalchemy-sqlite", "sqlalchemy-postgresql", "sqlalchemy-mariadb"])
+@pytest.fixture(params=kinds("sqlalchemy"))
 def project(request: pytest.FixtureRequest, pytester: pytest.Pytester, servers: Servers) -> Project:
     """A project on each database that SQLAlchemy's fixtures are for."""
     return Project(pytester, servers, KINDS[request.param])
@@ -398,17 +398,21 @@ def test_database_of_others(project: Project, servers: Servers, allowed: bool) -
         )
 
 
-def test_without_the_right_to_create(on_postgresql: Project, servers: Servers) -> None:
+@pytest.mark.parametrize("store", ["sqlalchemy", "databases", "tortoise"])
+def test_without_the_right_to_create(
+    store: str, pytester: pytest.Pytester, servers: Servers
+) -> None:
     """Who may create no database has a schema in the one that is given, if that is allowed."""
+    project = Project(pytester, servers, KINDS[f"{store}-postgresql"])
     base = servers.new_postgres()
     role = f"afb_{os.getpid()}"
     servers.execute(base, f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")
     name = urlsplit(base).path.strip("/")
     try:
         url = re.sub(r"//[^@/]*@?", f"//{role}:secret@", base, count=1)
-        url = url.replace("postgresql", "postgresql+asyncpg", 1)
-        original = on_postgresql.conftest
-        on_postgresql.conftest = re.sub(r"database\('[^']*'", f"database({url!r}", original)
+        url = url.replace("postgresql", project.kind.url(servers, name).partition(":")[0], 1)
+        original = project.conftest
+        project.conftest = re.sub(r"database\('[^']*'", f"database({url!r}", original)
         test = (
             '@pytest.mark.parametrize("run", range(2))\n'
             "async def test_it(store, run):\n"
@@ -416,16 +420,16 @@ def test_without_the_right_to_create(on_postgresql: Project, servers: Servers) -
             "    await UserFactory.create_async()\n"
             "    await store.commit()\n"
         )
-        result = on_postgresql.run(test_it=test)
+        result = project.run(test_it=test)
         result.assert_outcomes(errors=2)
         result.stdout.fnmatch_lines([f"E*or: GRANT CREATE ON DATABASE {name} TO {role}"])
         servers.execute(base, f"GRANT CREATE ON DATABASE {name} TO {role}")
-        on_postgresql.run(test_it=test).assert_outcomes(passed=2)
+        project.run(test_it=test).assert_outcomes(passed=2)
         schemas = servers.execute(base, "SELECT schema_name FROM information_schema.schemata")
         assert not [one for (one,) in schemas if one.startswith(name)]
         gone = with_database(url, "afb_test_missing")
-        on_postgresql.conftest = re.sub(r"database\('[^']*'", f"database({gone!r}", original)
-        result = on_postgresql.run(test_it=test)
+        project.conftest = re.sub(r"database\('[^']*'", f"database({gone!r}", original)
+        result = project.run(test_it=test)
         result.assert_outcomes(errors=2)
         result.stdout.fnmatch_lines([f"E*'afb_test_missing' does not exist*ALTER ROLE {role} *"])
     finally:

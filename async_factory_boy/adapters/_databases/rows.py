@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from typing import Any
 
 from sqlalchemy import Table
@@ -93,6 +94,9 @@ class TableRow:
         return self.__table__ is other.__table__ and dict(self) == dict(other)
 
     __hash__ = None  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TableRow:
+        return TableRow(self.__table__, deepcopy(self._values, memo))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return TableRow, (self.__table__, self._values)

@@ -1,0 +1,1 @@
+"""The parts of `async_factory_boy.isolation.tortoise`."""
