@@ -4,6 +4,12 @@ Nothing here knows pytest: `async_factory_boy.pytest_plugin` makes fixtures of i
 module, which is imported when it is used.
 """
 
-from async_factory_boy.isolation.base import Connection, Database, Opened, Run
+from async_factory_boy.isolation.base import (
+    Connection,
+    Database,
+    Opened,
+    Run,
+    TransactionEndedError,
+)
 
-__all__ = ["Connection", "Database", "Opened", "Run"]
+__all__ = ["Connection", "Database", "Opened", "Run", "TransactionEndedError"]

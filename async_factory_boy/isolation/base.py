@@ -11,12 +11,16 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from async_factory_boy.exceptions import FixtureError
 
-__all__ = ["Connection", "Database", "Opened", "Run"]
+__all__ = ["Connection", "Database", "Opened", "Run", "TransactionEndedError"]
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
 
 T = TypeVar("T")
+
+
+class TransactionEndedError(FixtureError):
+    """A test has ended the transaction around it, which `Connection.rollback` is to do."""
 
 
 class Run(NamedTuple):
@@ -108,6 +112,10 @@ class Database(ABC):
             return self.context.run(self.loop.run_until_complete, _awaiting(awaitable))
         return self.loop.run_until_complete(_awaiting(awaitable))
 
+    def explain(self, error: BaseException) -> str | None:
+        """Return what an error that a test raises means within its transaction, if it tells."""
+        return None
+
     def _first_fixture(self) -> str:
         return next(iter(self.fixtures), self.own_fixture)
 
@@ -131,11 +139,19 @@ class Connection(ABC):
 
     @abstractmethod
     async def rollback(self) -> None:
-        """Undo all since the last `begin` that was not undone, also what was committed since."""
+        """Undo all since the last `begin` that was not undone, also what was committed since.
+
+        Raises:
+            TransactionEndedError: When the transaction is over: what was committed may have stayed.
+        """
 
     @abstractmethod
     async def empty(self) -> None:
-        """Remove what tests have stored, outside of any transaction."""
+        """Remove what tests have stored, outside of any transaction.
+
+        Raises:
+            FixtureError: When another connection prevents it. It does not wait for that forever.
+        """
 
     @abstractmethod
     async def open(self) -> Opened:

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from sqlalchemy import URL, Connection, event, inspect, make_url, text
-from sqlalchemy.exc import ArgumentError, InvalidRequestError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidRequestError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from async_factory_boy.exceptions import FixtureError
 from async_factory_boy.isolation.base import Run
-from async_factory_boy.isolation.servers import Place, Server, emptying
+from async_factory_boy.isolation.servers import Place, Server, emptying, is_locked
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
 __tracebackhide__ = True
@@ -153,8 +153,21 @@ async def empty(connection: AsyncConnection, tables: Sequence[str]) -> None:
     Args:
         connection: The connection.
         tables: The names of the tables, as SQL has them, in any order.
+
+    Raises:
+        FixtureError: When another connection holds a lock for too long.
     """
-    if tables:
+    if not tables:
+        return
+    try:
         async with connection.begin():
             for statement in emptying(connection.dialect.name, tables):
                 await connection.exec_driver_sql(statement)
+    except DBAPIError as error:
+        if not is_locked(error):
+            raise
+        raise FixtureError(
+            "The tables cannot be emptied after a test that commits for real: another connection "
+            "has a transaction in which it uses them. Close what the test, or the code that it "
+            "tests, opens: async with engine.connect() as connection."
+        ) from error

@@ -15,6 +15,10 @@ from async_factory_boy.isolation.naming import name_of, refuse_used
 __tracebackhide__ = True
 
 
+# How many seconds to wait for a lock that another connection holds.
+PATIENCE = 5
+
+
 class Place(NamedTuple):
     """Where the tables of a run are."""
 
@@ -201,6 +205,16 @@ def _does_not_exist(error: BaseException) -> bool:
     return bool(_codes(error) & {"3D000", 1049}) or "does not exist" in str(error)
 
 
+def lacks_savepoint(error: BaseException) -> bool:
+    """Tell whether an error is that of a savepoint that is gone."""
+    return bool(_codes(error) & {"3B001", 1305}) or "no such savepoint" in str(error)
+
+
+def is_locked(error: BaseException) -> bool:
+    """Tell whether an error is that of a lock that another connection holds for too long."""
+    return bool(_codes(error) & {"55P03", 1205}) or "database is locked" in str(error)
+
+
 def emptying(dialect: str, tables: Sequence[str]) -> list[str]:
     """Return statements that remove all rows of tables, whatever refers to them.
 
@@ -210,7 +224,14 @@ def emptying(dialect: str, tables: Sequence[str]) -> list[str]:
     """
     deletes = [f"DELETE FROM {table}" for table in tables]
     if dialect == "postgresql":
-        return [f"TRUNCATE {', '.join(tables)} RESTART IDENTITY CASCADE"]
+        return [
+            f"SET LOCAL lock_timeout = '{PATIENCE}s'",
+            f"TRUNCATE {', '.join(tables)} RESTART IDENTITY CASCADE",
+        ]
     if dialect == "sqlite":
         return ["PRAGMA defer_foreign_keys = ON", *deletes]
-    return ["SET FOREIGN_KEY_CHECKS = 0", *deletes, "SET FOREIGN_KEY_CHECKS = 1"]
+    return [
+        f"SET FOREIGN_KEY_CHECKS = 0, innodb_lock_wait_timeout = {PATIENCE}",
+        *deletes,
+        "SET FOREIGN_KEY_CHECKS = 1, innodb_lock_wait_timeout = DEFAULT",
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from os import PathLike
@@ -17,10 +18,18 @@ from sqlalchemy.ext.asyncio import (
     AsyncTransaction,
     async_sessionmaker,
 )
+from sqlalchemy.ext.mutable import MutableBase
+from sqlalchemy.orm import InstanceState, attributes
 
 from async_factory_boy.exceptions import FixtureError
-from async_factory_boy.isolation import engines
-from async_factory_boy.isolation.base import Connection, Database, Opened, Run
+from async_factory_boy.isolation import engines, servers
+from async_factory_boy.isolation.base import (
+    Connection,
+    Database,
+    Opened,
+    Run,
+    TransactionEndedError,
+)
 from async_factory_boy.isolation.servers import Place
 
 __all__ = ["SQLAlchemyDatabase", "alembic"]
@@ -133,6 +142,17 @@ class SQLAlchemyDatabase(Database):
     async def connect(self) -> SQLAlchemyConnection:
         return SQLAlchemyConnection(self, await self.engine.connect())
 
+    def explain(self, error: BaseException) -> str | None:
+        if not isinstance(self.opened, _OpenedSession) or not servers.lacks_savepoint(error):
+            return None
+        return (
+            "The sessions of a test are savepoints in one transaction, and one is gone. Two "
+            "sessions have ended in another order than that in which they began (the last has to "
+            "end first), or were used at the same time; or a statement has committed, as DDL does "
+            "on MySQL and MariaDB. Mark such a test with "
+            "@pytest.mark.factory_database(rollback=False)."
+        )
+
     def sessionmaker_for(self, bind: AsyncConnection | AsyncEngine) -> async_sessionmaker[Any]:
         """Return what makes sessions that join the transaction of a connection."""
         return async_sessionmaker(
@@ -186,7 +206,15 @@ class SQLAlchemyConnection(Connection):
         self._begun.append(await begin())
 
     async def rollback(self) -> None:
-        await self._begun.pop().rollback()
+        transaction = self._begun.pop()
+        if not transaction.is_active:
+            raise TransactionEndedError(
+                "The test has ended the transaction that is rolled back after it: it has called "
+                "commit(), rollback() or close() of the connection of its session. Call those of "
+                "the session; or, to commit for real, mark the test with "
+                "@pytest.mark.factory_database(rollback=False)."
+            )
+        await transaction.rollback()
 
     async def empty(self) -> None:
         metadata = self._database.metadata
@@ -224,7 +252,21 @@ class _OpenedSession(Opened):
 
     def anew(self, instance: Any) -> Any:
         state = inspection(instance, raiseerr=False)
-        if state is None or not hasattr(state, "mapper"):
+        if state is None or not hasattr(state, "mapper") or state.transient:
             return NotImplemented
         # This copies what is loaded, and sends nothing.
-        return self._session.sync_session.merge(instance, load=False)
+        merged = self._session.sync_session.merge(instance, load=False)
+        _copy_values(inspection(merged))
+        return merged
+
+
+def _copy_values(state: InstanceState[Any]) -> None:
+    """Have a merged object, and those it leads to, own their values, such as a dict of JSON."""
+    reached = (one for _, _, one, _ in state.mapper.cascade_iterator("merge", state))
+    for one in (state, *reached):
+        for key in one.mapper.column_attrs.keys() & one.dict.keys():
+            value = copy.deepcopy(one.dict[key])
+            if value is not one.dict[key]:
+                attributes.set_committed_value(one.object, key, value)
+                if isinstance(value, MutableBase):
+                    value._parents[one] = key  # whom it tells of changes

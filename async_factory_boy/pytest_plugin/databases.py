@@ -19,7 +19,7 @@ import pytest
 
 from async_factory_boy import bind
 from async_factory_boy.exceptions import FixtureError, MissingOptionError, SyncCallError, closest
-from async_factory_boy.isolation import Database, Opened, Run
+from async_factory_boy.isolation import Database, Opened, Run, TransactionEndedError
 from async_factory_boy.options import CallOption
 from async_factory_boy.pytest_plugin import kept, loops
 from async_factory_boy.pytest_plugin._definitions import (
@@ -67,6 +67,8 @@ class DatabaseFixtures:
         self.failure: BaseException | None = None
         self.told_at = ""
         self._lanes: dict[asyncio.AbstractEventLoop, Lane] = {}
+        # Whether what a test has committed for real is to be removed.
+        self._is_used = False
 
     def functions(self) -> Mapping[str, Callable[..., Any]]:
         """Return the functions of the fixtures, by name."""
@@ -201,6 +203,8 @@ class DatabaseFixtures:
                 with bind(**(opened.options if self._is_bound(node) else {})):
                     if not rolls_back:
                         await lane.provide_to(opened, entries)
+                    for entry in entries:
+                        lane.given(entry, opened)  # before a fixture of the test changes one
                     self.database.opened, self.database.loop = opened, lane.loop
                     if loops.is_under_anyio(request):
                         self.database.context = copy_context()
@@ -218,8 +222,11 @@ class DatabaseFixtures:
         """Begin what a test works in; what it shares with others is stored before."""
         is_connected = True
         try:
+            if self._is_used:
+                await self._empty(lane)
             if not rolls_back:
                 await lane.end()
+                self._is_used = True
                 return
             await lane.provide(entries)
             is_connected = False
@@ -249,12 +256,18 @@ class DatabaseFixtures:
             if rolls_back:
                 await lane.connection.rollback()
             else:
-                await lane.connection.empty()
-        except BaseException:
+                await self._empty(lane)
+        except BaseException as error:
+            self._is_used |= isinstance(error, TransactionEndedError)
             await self._close(lane)()
             raise
         if lane.scope == "function":
             await self._close(lane)()
+
+    async def _empty(self, lane: Lane) -> None:
+        await lane.end()
+        await lane.connection.empty()
+        self._is_used = False
 
     def _close(self, lane: Lane) -> Callable[[], Awaitable[None]]:
         async def close() -> None:
@@ -398,6 +411,10 @@ def explained(node: pytest.Item, error: BaseException) -> str | None:
     first = next(visible_at(node), None)
     if first is None:
         return None
+    for one in node.stash.get(LANES, ()):
+        explanation = one.database.explain(error)
+        if explanation is not None:
+            return explanation
     value = next(iter(first.values), first.own)
     if first.is_not_allowed(error) and node.stash.get(LANES, None) is None:
         return (

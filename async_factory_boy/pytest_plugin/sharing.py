@@ -75,6 +75,11 @@ def shared(*, scope: Scope) -> Callable[[F], F]:
                 f"@shared(scope={scope!r}) takes a function that is async and returns what it has "
                 f"stored; {name} is none. Write async def {name}(...), with return, not yield."
             )
+        if next(iter(inspect.signature(function).parameters), None) == "self":
+            _fail(
+                f"@shared(scope={scope!r}) takes a function of a module, and {function.__name__} "
+                "is a method, whose object is another in each test: write it outside of the class."
+            )
         fixture: Any = _fixture(function, scope)
         return cast("F", fixture)
 

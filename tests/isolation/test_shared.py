@@ -153,6 +153,58 @@ def test_for_real(project: Project) -> None:
     )
 
 
+def test_changed_by_a_fixture(project: Project) -> None:
+    """What a fixture changes of shared data stays, if other shared data lead to the same object."""
+    project.passes(
+        2,
+        loops="module",
+        conftest=SHARED.replace("SCOPE", "module")
+        + """
+    @pytest.fixture
+    async def renamed(company, store):
+        company.name = "renamed"
+        return company
+""",
+        test_it="""
+            @pytest.mark.parametrize("run", range(2))
+            async def test_it(renamed, team, store, run):
+                assert team["company"] is renamed
+                await store.save(renamed)
+                assert await store.names(Company) == ["renamed"]
+        """,
+    )
+
+
+def test_failing(project: Project) -> None:
+    """Shared data that cannot be stored fail each of their tests, and change no others."""
+    result = project.run(
+        loops="session",
+        conftest="""
+            @shared(scope="session")
+            async def company():
+                return await CompanyFactory.create_async(name="ACME")
+
+            @shared(scope="module")
+            async def broken(company):
+                await UserFactory.create_async(company=company)
+                raise ArithmeticError("no team")
+        """,
+        test_it="""
+            async def test_company(company, store):
+                assert (await store.count(User), await store.count(Company)) == (0, 1)
+
+            @pytest.mark.parametrize("run", range(2))
+            async def test_broken(broken, run): ...
+
+            async def test_again(company, store):
+                assert (await store.count(User), await store.count(Company)) == (0, 1)
+                assert company.name == "ACME"
+        """,
+    )
+    result.assert_outcomes(passed=2, errors=2)
+    assert result.stdout.str().count("E   ArithmeticError: no team") == 2
+
+
 def test_seeded(project: Project) -> None:
     """What is drawn for shared data depends on the seed, not on the test that comes first."""
     run = """
@@ -187,6 +239,12 @@ def test_seeded(project: Project) -> None:
             'register(UserFactory, scope="modul")',
             "",
             "register(UserFactory) is given scope='modul'. Did you mean 'module'?",
+        ),
+        (
+            "",
+            'from async_factory_boy.pytest_plugin import shared\n\nclass TestTeam:\n'
+            '    @shared(scope="class")\n    async def team(self): ...',
+            "team is a method, whose object is another in each test: write it outside of the class",
         ),
         (
             '@shared(scope="session")\nasync def team(): ...',

@@ -437,6 +437,135 @@ def test_without_the_right_to_create(
         servers.execute(base, f"DROP ROLE {role}")
 
 
+def test_order_of_sessions(project: Project) -> None:
+    """Sessions that end in another order than they can fail with an explanation."""
+    result = project.run(
+        test_it="""
+            async def test_it(database, session):
+                await UserFactory.create_async(name="Ada")
+                async with database.sessionmaker() as own:
+                    own.add(User(name="Grace"))
+                    await own.flush()
+                    await session.commit()
+                    await own.commit()
+
+            async def test_next(store):
+                assert await store.count(User) == 0
+        """,
+    )
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*Two sessions have ended in another order*the last has to end*"])
+
+
+def test_shared_values(on_sqlite: Project) -> None:
+    """Each test has its own values of shared objects, whose changes SQLAlchemy still sees."""
+    on_sqlite.passes(
+        4,
+        loops="module",
+        conftest="""
+            from sqlalchemy import JSON, ForeignKey
+            from sqlalchemy.ext.mutable import MutableDict
+            from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+            class Shop(Base):
+                __tablename__ = "shop"
+
+                id: Mapped[int] = mapped_column(primary_key=True)
+                plain: Mapped[dict] = mapped_column(JSON)
+                tracked: Mapped[dict] = mapped_column(MutableDict.as_mutable(JSON))
+                company_id: Mapped[int] = mapped_column(ForeignKey(Company.id))
+                company: Mapped[Company] = relationship()
+
+            class Branch(Base):
+                __tablename__ = "branch"
+
+                id: Mapped[int] = mapped_column(primary_key=True)
+                shop_id: Mapped[int] = mapped_column(ForeignKey(Shop.id))
+                shop: Mapped[Shop] = relationship()
+
+            @shared(scope="module")
+            async def branch(session, company):
+                shop = Shop(plain={"tags": ["a"]}, tracked={"a": 1}, company=company)
+                branch = Branch(shop=shop)
+                session.add(branch)
+                return branch
+
+            @shared(scope="module")
+            async def company():
+                return await CompanyFactory.create_async()
+
+            @shared(scope="module")
+            async def built():
+                return CompanyFactory.build(name="ACME")
+        """,
+        test_it="""
+            @pytest.mark.parametrize("run", range(2))
+            async def test_it(branch, session, run):
+                shop = branch.shop
+                assert (shop.plain, shop.tracked) == ({"tags": ["a"]}, {"a": 1})
+                shop.plain["tags"].append("b")
+                shop.tracked["a"] = 2
+                await session.commit()
+                await session.refresh(shop)
+                assert (shop.plain, shop.tracked) == ({"tags": ["a"]}, {"a": 2})
+
+            @pytest.mark.parametrize("run", range(2))
+            async def test_built(built, session, run):
+                assert built.name == "ACME"
+                built.name = "changed"
+        """,
+    )
+
+
+@pytest.mark.parametrize("ends", ["commit", "rollback", "close"])
+def test_transaction_ended(project: Project, ends: str) -> None:
+    """A test that ends the transaction around it is told so, and leaves nothing to the next."""
+    result = project.run(
+        loops="module",
+        conftest="register(CompanyFactory, scope='module')",
+        test_it=f"""
+            async def test_it(session, company):
+                await UserFactory.create_async(name="Ada")
+                await (await session.connection()).{ends}()
+
+            async def test_next(store, company):
+                assert await store.count(User) == 0
+                assert await store.count(Company) == 1
+        """,
+    )
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(["E*TransactionEndedError: *commit(), rollback() or close() of *"])
+
+
+def test_connection_left_open(project: Project) -> None:
+    """Where a connection that a test leaves open prevents emptying, the next test has it done."""
+    result = project.run(
+        loops="module",
+        test_it="""
+            others = []
+
+            @pytest.mark.factory_database(rollback=False)
+            async def test_it(session, engine, store):
+                await UserFactory.create_async(name="Ada")
+                await store.commit()
+                others.append(await engine.connect())
+                statement = User.__table__.update().values(name="Grace")
+                await others[0].execute(statement)
+
+            @pytest.fixture
+            async def closed():
+                await others[0].close()
+
+            async def test_next(closed, store):
+                assert await store.count(User) == 0
+        """,
+    )
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(
+        ["E*FixtureError: *another connection has a transaction in which *"]
+    )
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
 def test_interrupted(on_postgresql: Project) -> None:
     """A run that is interrupted in the middle of a test leaves no database."""
