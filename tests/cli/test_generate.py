@@ -414,8 +414,8 @@ def test_documents(project: Project) -> None:
     assert again == (0, "", "factories.py: nothing is missing.\n")
     check = project.generate("--adapter", "mongo", "--output", "factories.py", "--check")
     assert check.out == (
-        "factories.py: LineFactory.sku is to be decided: is chosen by constraint, of the pattern "
-        "^[A-Z]{3}$, for which there is no expression.\n"
+        "factories.py: LineFactory.sku has no declaration, and needs one of yours: sku is chosen "
+        "by constraint, of the pattern ^[A-Z]{3}$, for which there is no expression.\n"
     )
 
 

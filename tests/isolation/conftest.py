@@ -33,7 +33,7 @@ import async_factory_boy.pytest_plugin.stores.databases
 import async_factory_boy.pytest_plugin.stores.mongo
 import async_factory_boy.pytest_plugin.stores.sqlalchemy
 import async_factory_boy.pytest_plugin.stores.tortoise  # noqa: F401
-from tests.isolation.kinds import KINDS, Kind
+from tests.isolation.kinds import KINDS, Kind, kinds
 from tests.servers import Servers
 
 # The runs are in this process, and forget what they import: so what is slow to import is here.
@@ -123,7 +123,7 @@ class Project:
 _BACKEND = '\n\n@pytest.fixture(scope="session")\ndef anyio_backend():\n    return "asyncio"\n'
 
 
-@pytest.fixture(params=list(KINDS))
+@pytest.fixture(params=kinds())
 def project(request: pytest.FixtureRequest, pytester: pytest.Pytester, servers: Servers) -> Project:
     """A project for each store."""
     return Project(pytester, servers, KINDS[request.param])

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from textwrap import dedent
+from typing import Any
 
 from tests.servers import Servers
+from tests.stores.base import REPEATS, named_params
 
 SQLALCHEMY_SHOP = """
     import factory
@@ -488,6 +490,15 @@ KINDS: Mapping[str, Kind] = {
     "tortoise-postgresql": tortoise("asyncpg", "postgresql"),
     "tortoise-mariadb": tortoise("mysql", "mysql"),
     "beanie": MongoDB("beanie_database", BEANIE_SHOP, BEANIE_CONFTEST),
-    "beanie-transaction": MongoDB("beanie_database", BEANIE_SHOP, BEANIE_CONFTEST, True),
+    "beanie_transaction": MongoDB("beanie_database", BEANIE_SHOP, BEANIE_CONFTEST, True),
     "mongo": MongoDB("mongo_database", MONGO_SHOP, MONGO_CONFTEST),
 }
+
+
+def kinds(adapter: str = "") -> list[Any]:
+    """Return the names of kinds as parameters, of which those for another database are marked.
+
+    Args:
+        adapter: What the names begin with.
+    """
+    return named_params({name: name for name in KINDS if name.startswith(adapter)}, 1, REPEATS)

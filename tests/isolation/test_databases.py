@@ -7,11 +7,11 @@ import re
 import pytest
 
 from tests.isolation.conftest import Project
-from tests.isolation.kinds import KINDS
+from tests.isolation.kinds import KINDS, kinds
 from tests.servers import Servers
 
 
-@pytest.fixture(params=["databases-sqlite", "databases-postgresql", "databases-mariadb"])
+@pytest.fixture(params=kinds("databases"))
 def project(request: pytest.FixtureRequest, pytester: pytest.Pytester, servers: Servers) -> Project:
     """A project on each database that the fixtures of databases are for."""
     return Project(pytester, servers, KINDS[request.param])

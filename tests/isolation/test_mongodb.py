@@ -189,7 +189,7 @@ def test_initialised_elsewhere(on_beanie: Project) -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["beanie-transaction", "mongo"])
+@pytest.mark.parametrize("kind", ["beanie_transaction", "mongo"])
 def test_transaction(pytester: pytest.Pytester, servers: Servers, kind: str) -> None:
     """In a transaction, others see what tests share; what is stored beside it is removed."""
     project = Project(pytester, servers, KINDS[kind])

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.isolation.conftest import Project
-from tests.isolation.kinds import KINDS, with_database
+from tests.isolation.kinds import KINDS, kinds, with_database
 from tests.servers import Servers
 
 
-@pytest.fixture(params=["sqlalchemy-sqlite", "sqlalchemy-postgresql", "sqlalchemy-mariadb"])
+@pytest.fixture(params=kinds("sqlalchemy"))
 def project(request: pytest.FixtureRequest, pytester: pytest.Pytester, servers: Servers) -> Project:
     """A project on each database that SQLAlchemy's fixtures are for."""
     return Project(pytester, servers, KINDS[request.param])

@@ -10,11 +10,11 @@ from textwrap import dedent
 import pytest
 
 from tests.isolation.conftest import Project
-from tests.isolation.kinds import KINDS, tortoise
+from tests.isolation.kinds import KINDS, kinds, tortoise
 from tests.servers import Servers
 
 
-@pytest.fixture(params=["tortoise-sqlite", "tortoise-postgresql", "tortoise-mariadb"])
+@pytest.fixture(params=kinds("tortoise"))
 def project(request: pytest.FixtureRequest, pytester: pytest.Pytester, servers: Servers) -> Project:
     """A project on each database that Tortoise's fixtures are for."""
     return Project(pytester, servers, KINDS[request.param])
