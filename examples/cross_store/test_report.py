@@ -10,7 +10,8 @@ async def test_most_interested(session, tracking_database):
     await VisitFactory.create_async(customer__name="Bob", path="/offers", seconds=90)
     await VisitFactory.create_async(customer=ada, path="/help", seconds=500)
 
-    assert await most_interested(session, tracking_database, "/offers") == [("Bob", 90), ("Ada", 60)]
+    found = await most_interested(session, tracking_database, "/offers")
+    assert found == [("Bob", 90), ("Ada", 60)]
 
 
 async def test_a_curious_customer(session, tracking_database):
