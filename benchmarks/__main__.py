@@ -22,6 +22,7 @@ from benchmarks.memory import memory
 from benchmarks.overhead import overhead
 from benchmarks.results import Results
 from benchmarks.stores.base import Store
+from benchmarks.suites import suites
 from tests.servers import Servers
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Scale:
         batch: How many objects are in a batch.
         sizes: How many are in batches of several sizes.
         memory: How many are in the batch whose memory is measured.
+        tests: How many are in the suite whose isolation is measured.
         kinds: The kinds of work.
     """
 
@@ -46,11 +48,12 @@ class Scale:
     batch: int
     sizes: Sequence[int]
     memory: int
+    tests: int
     kinds: Sequence[Kind] = tuple(WORKS)
 
 
-FULL = Scale(rounds=9, calls=200, batch=1000, sizes=(100, 1000, 10_000, 100_000), memory=100_000)
-QUICK = Scale(rounds=2, calls=20, batch=100, sizes=(10, 100), memory=1000)
+FULL = Scale(rounds=9, calls=200, batch=1000, sizes=(100, 1000, 10_000, 100_000), memory=100_000, tests=300)
+QUICK = Scale(rounds=2, calls=20, batch=100, sizes=(10, 100), memory=1000, tests=20)
 
 # Imported when their turn comes, so that what is left out need not be installed.
 STORES = {
@@ -124,6 +127,14 @@ class Run:
                 cast("SQLAlchemyStore", opened), size=self.scale.batch, rounds=self.scale.rounds
             )
 
+    async def suite(self) -> None:
+        # In a thread: its runs of pytest are processes, and the servers belong to this one.
+        self.results.comparisons.append(
+            await asyncio.to_thread(
+                suites, self.servers, tests=self.scale.tests, rounds=self.scale.rounds
+            )
+        )
+
     async def memory(self) -> None:
         taken = await memory(self.servers, size=self.scale.memory)
         self.results.memory = taken.as_json()
@@ -147,6 +158,7 @@ BENCHMARKS: dict[str, Callable[[Run], Awaitable[None]]] = {
     **{f"others-{name}": partial(Run.others, store=name) for name in BATCH_STORES},
     "sizes": Run.sizes,
     "auto": Run.auto,
+    "suite": Run.suite,
     "memory": Run.memory,
 }
 

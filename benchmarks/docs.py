@@ -15,6 +15,7 @@ from benchmarks.batch import ONE_BY_ONE, WAVES
 from benchmarks.charts import write_chart
 from benchmarks.measure import BY_HAND
 from benchmarks.results import Results
+from benchmarks.suites import lines
 from benchmarks.targets import OTHER_WAYS, TARGETS
 
 ROOT = Path(__file__).parent.parent
@@ -32,9 +33,11 @@ def write_docs(results: Results) -> None:
     performance = ROOT / "docs" / "performance.md"
     _replace(performance, "ratios", results.ratios(TARGETS))
     _replace(performance, "other ways", results.ratios(OTHER_WAYS))
+    _replace(performance, "suite", lines(results.of("suite", "")[0]))
     _replace(performance, "medians", results.medians())
     _replace(performance, "conditions", results.conditions())
     _replace(ROOT / "README.md", "speed", _speed(results))
+    _replace(ROOT / "README.md", "suite", lines(results.of("suite", "")[0]))
     write_chart(results, ROOT / "docs" / "_static" / "charts")
 
 

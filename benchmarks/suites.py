@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 
@@ -209,6 +209,18 @@ def _url(servers: Servers) -> str:
     return servers.postgres.replace("postgresql://", "postgresql+asyncpg://")
 
 
-def shown(comparisons: Sequence[Comparison]) -> Comparison | None:
-    """Return the comparison of suites, if it is there."""
-    return next((one for one in comparisons if one.benchmark == "suite"), None)
+def lines(comparison: Comparison) -> Iterator[str]:
+    """Yield a Markdown table of what each way takes, over sqlalchemy_database()."""
+    yield f"| {comparison.work}, {comparison.store} | seconds | to `{FIXTURES}` |"
+    yield "|---|---|---|"
+    for way in comparison.seconds:
+        ratio = comparison.ratio(way, FIXTURES)
+        yield f"| {_CALLED[way]} | {comparison.median(way):.2f} | {ratio:.2f} |"
+
+
+_CALLED = {
+    FIXTURES: f"`{FIXTURES}`",
+    BY_HAND: "the fixtures of SQLAlchemy's manual, by hand",
+    TRUNCATE: f"by hand, {TRUNCATE}",
+    SHARED: f"`{FIXTURES}`, {SHARED}",
+}
