@@ -43,6 +43,10 @@ _DEFINED = "_async_factory_boy_database"
 class DatabaseFixtures:
     """The fixtures of one database.
 
+    A plugin of an ORM for pytest may have a say in when a database is there, and in which test has
+    it: a store that has such a plugin derives from this, and overrides `create`, `drop`, `commits`,
+    `check` and `is_not_allowed`.
+
     Args:
         call: What a conftest.py calls to define them, such as ``sqlalchemy_database``.
         database: The database.
@@ -87,14 +91,15 @@ class DatabaseFixtures:
             run = Run(suffix, tmp_path_factory.mktemp(self.own))
             try:
                 try:
-                    _apart(lambda: self.database.create(run))
+                    self.create(request, run)
                 except BaseException as error:
                     self.failure = error
                     raise
                 yield self.database
             finally:
                 if config.getoption("keep_database"):
-                    kept.note(config, self.database.name)
+                    if self.database.name:
+                        kept.note(config, self.database.name)
                 else:
                     self._drop()
 
@@ -109,9 +114,43 @@ class DatabaseFixtures:
         database.__doc__ = f"The database of the run, a {type(self.database).__name__}."
         return database
 
+    def create(self, request: pytest.FixtureRequest, run: Run) -> None:
+        """Create the database, before the first test that asks for it.
+
+        Args:
+            request: That of a fixture of the run.
+            run: What its databases are named after.
+        """
+        apart(lambda: self.database.create(run))
+
+    def drop(self) -> None:
+        """Drop what `create` has made."""
+        apart(self.database.drop)
+
+    def commits(self, node: pytest.Item) -> bool:
+        """Tell whether a test without our mark commits for real."""
+        return False
+
+    def check(self, node: pytest.Item, shares: bool) -> None:
+        """Raise if a test asks for something that the database cannot be given together with.
+
+        Args:
+            node: The test.
+            shares: Whether it shares data with others.
+        """
+
+    def is_not_allowed(self, error: BaseException) -> bool:
+        """Tell whether an error says that a test has not asked for the database."""
+        return isinstance(error, MissingOptionError)
+
+    def rolls_back(self, node: pytest.Item) -> bool:
+        """Tell whether what a test commits is rolled back."""
+        marked = _marked(node)
+        return not self.commits(node) if marked is None else marked
+
     def _drop(self) -> None:
         try:
-            _apart(self.database.drop)
+            self.drop()
         except Exception as error:
             raise FixtureError(
                 f"{self.call}(): the database {self.database.name!r} of this run was not dropped: "
@@ -124,7 +163,9 @@ class DatabaseFixtures:
             """What tests share that this one asks for, the widest scope first."""
             self._end_elsewhere(loops.scope_of(request))
             loops.check(request, {self.opened, *self.values})
-            return self._entries_for(request)
+            entries = self._entries_for(request)
+            self.check(request.node, bool(entries))
+            return entries
 
         return data_shared_by_tests
 
@@ -150,7 +191,7 @@ class DatabaseFixtures:
         self, request: pytest.FixtureRequest, entries: list[Entry]
     ) -> AsyncGenerator[Opened]:
         node = request.node
-        rolls_back = _rolls_back(node)
+        rolls_back = self.rolls_back(node)
         lane = await self._lane(request)
         node.stash[loops.ON_LOOP_OF_TEST] = True
         await self._begin(lane, entries, rolls_back)
@@ -259,7 +300,12 @@ LANES = pytest.StashKey[dict[DatabaseFixtures, Lane]]()
 
 
 def define(
-    call: str, database: Database, prefix: str, autouse: bool, namespace: dict[str, Any]
+    call: str,
+    database: Database,
+    prefix: str,
+    autouse: bool,
+    namespace: dict[str, Any],
+    kind: type[DatabaseFixtures] = DatabaseFixtures,
 ) -> None:
     """Make the fixtures of a database, in the module whose body calls this.
 
@@ -269,6 +315,7 @@ def define(
         prefix: What the names of the fixtures begin with.
         autouse: Whether each test uses them, also one that does not ask for any.
         namespace: The names of that module.
+        kind: The class of the fixtures.
 
     Raises:
         FixtureError: When a name is taken.
@@ -278,7 +325,7 @@ def define(
             f"{call}(prefix={prefix!r}): the names of fixtures begin with it, such as "
             "'audit_' in 'audit_session'."
         )
-    fixtures = DatabaseFixtures(call, database, prefix)
+    fixtures = kind(call, database, prefix)
     functions = fixtures.functions()
     for name in functions:
         if name in namespace:
@@ -352,7 +399,7 @@ def explained(node: pytest.Item, error: BaseException) -> str | None:
     if first is None:
         return None
     value = next(iter(first.values), first.own)
-    if isinstance(error, MissingOptionError) and node.stash.get(LANES, None) is None:
+    if first.is_not_allowed(error) and node.stash.get(LANES, None) is None:
         return (
             f"{first.call}() has fixtures here, and {node.nodeid} uses none of them: name one in "
             f'its arguments, such as {value!r}, or in @pytest.mark.usefixtures("{value}"). Or have '
@@ -372,10 +419,11 @@ def is_synchronous(node: pytest.Item) -> bool:
     return not inspect.iscoroutinefunction(getattr(node, "function", None))
 
 
-def _rolls_back(node: pytest.Item) -> bool:
+def _marked(node: pytest.Item) -> bool | None:
+    """Return what our mark says of a test: whether it is rolled back."""
     marker = node.get_closest_marker(MARKER)
     if marker is None:
-        return True
+        return None
     rollback = marker.kwargs.get("rollback", True)
     if marker.args or set(marker.kwargs) - {"rollback"} or not isinstance(rollback, bool):
         given = [*map(repr, marker.args), *(f"{k}={v!r}" for k, v in marker.kwargs.items())]
@@ -387,7 +435,7 @@ def _rolls_back(node: pytest.Item) -> bool:
     return rollback
 
 
-def _apart(function: Callable[[], None]) -> None:
+def apart(function: Callable[[], None]) -> None:
     """Call a function in a thread, where no event loop runs, and wait until it is done."""
     with ThreadPoolExecutor(1, thread_name_prefix="async_factory_boy") as executor:
         executor.submit(function).result()

@@ -7,9 +7,9 @@ fixture ``store`` has what tests do to a store: `count`, `commit`, `save`, `dele
 from __future__ import annotations
 
 from collections.abc import Mapping
-from textwrap import dedent
 from typing import Any
 
+from tests.isolation.projects import Kind
 from tests.servers import Servers
 from tests.stores.base import REPEATS, named_params
 
@@ -348,43 +348,6 @@ MONGO_CONFTEST = """
     def store(database):
         return Store(database)
 """
-
-
-class Kind:
-    """A store that has fixtures of a database.
-
-    Args:
-        call: What a conftest.py calls.
-        shop: The module of models and factories.
-        conftest: The conftest.py, with the URL of a database left out.
-        session: A fixture that a test asks for to use the database.
-        own: The fixture that is the database of the run.
-    """
-
-    def __init__(
-        self, call: str, shop: str, conftest: str, session: str = "session", own: str = "database"
-    ) -> None:
-        self.call = call
-        self.own = own
-        self.shop = dedent(shop)
-        self.session = session
-        self._conftest = dedent(conftest)
-
-    def url(self, servers: Servers, name: str) -> str:
-        """Return the URL of a database that does not exist, on a server of the tests."""
-        raise NotImplementedError
-
-    def conftest(self, url: str) -> str:
-        """Return a conftest.py with the line for a database."""
-        return self._conftest.replace("{url!r}", repr(url))
-
-    def databases(self, servers: Servers) -> set[str]:
-        """Return the names of all databases of the server; none of SQLite, which has files."""
-        raise NotImplementedError
-
-    def drop(self, servers: Servers, name: str) -> None:
-        """Drop one of them."""
-        raise NotImplementedError
 
 
 class SQL(Kind):

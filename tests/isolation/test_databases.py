@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from tests.isolation.conftest import Project
 from tests.isolation.kinds import KINDS, kinds
+from tests.isolation.projects import Project
 from tests.servers import Servers
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from tests.isolation.conftest import PLUGINS, Project
+from tests.isolation.projects import PLUGINS, Project
 
 # Whatever comes first, each finds an empty database.
 UNDONE = """
@@ -144,13 +146,14 @@ def test_for_real(project: Project) -> None:
 
 def test_lazy(project: Project) -> None:
     """A run whose tests do not ask for the database creates none."""
-    project.conftest = project.conftest.replace("://", "://nowhere:1/")
+    project.lose_server()
     project.passes(1, test_it="async def test_it():\n    assert User is not Company")
 
 
 def test_autouse(project: Project) -> None:
     """With autouse, a test need not ask for the database."""
-    project.conftest = project.conftest.replace("_database(", "_database(autouse=True, url=", 1)
+    line = re.compile(rf"^({project.kind.call}\(.*)\)$", re.MULTILINE)
+    project.conftest = line.sub(r"\1, autouse=True)", project.conftest)
     assert "autouse=True" in project.conftest
     project.passes(
         2,

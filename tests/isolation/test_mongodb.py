@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.isolation.conftest import Project
 from tests.isolation.kinds import KINDS, with_database
+from tests.isolation.projects import Project
 from tests.servers import Servers
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.isolation.conftest import Project
+from tests.isolation.projects import Project
 
 SHARED = """
     import itertools

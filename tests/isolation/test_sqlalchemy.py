@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.isolation.conftest import Project
 from tests.isolation.kinds import KINDS, kinds, with_database
+from tests.isolation.projects import Project
 from tests.servers import Servers
 
 

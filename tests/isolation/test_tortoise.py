@@ -9,8 +9,8 @@ from textwrap import dedent
 
 import pytest
 
-from tests.isolation.conftest import Project
 from tests.isolation.kinds import KINDS, kinds, tortoise
+from tests.isolation.projects import Project
 from tests.servers import Servers
 
 

