@@ -105,6 +105,7 @@ DOCUMENTED_SKIPS = re.compile(
     r"|the adapter does not tell what the model is made of"
     r"|does not tell what models are made of"
     r"|does not tell the key of an object"
+    r"|nobody can listen to the store"
     r"|the factories of parents and of children have an adapter each"
     r"|a conflict ends a transaction of this store"
     r"|on SQLite a cancelled statement goes on, and the connection is lost"

@@ -312,7 +312,7 @@ GIVEN = {
     "pytest": pytest,
     "session": None,
 }
-GIVEN_ELSEWHERE = {"collection", "database", "users"}
+GIVEN_ELSEWHERE = {"collection", "database", "metadata", "users"}
 
 
 def docstrings(tree: ast.AST) -> Iterator[tuple[str, str]]:

@@ -1239,8 +1239,9 @@ def test_no_other_module_imports_more(module: str) -> None:
     assert [name for name in names if not hasattr(factory, name) and name not in DOCUMENTED] == []
 
 
-# Adapters and the engine have no object of factory_boy's.
-WITH_FACTORIES = [name for name in MODULES if name.split("/")[0] not in ("adapters", "engine")]
+# These have no object of factory_boy's.
+WITHOUT_FACTORIES = {"adapters", "engine", "isolation"}
+WITH_FACTORIES = [name for name in MODULES if name.split("/")[0] not in WITHOUT_FACTORIES]
 
 
 @pytest.mark.parametrize("module", WITH_FACTORIES)

@@ -29,7 +29,7 @@ RAISED = {
     *("OperationalError", "RuntimeError"),  # Tortoise's, and Python's, in words of ours
 }
 PASSED_ON = {"_fail", "_complaint", "_refusal"}
-RETURNED = {"_problem", "missing"}
+RETURNED = {"_problem", "missing", "explained"}
 
 # The first argument is the option, the message comes after it.
 AFTER_AN_OPTION = {"ConfigurationError", "UnknownStrategyError"}
@@ -44,6 +44,7 @@ NOT_LISTED = {
     f"{HOLE} {HOLE}",  # of ConfigurationError, whose messages are those that it is given
     HOLE,  # of the engine's own _fail(), which is given an error
     "nothing waits for this code; run it with engine.run()",  # no call leads there
+    f"{HOLE}(): {HOLE}",  # of a driver that is missing, which is told before
 }
 
 

@@ -7,6 +7,7 @@ from models import Customer, Visit
 
 class VisitFactory(AsyncMongoFactory[Visit]):
     class Meta:
+        mongo_collection = "visits"
         # The customer is there for its key only, and is no field of the document.
         exclude = ("customer",)
 

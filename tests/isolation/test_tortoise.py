@@ -310,7 +310,10 @@ REFUSED = [
         "'sqlite://:memory:', {'shop': 'shop'}",
         "takes a list of modules for each app: modules={'shop': ['shop']}",
     ),
-    ("'nosql://here', {'shop': ['shop']}", "('nosql://here'): Unknown DB scheme: nosql. It takes"),
+    (
+        "'nosql://here', {'shop': ['shop']}",
+        "('nosql://here'): Tortoise ORM knows no such URL: Unknown DB scheme: nosql. It takes",
+    ),
     (
         "'mssql://sa:secret@here/test', {'shop': ['shop']}",
         "('mssql://sa:***@here/test'): no database is created on such a server. It takes sqlite,",

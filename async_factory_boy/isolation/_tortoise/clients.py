@@ -61,7 +61,9 @@ class ClientServer(Server):
         try:
             expanded = expand_db_url(connection) if isinstance(connection, str) else connection
         except ConfigurationError as error:
-            raise FixtureError(f"{call}({shown!r}): {error}. {_HOW}") from error
+            raise FixtureError(
+                f"{call}({shown!r}): Tortoise ORM knows no such URL: {error}. {_HOW}"
+            ) from error
         self._engine = str(expanded["engine"])
         self._credentials = dict(expanded["credentials"])
         given = self._credentials.get("database") or self._credentials.get("file_path")
