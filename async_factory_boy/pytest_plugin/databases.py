@@ -163,6 +163,7 @@ class DatabaseFixtures:
         @depending_on(["request", self.created])
         def data_shared_by_tests(request: pytest.FixtureRequest, **_: Any) -> list[Entry]:
             """What tests share that this one asks for, the widest scope first."""
+            request.node.stash[loops.ON_LOOP_OF_TEST] = True
             self._end_elsewhere(loops.scope_of(request))
             loops.check(request, {self.opened, *self.values})
             entries = self._entries_for(request)
@@ -195,7 +196,6 @@ class DatabaseFixtures:
         node = request.node
         rolls_back = self.rolls_back(node)
         lane = await self._lane(request)
-        node.stash[loops.ON_LOOP_OF_TEST] = True
         await self._begin(lane, entries, rolls_back)
         try:
             opened = await lane.connection.open()

@@ -256,16 +256,25 @@ def test_fixture_on_another_loop(on_sqlite: Project, loops: str) -> None:
     )
 
 
-def test_test_on_another_loop(on_sqlite: Project) -> None:
+@pytest.mark.parametrize("loops", ["function", "session"])
+def test_test_on_another_loop(on_postgresql: Project, loops: str) -> None:
     """A test whose mark gives it a loop of its own has its session on that loop."""
-    on_sqlite.passes(
-        2,
+    on_postgresql.passes(
+        4,
+        loops=loops,
         test_it="""
             import asyncio
 
             @pytest.mark.asyncio(loop_scope="module")
             @pytest.mark.parametrize("run", range(2))
             async def test_it(store, database, run):
+                assert database.loop is asyncio.get_running_loop()
+                await UserFactory.create_async(name="Ada")
+                await store.commit()
+
+            @pytest.mark.asyncio(loop_scope="function")
+            @pytest.mark.parametrize("run", range(2))
+            async def test_that(store, database, run):
                 assert database.loop is asyncio.get_running_loop()
                 await UserFactory.create_async(name="Ada")
                 await store.commit()
