@@ -62,7 +62,7 @@ class OfDatabase(NamedTuple):
     name: str
 
 
-@dataclass
+@dataclass(eq=False)
 class Level:
     """The transaction of a scope."""
 
