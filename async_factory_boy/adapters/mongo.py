@@ -138,7 +138,7 @@ class MongoAdapter(ClientSessionAdapter[M]):
         owner = type(self).__name__
         # A database and a client are callable, and raise when they are called.
         is_function = callable(collection) and not hasattr(type(collection), "__getitem__")
-        is_name = isinstance(collection, str)
+        is_name = isinstance(collection, str) and "://" not in collection  # a URL is none
         if collection is not None and not (is_name or is_function or _is_collection(collection)):
             raise ConfigurationError(
                 "collection",

@@ -10,11 +10,13 @@ import inspect
 import sys
 from collections.abc import Callable, Generator
 from collections.abc import Set as AbstractSet
+from functools import partial
 from typing import Any, NoReturn, cast
 
 import pytest
 
 from async_factory_boy.exceptions import FixtureError
+from async_factory_boy.options import in_force, put_in_force
 from async_factory_boy.pytest_plugin._definitions import definitions_in_use, uses_of
 
 # pytest leaves the frames of this module out, unless it is asked for --full-trace.
@@ -73,6 +75,9 @@ def hand_over(
             "@pytest.mark.anyio, or if it is synchronous, with "
             '@pytest.mark.usefixtures("anyio_backend").'
         )
+    # Last of all finalizers. pytest-asyncio leaves what a fixture has bound in force if tearing it
+    # down fails: the next tests would store by a session that is closed.
+    fixturedef.addfinalizer(partial(put_in_force, in_force()))
     definition = cast("Any", fixturedef)
     registered, definition.func = definition.func, function
     try:

@@ -537,12 +537,16 @@ def test_transaction_ended(project: Project, ends: str) -> None:
                 await UserFactory.create_async(name="Ada")
                 await (await session.connection()).{ends}()
 
+            async def test_not_bound():
+                with pytest.raises(RuntimeError, match="No async session provided"):
+                    await UserFactory.create_async()
+
             async def test_next(store, company):
                 assert await store.count(User) == 0
                 assert await store.count(Company) == 1
         """,
     )
-    result.assert_outcomes(passed=2, errors=1)
+    result.assert_outcomes(passed=3, errors=1)
     result.stdout.fnmatch_lines(["E*TransactionEndedError: *commit(), rollback() or close() of *"])
 
 

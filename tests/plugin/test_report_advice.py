@@ -111,7 +111,10 @@ CONFTESTS = {
     """,
     "tortoise": """
         import pytest
+        from tortoise.backends.base.executor import EXECUTOR_CACHE
         from tortoise.context import tortoise_test_context
+
+        EXECUTOR_CACHE.clear()  # which is of the process, as is this run
 
 
         @pytest.fixture(scope="SCOPE", autouse=True)
