@@ -436,11 +436,13 @@ def test_without_the_right_to_create(
         project.run(test_it=test).assert_outcomes(passed=2)
         schemas = servers.execute(base, "SELECT schema_name FROM information_schema.schemata")
         assert not [one for (one,) in schemas if one.startswith(name)]
-        gone = with_database(url, "afb_test_missing")
+        gone = with_database(url, "afb_test_that_is_missing")
         project.conftest = re.sub(r"database\('[^']*'", f"database({gone!r}", original)
         result = project.run(test_it=test)
         result.assert_outcomes(errors=2)
-        result.stdout.fnmatch_lines([f"E*'afb_test_missing' does not exist*ALTER ROLE {role} *"])
+        result.stdout.fnmatch_lines(
+            [f"E*'afb_test_that_is_missing' does not exist*ALTER ROLE {role} *"]
+        )
     finally:
         servers.execute(base, f"REVOKE ALL ON DATABASE {name} FROM {role}")
         servers.execute(base, f"DROP ROLE {role}")
