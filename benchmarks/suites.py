@@ -79,7 +79,7 @@ TIMED = """
     from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
     from async_factory_boy import bind
-    from async_factory_boy.pytest_plugin import register, sqlalchemy_database
+    from async_factory_boy.pytest_plugin import shared, sqlalchemy_database
     from shop import Base, CompanyFactory, UserFactory
 
     URL = os.environ["BENCHMARK_URL"]
@@ -137,8 +137,11 @@ CONFTESTS = {
     """),
     SHARED: dedent("""
         sqlalchemy_database(URL, metadata=Base.metadata)
-        register(CompanyFactory, scope="module")
-        register(UserFactory, scope="module")
+
+
+        @shared(scope="module")
+        async def user():
+            return await UserFactory.create_async()
     """),
 }
 
