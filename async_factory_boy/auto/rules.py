@@ -30,6 +30,9 @@ from async_factory_boy.auto.chosen import Choice, name_of
 from async_factory_boy.auto.pydantic_values import has_validators
 from async_factory_boy.exceptions import ConfigurationError
 
+RULES = "async_factory_boy.auto"
+"""Who owns what is wrong with a rule, for errors."""
+
 Function = Callable[[Field], Any]
 F = TypeVar("F", bound=Function)
 
@@ -118,7 +121,7 @@ def _shown(for_: Any) -> str:
 
 
 def _error(for_: Any, problem: str) -> ConfigurationError:
-    return ConfigurationError(f"rule({_shown(for_)})", problem, owner="async_factory_boy.auto")
+    return ConfigurationError(f"rule({_shown(for_)})", problem, owner=RULES)
 
 
 _AFTER = (

@@ -23,7 +23,7 @@ from async_factory_boy.adapters._annotations import part_fields
 from async_factory_boy.adapters.configuration import check_names
 from async_factory_boy.auto import Choice, Nested, choose, drawing
 from async_factory_boy.auto.chosen import factory_name, name_of
-from async_factory_boy.auto.rules import on_change, ruled, ruled_alone, rules_of
+from async_factory_boy.auto.rules import RULES, on_change, ruled, ruled_alone, rules_of
 from async_factory_boy.auto.uniques import Unique, carriers
 from async_factory_boy.columns import columns
 from async_factory_boy.exceptions import AbstractFactoryError, ConfigurationError, shown
@@ -533,7 +533,7 @@ class _Choosing:
                 f"rule(({name_of(model)}, {name!r}))",
                 [name],
                 known,
-                owner="async_factory_boy.auto",
+                owner=RULES,
                 model=self.model,
             )
 
@@ -549,6 +549,15 @@ class _Choosing:
 
     def choice(self, field: Field, differs: bool, related: Callable[[Field], Choice]) -> Choice:
         """Return what is chosen for a field that is not left out."""
+        try:
+            return self._choice(field, differs, related)
+        except ConfigurationError as error:
+            if error.owner != RULES:
+                raise
+            asked = f"{error.problem} {self.factory.__name__} has asked for it."
+            raise ConfigurationError(error.option, asked, owner=error.owner) from None
+
+    def _choice(self, field: Field, differs: bool, related: Callable[[Field], Choice]) -> Choice:
         if field.relation is not None:
             of_user = ruled(field, self.model)
             if of_user is None and field.nullable and not isinstance(self.option, tuple):

@@ -231,6 +231,13 @@ def test_a_function_that_returns_no_declaration() -> None:
     )
 
 
+def test_the_factory_that_asks_is_named() -> None:
+    """Where a factory asks for what a rule returns, the error names the factory as well."""
+    rule(str, lambda field: "x")
+    with pytest.raises(ConfigurationError, match=r"\.\.\.\)\. RecordFactory has asked for it\.$"):
+        record_factory(type=str).build()
+
+
 class Color(enum.Enum):
     RED = 1
     BLUE = 2
