@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +20,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from async_factory_boy.exceptions import FixtureError
 from async_factory_boy.isolation import engines
 from async_factory_boy.isolation.base import Connection, Database, Opened, Run
-from async_factory_boy.isolation.servers import Place
+from async_factory_boy.isolation.servers import Place, make_schema
 
 __all__ = ["DatabasesDatabase"]
 
@@ -108,9 +107,7 @@ class DatabasesDatabase(Database):
         self._place = asyncio.run(self._server.create(run))
         self.name = self._place.name
         if self._schema is not None:
-            made = self._schema(self.url)
-            if inspect.isawaitable(made):
-                asyncio.run(_awaited(made))
+            make_schema(self._schema, self.url)
         else:
             asyncio.run(self._create_all(self.metadata or MetaData()))
 
@@ -142,16 +139,8 @@ class DatabasesDatabase(Database):
 
     async def empty(self) -> None:
         """Remove all rows."""
-        engine = self._server.engine(self._created)
-        names_of = engine.dialect.identifier_preparer
-        async with engine.connect() as connection:
-            if self.metadata is not None:
-                tables = [names_of.format_table(table) for table in self.metadata.tables.values()]
-            else:
-                names = await connection.run_sync(engines.table_names)
-                await connection.rollback()
-                tables = [names_of.quote(name) for name in names if name != "alembic_version"]
-            await engines.empty(connection, tables)
+        async with self._server.engine(self._created).connect() as connection:
+            await engines.empty(connection, self.metadata)
 
 
 def _server(url: databases.DatabaseURL, allow_existing: bool) -> engines.EngineServer:
@@ -178,10 +167,6 @@ def _server(url: databases.DatabaseURL, allow_existing: bool) -> engines.EngineS
             {name: value for name, value in url.options.items() if name not in _OF_POOL}
         )
     return engines.EngineServer(_CALL, bare, allow_existing, shown)
-
-
-async def _awaited(awaitable: Awaitable[object]) -> object:
-    return await awaitable
 
 
 class _OneConnection(databases.Database):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Mapping
+from typing import Any
 
-from sqlalchemy import URL, Connection, event, inspect, make_url, text
+from sqlalchemy import URL, Connection, MetaData, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InvalidRequestError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
@@ -66,7 +66,7 @@ class EngineServer(Server):
         try:
             engine = create_async_engine(url, **{"poolclass": NullPool, **(options or {})})
         except (InvalidRequestError, NoSuchModuleError) as error:
-            self._wrong_driver(error)
+            raise self._wrong_driver() from error
         except ModuleNotFoundError as error:
             raise FixtureError(
                 f"{self.call}({self.shown!r}): the driver of this URL is not installed. Install it "
@@ -82,27 +82,27 @@ class EngineServer(Server):
         """Return the URL of a database on this server."""
         return self.url.set(database=place.database)
 
-    def _wrong_driver(self, error: Exception) -> NoReturn:
+    def _wrong_driver(self) -> FixtureError:
         driver = DRIVERS.get(self.dialect)
         instead = (
             f"Write '{self.dialect}+{driver}' in place of {self.url.drivername!r}."
             if driver
             else f"Databases are created on {', '.join(DRIVERS)}."
         )
-        raise FixtureError(
+        return FixtureError(
             f"{self.call}({self.shown!r}) takes a URL with an async driver. {instead}"
-        ) from error
+        )
 
     async def create(self, run: Run) -> Place:
         if self.dialect not in DRIVERS:
-            self._wrong_driver(NotImplementedError(self.dialect))
+            raise self._wrong_driver()
         return await super().create(run)
 
     async def table_names(self) -> list[str]:
         engine = self.engine(Place(self._given))
         try:
             async with engine.connect() as connection:
-                return await connection.run_sync(table_names)
+                return await connection.run_sync(_table_names)
         finally:
             await engine.dispose()
 
@@ -115,7 +115,7 @@ class EngineServer(Server):
             await engine.dispose()
 
 
-def table_names(connection: Connection) -> list[str]:
+def _table_names(connection: Connection) -> list[str]:
     return inspect(connection).get_table_names()
 
 
@@ -147,16 +147,23 @@ def _search_in(engine: AsyncEngine, schema: str) -> None:
         connection.autocommit = outer
 
 
-async def empty(connection: AsyncConnection, tables: Sequence[str]) -> None:
+async def empty(connection: AsyncConnection, metadata: MetaData | None) -> None:
     """Remove all rows of tables in a transaction of its own, on a connection without one.
 
     Args:
         connection: The connection.
-        tables: The names of the tables, as SQL has them, in any order.
+        metadata: The tables; ``None`` for all but that in which Alembic keeps its revision.
 
     Raises:
         FixtureError: When another connection holds a lock for too long.
     """
+    quote = connection.dialect.identifier_preparer
+    if metadata is not None:
+        tables = [quote.format_table(table) for table in metadata.tables.values()]
+    else:
+        names = await connection.run_sync(_table_names)
+        await connection.rollback()
+        tables = [quote.quote(name) for name in names if name != "alembic_version"]
     if not tables:
         return
     try:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from async_factory_boy.exceptions import FixtureError
 from async_factory_boy.isolation.base import Run
@@ -184,6 +186,22 @@ class Server(ABC):
 
     def _quoted(self, name: str) -> str:
         return f'"{name}"' if self.dialect == "postgresql" else f"`{name}`"
+
+
+def make_schema(schema: Callable[[Any], Awaitable[object] | object], given: Any) -> None:
+    """Call a function of the user's, async or not, that creates tables.
+
+    Args:
+        schema: The function.
+        given: What it is called with.
+    """
+    made = schema(given)
+    if inspect.isawaitable(made):
+        asyncio.run(_awaited(made))
+
+
+async def _awaited(awaitable: Awaitable[object]) -> object:
+    return await awaitable
 
 
 def _codes(error: BaseException | None) -> set[object]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from os import PathLike
 from typing import Any, cast
@@ -30,7 +29,7 @@ from async_factory_boy.isolation.base import (
     Run,
     TransactionEndedError,
 )
-from async_factory_boy.isolation.servers import Place
+from async_factory_boy.isolation.servers import Place, make_schema
 
 __all__ = ["SQLAlchemyDatabase", "alembic"]
 
@@ -125,9 +124,7 @@ class SQLAlchemyDatabase(Database):
         self._place = asyncio.run(self._server.create(run))
         self.name = self._place.name
         if self._schema is not None:
-            made = self._schema(self.url)
-            if inspect.isawaitable(made):
-                asyncio.run(_awaited(made))
+            make_schema(self._schema, self.url)
         else:
             asyncio.run(self._create_all())
 
@@ -158,10 +155,6 @@ class SQLAlchemyDatabase(Database):
         return async_sessionmaker(
             bind, **{"join_transaction_mode": "create_savepoint", **self._session_options}
         )
-
-
-async def _awaited(awaitable: Awaitable[object]) -> object:
-    return await awaitable
 
 
 def alembic(path: str | PathLike[str], revision: str = "head") -> Schema:
@@ -217,15 +210,7 @@ class SQLAlchemyConnection(Connection):
         await transaction.rollback()
 
     async def empty(self) -> None:
-        metadata = self._database.metadata
-        quote = self._connection.dialect.identifier_preparer
-        if metadata is not None:
-            tables = [quote.format_table(table) for table in metadata.tables.values()]
-        else:
-            names = await self._connection.run_sync(engines.table_names)
-            await self._connection.rollback()
-            tables = [quote.quote(name) for name in names if name != "alembic_version"]
-        await engines.empty(self._connection, tables)
+        await engines.empty(self._connection, self._database.metadata)
 
     async def open(self) -> _OpenedSession:
         # Outside of a transaction, each session has a connection of its own, as it usually has.
@@ -252,7 +237,7 @@ class _OpenedSession(Opened):
 
     def anew(self, instance: Any) -> Any:
         state = inspection(instance, raiseerr=False)
-        if state is None or not hasattr(state, "mapper") or state.transient:
+        if not isinstance(state, InstanceState) or state.transient:
             return NotImplemented
         # This copies what is loaded, and sends nothing.
         merged = self._session.sync_session.merge(instance, load=False)

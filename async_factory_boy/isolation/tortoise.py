@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
@@ -23,7 +22,7 @@ from async_factory_boy.isolation._tortoise.clients import ClientServer
 from async_factory_boy.isolation._tortoise.copies import Copies
 from async_factory_boy.isolation._tortoise.transactions import Transactions
 from async_factory_boy.isolation.base import Connection, Database, Opened, Run
-from async_factory_boy.isolation.servers import Place, emptying
+from async_factory_boy.isolation.servers import Place, emptying, make_schema
 
 __all__ = ["TortoiseDatabase"]
 
@@ -101,9 +100,7 @@ class TortoiseDatabase(Database):
             self._places[name] = asyncio.run(server.create(run._replace(suffix=suffix)))
             self.name = ", ".join(place.name for place in self._places.values())
         if self._schema is not None:
-            made = self._schema(self.config)
-            if inspect.isawaitable(made):
-                asyncio.run(_awaited(made))
+            make_schema(self._schema, self.config)
         else:
             asyncio.run(self._generate_schemas())
 
@@ -215,10 +212,6 @@ def _tables_of(model: type[Model]) -> list[tuple[str, ...]]:
         assert isinstance(field, ManyToManyFieldInstance)
         tables.append((field.through_schema, field.through))
     return [tuple(part for part in table if part) for table in tables]
-
-
-async def _awaited(awaitable: Awaitable[object]) -> object:
-    return await awaitable
 
 
 class TortoiseConnection(Connection):

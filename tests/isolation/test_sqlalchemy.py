@@ -468,6 +468,24 @@ def test_order_of_sessions(project: Project) -> None:
     result.stdout.fnmatch_lines(["*Two sessions have ended in another order*the last has to end*"])
 
 
+def test_shared_classes(on_sqlite: Project) -> None:
+    """Shared data may have a mapped class among them, which is no stored object."""
+    on_sqlite.passes(
+        1,
+        loops="module",
+        conftest="""
+            @shared(scope="module")
+            async def made():
+                return {"model": User, "user": await UserFactory.create_async()}
+        """,
+        test_it="""
+            async def test_it(made):
+                assert made["model"] is User
+                assert isinstance(made["user"], User)
+        """,
+    )
+
+
 def test_shared_values(on_sqlite: Project) -> None:
     """Each test has its own values of shared objects, whose changes SQLAlchemy still sees."""
     on_sqlite.passes(
