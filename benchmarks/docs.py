@@ -15,8 +15,7 @@ from benchmarks.batch import ONE_BY_ONE, WAVES
 from benchmarks.charts import write_chart
 from benchmarks.measure import BY_HAND
 from benchmarks.results import Results
-from benchmarks.suites import lines
-from benchmarks.targets import OTHER_WAYS, TARGETS
+from benchmarks.targets import OTHER_WAYS, SUITES, TARGETS
 
 ROOT = Path(__file__).parent.parent
 
@@ -27,17 +26,17 @@ def write_docs(results: Results) -> None:
     Raises:
         ValueError: When a ratio is missing, since the pages show one run, and all of it.
     """
-    for target in (*TARGETS, *OTHER_WAYS):
+    for target in (*TARGETS, *OTHER_WAYS, *SUITES):
         if not any(map(target.is_for, results.comparisons)):
             raise ValueError(f"not measured, but shown in the documentation: {target}")
     performance = ROOT / "docs" / "performance.md"
     _replace(performance, "ratios", results.ratios(TARGETS))
     _replace(performance, "other ways", results.ratios(OTHER_WAYS))
-    _replace(performance, "suite", lines(results.of("suite", "")[0]))
+    _replace(performance, "suite", results.ratios(SUITES))
     _replace(performance, "medians", results.medians())
     _replace(performance, "conditions", results.conditions())
     _replace(ROOT / "README.md", "speed", _speed(results))
-    _replace(ROOT / "README.md", "suite", lines(results.of("suite", "")[0]))
+    _replace(ROOT / "README.md", "suite", results.ratios(SUITES))
     write_chart(results, ROOT / "docs" / "_static" / "charts")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.batch import WAVES
 from benchmarks.measure import BY_HAND, DIRECT, Comparison
-from benchmarks.targets import MEMORY_BEFORE, OTHER_WAYS, TARGETS, Target, target_rows
+from benchmarks.targets import MEMORY_BEFORE, OTHER_WAYS, SUITES, TARGETS, Target, target_rows
 
 _TITLES = {
     "overhead": "One object at a time",
@@ -52,7 +52,7 @@ class Results:
 
     def markdown(self) -> str:
         """Return all of it as Markdown, the ratios last."""
-        parts = (self.medians(), self.ratios([*TARGETS, *OTHER_WAYS]), self.conditions())
+        parts = (self.medians(), self.ratios([*TARGETS, *OTHER_WAYS, *SUITES]), self.conditions())
         return "\n".join(line for part in parts for line in (*part, ""))
 
     def of(self, benchmark: str, store: str) -> list[Comparison]:

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
 
@@ -212,20 +211,3 @@ def _seconds(way: str, folder: Path, servers: Servers, tests: int) -> float:
 
 def _url(servers: Servers) -> str:
     return servers.postgres.replace("postgresql://", "postgresql+asyncpg://")
-
-
-def lines(comparison: Comparison) -> Iterator[str]:
-    """Yield a Markdown table of what each way takes, over sqlalchemy_database()."""
-    yield f"| {comparison.work}, {comparison.store} | seconds | to `{FIXTURES}` |"
-    yield "|---|---|---|"
-    for way in comparison.seconds:
-        ratio = comparison.ratio(way, FIXTURES)
-        yield f"| {_CALLED[way]} | {comparison.median(way):.2f} | {ratio:.2f} |"
-
-
-_CALLED = {
-    FIXTURES: f"`{FIXTURES}`",
-    BY_HAND: "the fixtures of SQLAlchemy's manual, by hand",
-    TRUNCATE: f"by hand, {TRUNCATE}",
-    SHARED: f"`{FIXTURES}`, {SHARED}",
-}
