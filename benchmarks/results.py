@@ -14,6 +14,7 @@ from benchmarks.measure import BY_HAND, DIRECT, Comparison
 from benchmarks.targets import MEMORY_BEFORE, OTHER_WAYS, SUITES, TARGETS, Target, target_rows
 
 _TITLES = {
+    "suite": "A database for each test, {store}",
     "overhead": "One object at a time",
     "batch": "Batches, {store}",
     "others": "Batches in other ways, {store}",
